@@ -1,0 +1,1 @@
+"""The pure heart of Seaway: rules without input or output, fully typed and tested with tables."""

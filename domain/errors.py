@@ -1,0 +1,182 @@
+"""One tree of errors. Each class has a stable `code`, an HTTP status and whether a retry may help.
+
+The tree is mapped once to Temporal (`activities.errors`) and once to HTTP (`api.errors`).
+Messages are for people: what happened, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SeawayError(Exception):
+    """Base of every error that Seaway raises on purpose."""
+
+    code: ClassVar[str] = "seaway_error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        """`message` is one or two sentences for a person; `detail` is evidence (a log tail, an answer)."""
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class InvalidInput(SeawayError):
+    """What was asked for can never work as written; `field` names the part to change."""
+
+    code = "invalid_input"
+    http_status = 422
+
+    def __init__(self, message: str, *, field: str = "", detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.field = field
+
+
+class NotFound(SeawayError):
+    """There is no such thing, or it belongs to somebody else."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class Conflict(SeawayError):
+    """It would clash with something that exists (a name or a domain that is taken)."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class NotPossibleNow(SeawayError):
+    """The thing exists, but its present state does not allow this."""
+
+    code = "not_possible_now"
+    http_status = 400
+
+
+class Unauthenticated(SeawayError):
+    """Nobody is logged in, or the token is unknown or expired."""
+
+    code = "unauthenticated"
+    http_status = 401
+
+
+class Forbidden(SeawayError):
+    """Logged in, but without the right to do this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class TooManyRequests(SeawayError):
+    """Asked too often; try again later."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
+
+
+class DeploymentError(SeawayError):
+    """A release failed for a reason that its owner must mend; the old version keeps serving."""
+
+    code = "deployment_failed"
+    http_status = 422
+
+
+class RepositoryRefused(DeploymentError):
+    """The Git server refused: no such repository, or no right to read it."""
+
+    code = "repository_refused"
+
+
+class UnknownRevision(DeploymentError):
+    """The repository has no such branch, tag or commit."""
+
+    code = "unknown_revision"
+
+
+class SourceIncomplete(DeploymentError):
+    """The checkout lacks something that the build needs (Dockerfile, folder, submodule, LFS object)."""
+
+    code = "source_incomplete"
+
+
+class BuildFailed(DeploymentError):
+    """The build ran and failed; `detail` holds the failing line and what surrounds it."""
+
+    code = "build_failed"
+
+
+class ImageNotFound(DeploymentError):
+    """The image reference cannot be pulled: it does not exist, or needs credentials."""
+
+    code = "image_not_found"
+
+
+class ReplicaRefused(DeploymentError):
+    """The engine refuses to create or start the container as configured (mount, port, command, limit)."""
+
+    code = "replica_refused"
+
+
+class ReleaseUnhealthy(DeploymentError):
+    """New replicas did not become healthy; `detail` holds probes and the last log lines."""
+
+    code = "release_unhealthy"
+
+
+class CommandFailed(DeploymentError):
+    """A pre-deploy, release or post-deploy command ended with another exit code than 0."""
+
+    code = "command_failed"
+
+
+class RouteRefused(DeploymentError):
+    """The proxy does not accept the routes of this release."""
+
+    code = "route_refused"
+
+
+class DeadlineExceeded(DeploymentError):
+    """A step took longer than its limit."""
+
+    code = "deadline_exceeded"
+
+
+class TransientError(SeawayError):
+    """Something outside hiccuped; the same call may work in a moment."""
+
+    code = "transient"
+    http_status = 503
+    retryable = True
+
+
+class EngineUnavailable(TransientError):
+    """The Docker Engine of a server does not answer."""
+
+    code = "engine_unavailable"
+
+
+class SourceUnavailable(TransientError):
+    """The Git server cannot be reached at the moment."""
+
+    code = "source_unavailable"
+
+
+class RegistryUnavailable(TransientError):
+    """The image registry cannot be reached at the moment."""
+
+    code = "registry_unavailable"
+
+
+class ProxyUnavailable(TransientError):
+    """The proxy does not answer, or has not applied the routes yet."""
+
+    code = "proxy_unavailable"
+
+
+class StartUpError(SeawayError):
+    """Seaway itself cannot start: a port or folder in use, no Docker. The message names the way out."""
+
+    code = "cannot_start"
