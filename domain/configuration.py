@@ -7,9 +7,23 @@ configuration together. It holds environment values in clear: it must never ente
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic.functional_serializers import SerializationInfo
+
+REVEAL = {"reveal": True}
+
+
+def _masked_unless_revealed(value: SecretStr, info: SerializationInfo) -> str:
+    revealed = bool(info.context and info.context.get("reveal"))
+    return value.get_secret_value() if revealed else "**********"
+
+
+Secret = Annotated[
+    SecretStr, PlainSerializer(_masked_unless_revealed, return_type=str, when_used="json")
+]
+"""A secret that JSON masks, unless dumped with `context=REVEAL` (by the store, which encrypts it)."""
 
 
 class Frozen(BaseModel):
@@ -87,7 +101,7 @@ class EnvironmentVariable(Frozen):
     """One variable. Secret build-time values reach the build by its session, never as an argument."""
 
     key: str
-    value: SecretStr
+    value: Secret
     is_runtime: bool = True
     is_buildtime: bool = True
     is_build_secret: bool = False
@@ -109,7 +123,7 @@ class Volume(Frozen):
     source: str = Field(description="Volume name, host path, or for FILE a file name.")
     target: str
     read_only: bool = False
-    content: SecretStr | None = None
+    content: Secret | None = None
 
 
 class ResourceLimits(Frozen):
