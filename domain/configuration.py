@@ -9,8 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
-from pydantic.functional_serializers import SerializationInfo
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo
 
 REVEAL = {"reveal": True}
 
@@ -20,9 +19,7 @@ def _masked_unless_revealed(value: SecretStr, info: SerializationInfo) -> str:
     return value.get_secret_value() if revealed else "**********"
 
 
-Secret = Annotated[
-    SecretStr, PlainSerializer(_masked_unless_revealed, return_type=str, when_used="json")
-]
+Secret = Annotated[SecretStr, PlainSerializer(_masked_unless_revealed, return_type=str, when_used="json")]
 """A secret that JSON masks, unless dumped with `context=REVEAL` (by the store, which encrypts it)."""
 
 

@@ -1,0 +1,181 @@
+"""Deployments: the permanent record of every operation, its steps and its snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.configuration import REVEAL, ApplicationConfiguration
+from domain.deployments import DeploymentStatus, Step, StepName, StepStatus
+from domain.errors import NotFound
+from store.columns import now
+from store.database import Database
+from store.encryption import KeyRing
+from store.tables import Application, Deployment, DeploymentStep
+
+OPEN_STATUSES = (DeploymentStatus.QUEUED, DeploymentStatus.IN_PROGRESS)
+
+
+class DeploymentStore:
+    """Reads and writes deployments; every write may be repeated."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self._database = database
+        self._keys = keys
+
+    async def record(self, deployment: Deployment) -> Deployment:
+        """Writes the request, unless it is there already; returns what is there."""
+        async with self._database.writing() as session:
+            found = await session.get(Deployment, deployment.id)
+            if found is not None:
+                return found
+            session.add(deployment)
+        return deployment
+
+    async def get(self, deployment_id: str, *, team_id: str | None = None) -> Deployment:
+        """The deployment. Raises NotFound, also for another team's."""
+        async with self._database.reading() as session:
+            row = await _require(session, deployment_id)
+            if team_id is not None:
+                owner = await session.get(Application, row.application_id)
+                if owner is None or owner.team_id != team_id:
+                    raise NotFound("There is no such deployment.")
+            return row
+
+    async def find(self, deployment_id: str) -> Deployment | None:
+        """The deployment, or None."""
+        async with self._database.reading() as session:
+            return await session.get(Deployment, deployment_id)
+
+    async def list_of_application(
+        self, application_id: str, *, skip: int = 0, take: int = 10
+    ) -> tuple[int, Sequence[Deployment]]:
+        """How many there are, and one page of them, newest first."""
+        of_application = col(Deployment.application_id) == application_id
+        async with self._database.reading() as session:
+            count = (
+                await session.exec(select(func.count()).select_from(Deployment).where(of_application))
+            ).one()
+            query = select(Deployment).where(of_application).order_by(col(Deployment.requested_at).desc())
+            return count, (await session.exec(query.offset(skip).limit(take))).all()
+
+    async def list_open(self, *, team_id: str) -> Sequence[Deployment]:
+        """The team's queued and running deployments, oldest first."""
+        query = (
+            select(Deployment)
+            .join(Application, col(Application.id) == col(Deployment.application_id))
+            .where(Application.team_id == team_id, col(Deployment.status).in_(OPEN_STATUSES))
+            .order_by(col(Deployment.requested_at))
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(query)).all()
+
+    async def list_finished(self, application_id: str) -> Sequence[Deployment]:
+        """The application's successful deployments that have an image, newest first."""
+        query = select(Deployment).where(
+            Deployment.application_id == application_id,
+            Deployment.status == DeploymentStatus.FINISHED,
+            Deployment.image != "",
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(Deployment.finished_at).desc()))).all()
+
+    async def begin(
+        self, deployment_id: str, configuration: ApplicationConfiguration, steps: Sequence[Step]
+    ) -> Deployment:
+        """Marks it in progress, with its snapshot and all its steps pending. A repeat changes nothing."""
+        async with self._database.writing() as session:
+            row = await _require(session, deployment_id)
+            if row.snapshot_sealed is None:
+                row.snapshot_sealed = self._keys.encrypt(configuration.model_dump_json(context=REVEAL))
+                row.configuration_hash = self._keys.fingerprint(configuration.model_dump_json(context=REVEAL))
+                row.status, row.started_at = DeploymentStatus.IN_PROGRESS, now()
+                session.add(row)
+                for position, step in enumerate(steps):
+                    session.add(_step_row(deployment_id, position, step))
+            return row
+
+    async def snapshot(self, deployment_id: str) -> ApplicationConfiguration:
+        """The whole configuration that this deployment released. Raises NotFound where it has none."""
+        row = await self.get(deployment_id)
+        if row.snapshot_sealed is None:
+            raise NotFound("This deployment never started, so it has no configuration to go back to.")
+        return ApplicationConfiguration.model_validate_json(self._keys.decrypt(row.snapshot_sealed))
+
+    async def update(self, deployment_id: str, **values: object) -> Deployment:
+        """Sets the named columns."""
+        async with self._database.writing() as session:
+            row = await _require(session, deployment_id)
+            row.sqlmodel_update(values)
+            session.add(row)
+            return row
+
+    async def steps(self, deployment_id: str) -> list[Step]:
+        """The steps in order."""
+        query = select(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
+        async with self._database.reading() as session:
+            rows = (await session.exec(query.order_by(col(DeploymentStep.position)))).all()
+        return [_step(row) for row in rows]
+
+    async def set_step(
+        self,
+        deployment_id: str,
+        name: StepName,
+        server: str,
+        status: StepStatus,
+        *,
+        attempt: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Moves one step. A step that failed stays failed when it is compensated afterwards."""
+        async with self._database.writing() as session:
+            query = select(DeploymentStep).where(
+                DeploymentStep.deployment_id == deployment_id,
+                DeploymentStep.name == name,
+                DeploymentStep.server == server,
+            )
+            row = (await session.exec(query)).first()
+            if row is None or (row.status == StepStatus.FAILED and status is StepStatus.COMPENSATED):
+                return
+            _move(row, status, now())
+            row.attempt = row.attempt if attempt is None else attempt
+            row.message = row.message if message is None else message
+            session.add(row)
+
+
+def _move(row: DeploymentStep, status: StepStatus, at: datetime) -> None:
+    row.status = status
+    if status is StepStatus.RUNNING:
+        row.started_at = row.started_at or at
+        row.finished_at = None
+    elif status is not StepStatus.COMPENSATED or row.finished_at is None:
+        row.finished_at = at
+
+
+def _step_row(deployment_id: str, position: int, step: Step) -> DeploymentStep:
+    return DeploymentStep(
+        deployment_id=deployment_id, position=position, name=step.name, server=step.server, status=step.status
+    )
+
+
+def _step(row: DeploymentStep) -> Step:
+    return Step(
+        name=StepName(row.name),
+        server=row.server,
+        status=StepStatus(row.status),
+        attempt=row.attempt,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        message=row.message,
+    )
+
+
+async def _require(session: AsyncSession, deployment_id: str) -> Deployment:
+    row = await session.get(Deployment, deployment_id)
+    if row is None:
+        raise NotFound("There is no such deployment.")
+    return row

@@ -1,0 +1,57 @@
+"""Logs of deployments, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlmodel import col, delete, select
+
+from store.database import Database
+from store.tables import LogLine
+
+
+class LogStore:
+    """Appends and reads log lines. A step's newer attempt replaces what its older attempts wrote."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, deployment_id: str, step: str, server: str, attempt: int) -> None:
+        """Clears what earlier attempts of this step wrote, so that no line stands twice."""
+        async with self._database.writing() as session:
+            await session.exec(
+                delete(LogLine).where(
+                    col(LogLine.deployment_id) == deployment_id,
+                    col(LogLine.step) == step,
+                    col(LogLine.server) == server,
+                    col(LogLine.attempt) < attempt,
+                )
+            )
+
+    async def append(
+        self, deployment_id: str, step: str, server: str, attempt: int, lines: Sequence[tuple[datetime, str]]
+    ) -> None:
+        """Writes the lines in their order."""
+        rows = [
+            {
+                "deployment_id": deployment_id,
+                "step": step,
+                "server": server,
+                "attempt": attempt,
+                "text": text,
+                "at": at,
+            }
+            for at, text in lines
+        ]
+        if not rows:
+            return
+        async with self._database.writing() as session:
+            await session.exec(insert(LogLine), params=rows)
+
+    async def read(self, deployment_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[LogLine]:
+        """Up to `limit` lines after the line with id `after`, in order."""
+        query = select(LogLine).where(LogLine.deployment_id == deployment_id, col(LogLine.id) > after)
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(LogLine.id)).limit(limit))).all()

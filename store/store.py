@@ -1,0 +1,28 @@
+"""All stores on one database."""
+
+from __future__ import annotations
+
+from store.access import AccessStore
+from store.applications import ApplicationStore
+from store.audit import AuditStore
+from store.database import Database
+from store.deployments import DeploymentStore
+from store.encryption import KeyRing
+from store.logs import LogStore
+from store.projects import ProjectStore
+from store.servers import ServerStore
+
+
+class Store:
+    """The door to everything that Seaway remembers."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self.database = database
+        self.encryption = keys
+        self.access = AccessStore(database)
+        self.applications = ApplicationStore(database, keys)
+        self.audit = AuditStore(database)
+        self.deployments = DeploymentStore(database, keys)
+        self.logs = LogStore(database)
+        self.projects = ProjectStore(database)
+        self.servers = ServerStore(database, keys)
