@@ -1,0 +1,1 @@
+"""The side effects: one class for each kind of work, adapters given by the constructor."""

@@ -1,0 +1,62 @@
+"""What the routers work with, given once by whoever starts the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from api.operations import Operations
+from store.store import Store
+
+
+class RuntimeView(Protocol):
+    """Looks at what runs, without changing it."""
+
+    async def status(self, application_id: str) -> str:
+        """`running:healthy`, `exited`, `unknown:unknown` and the like; never raises."""
+        ...
+
+    async def statuses(self) -> dict[str, str]:
+        """The status of every application that has containers; others have exited."""
+        ...
+
+    async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:
+        """The last lines of the application's replicas."""
+        ...
+
+    def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
+        """The last lines and then each new one, for as long as the reader stays."""
+        ...
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """What the API needs to know about its surroundings."""
+
+    public_url: str = "http://127.0.0.1:8000"
+    temporal_ui_url: str = ""
+    temporal_namespace: str = "default"
+    http_port: int = 80
+    https_port: int = 443
+    session_secret: SecretStr = SecretStr("")
+    version: str = "0"
+
+
+@dataclass(frozen=True)
+class ApiContext:
+    """The store, the door to the workflows, a view of what runs, and settings."""
+
+    store: Store
+    operations: Operations
+    runtime: RuntimeView
+    settings: ApiSettings
+
+
+def context_of(request: Request) -> ApiContext:
+    """FastAPI dependency: the context of the running application."""
+    context: ApiContext = request.app.state.context
+    return context

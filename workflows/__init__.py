@@ -1,0 +1,1 @@
+"""Durable orchestration: deterministic, one workflow a file."""

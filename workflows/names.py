@@ -1,0 +1,31 @@
+"""Names on the wire: workflow types, updates, queries, ids and search attributes."""
+
+from __future__ import annotations
+
+from temporalio.common import SearchAttributeKey
+
+TASK_QUEUE = "seaway"
+APPLICATION_WORKFLOW = "application"
+DEPLOYMENT_WORKFLOW = "deployment"
+SUBMIT_UPDATE = "submit"
+CANCEL_UPDATE = "cancel"
+PROGRESS_QUERY = "progress"
+
+TEAM = SearchAttributeKey.for_keyword("SeawayTeam")
+PROJECT = SearchAttributeKey.for_keyword("SeawayProject")
+APPLICATION = SearchAttributeKey.for_keyword("SeawayApplication")
+SERVER = SearchAttributeKey.for_keyword("SeawayServer")
+KIND = SearchAttributeKey.for_keyword("SeawayKind")
+OUTCOME = SearchAttributeKey.for_keyword("SeawayOutcome")
+GIT_REFERENCE = SearchAttributeKey.for_keyword("SeawayGitRef")
+SEARCH_ATTRIBUTES = (TEAM, PROJECT, APPLICATION, SERVER, KIND, OUTCOME, GIT_REFERENCE)
+
+
+def application_workflow_id(application_id: str) -> str:
+    """The id of an application's one queue."""
+    return f"application/{application_id}"
+
+
+def deployment_workflow_id(deployment_id: str) -> str:
+    """The id of a deployment's workflow."""
+    return f"deployment/{deployment_id}"
