@@ -121,6 +121,7 @@ class Volume(Frozen):
     target: str
     read_only: bool = False
     content: Secret | None = None
+    options: tuple[str, ...] = Field(default=(), description="SELinux label z or Z, and propagation.")
 
 
 class ResourceLimits(Frozen):

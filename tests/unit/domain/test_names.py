@@ -47,16 +47,13 @@ def test_a_slug_is_a_label_of_dns(text: str, expected: str) -> None:
     assert slug(text) == expected
 
 
-@pytest.mark.parametrize("key", ["A", "_x", "NODE_ENV", "spring.profiles.active", " TRIMMED "])
+@pytest.mark.parametrize("key", ["A", "_x", "NODE_ENV", "spring.profiles.active", " TRIMMED\n"])
 def test_a_variable_key_is_accepted(key: str) -> None:
     assert validate_variable_key(key) == key.strip()
 
 
-@pytest.mark.parametrize("key", ["", "1A", ".a", "A-B", "A B", "A=B", "A\n", "A\nB", "ä", "A$B", "A" * 256])
+@pytest.mark.parametrize("key", ["", "1A", ".a", "A-B", "A B", "A=B", "A\nB", "ä", "A$B", "A" * 256])
 def test_a_variable_key_that_no_program_can_read_is_refused(key: str) -> None:
-    if key == "A\n":
-        assert validate_variable_key(key) == "A"
-        return
     with pytest.raises(InvalidInput):
         validate_variable_key(key)
 
