@@ -1,0 +1,221 @@
+"""The link to one engine: calls in a bounded pool of threads, streams that can be ended at once.
+
+The Docker SDK has no types; its client is used as `Any` here and nowhere else in the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Any, TypeVar
+
+import docker
+import docker.auth
+import docker.errors
+import requests
+import urllib3
+
+from domain.errors import EngineUnavailable
+
+Result = TypeVar("Result")
+
+CALL_THREADS = 8
+STREAM_THREADS = 64
+CONNECT_TIMEOUT_SECONDS = 10.0
+CALL_TIMEOUT_SECONDS = 60.0
+CHUNK_BYTES = 64 * 1024
+
+# What means that the engine or the way to it is gone.
+LOST = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class EngineRefusal(EngineUnavailable):
+    """The engine answered with an error. Where it has a meaning, the callers in this package give it that."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"The Docker Engine answered with an error: {reason.strip()}", detail=reason)
+        self.status = status
+        self.reason = reason
+
+
+class EngineConnection:
+    """Owns the threads and sockets to the engine behind a unix socket path. `close()` ends them all."""
+
+    def __init__(self, socket: str, *, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> None:
+        """`socket` is the path of the engine's unix socket; nothing is opened before the first call."""
+        self._socket = socket
+        self._call_timeout_seconds = call_timeout_seconds
+        self._client: Any = None
+        self._client_lock = Lock()
+        self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="engine-call")
+        self._readers = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="engine-stream")
+        self._open: set[EngineStream] = set()
+
+    @property
+    def socket(self) -> str:
+        """The path of the engine's socket."""
+        return self._socket
+
+    @property
+    def open_streams(self) -> int:
+        """How many answers are being read right now."""
+        return len(self._open)
+
+    async def close(self) -> None:
+        """End every stream and thread. Calls that are under way finish first."""
+        for stream in tuple(self._open):
+            stream.interrupt()
+        for pool in (self._calls, self._readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
+
+    async def call(self, work: Callable[[Any], Result], *, extra_seconds: float = 0) -> Result:
+        """Run `work(client)` in a thread; `extra_seconds` is what it may take beyond an ordinary call.
+
+        A cancelled call is waited for: what it began at the engine is then done, so that the undo that
+        follows finds it. Raises EngineRefusal for an error answer, EngineUnavailable for none.
+        """
+        limit = self._call_timeout_seconds + CONNECT_TIMEOUT_SECONDS + extra_seconds
+        future = self._submit(self._calls, lambda: work(self._connected()))
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future], timeout=limit)
+            if future.done() and not future.cancelled():
+                future.exception()  # taken, so that nobody warns about it
+            raise
+        except TimeoutError as error:
+            raise self._unavailable("no answer in time") from error
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[EngineStream]:
+        """A request whose answer arrives in pieces; leaving the block closes its socket at once."""
+
+        def begin() -> Any:
+            client = self._connected()
+            answer = client.request(
+                method,
+                f"{client.base_url}/v{client.api_version}{path}",
+                params=query,
+                json=body,
+                headers=headers,
+                stream=True,
+                timeout=(CONNECT_TIMEOUT_SECONDS, None),
+            )
+            if answer.status_code >= 400:
+                raise EngineRefusal(answer.status_code, _reason(answer))
+            return answer
+
+        future = self._submit(self._readers, begin)
+        try:
+            answer = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_close_unwanted)
+            raise
+        stream = EngineStream(self, answer)
+        self._open.add(stream)
+        try:
+            yield stream
+        finally:
+            self._open.discard(stream)
+            stream.interrupt()
+
+    async def read(self, stream: EngineStream) -> bytes:
+        """The next piece as soon as there is any; empty at the end. Raises EngineUnavailable if it breaks."""
+        return await self._submit(self._readers, stream.read)
+
+    def registry_login(self, reference: str) -> dict[str, str]:
+        """The header with the login that this machine's Docker configuration has for the image's registry."""
+        registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
+        login = docker.auth.resolve_authconfig(docker.auth.load_config(), registry)
+        return {"X-Registry-Auth": docker.auth.encode_header(login).decode("ascii")} if login else {}
+
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        def guarded() -> Result:
+            try:
+                return work()
+            except docker.errors.APIError as error:
+                status = error.response.status_code if error.response is not None else 500
+                raise EngineRefusal(status, str(error.explanation or error)) from error
+            except (docker.errors.DockerException, *LOST) as error:
+                raise self._unavailable(str(error)) from error
+
+        try:
+            future: Future[Result] = pool.submit(guarded)
+        except RuntimeError as error:
+            raise self._unavailable("the connection is closed") from error
+        return asyncio.wrap_future(future)
+
+    def _connected(self) -> Any:
+        # Made by the first call, because the SDK asks the engine for its API version while it is made.
+        with self._client_lock:
+            if self._client is None:
+                self._client = docker.APIClient(
+                    base_url=f"unix://{self._socket}",
+                    version="auto",
+                    timeout=self._call_timeout_seconds,
+                    max_pool_size=CALL_THREADS,
+                )
+            return self._client
+
+    def _unavailable(self, reason: str) -> EngineUnavailable:
+        return EngineUnavailable(f"The Docker Engine at {self._socket} does not answer.", detail=reason)
+
+
+class EngineStream:
+    """An answer that arrives in pieces: iterate it once."""
+
+    def __init__(self, connection: EngineConnection, answer: Any) -> None:
+        """`answer` is the response of the SDK's session, not read yet."""
+        self._connection = connection
+        self._answer = answer
+        self._interrupted = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces as they come, until the end or an interrupt."""
+        while not self._interrupted and (chunk := await self._connection.read(self)):
+            yield chunk
+
+    def read(self) -> bytes:
+        """Block for the next piece; empty at the end and after an interrupt. Called in a thread."""
+        try:
+            return bytes(self._answer.raw.read1(CHUNK_BYTES, decode_content=False))
+        except (*LOST, ValueError, AttributeError):
+            # Closing under a reader surfaces in as many ways as the layers below have.
+            if self._interrupted:
+                return b""
+            raise
+
+    def interrupt(self) -> None:
+        """End it from any thread: a reader that waits wakes up, and the engine sees the socket closed."""
+        if self._interrupted:
+            return
+        self._interrupted = True
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            self._answer.raw.shutdown()
+        self._answer.close()
+
+
+def _reason(answer: Any) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(answer.text).strip()
+
+
+def _close_unwanted(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()

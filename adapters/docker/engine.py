@@ -1,0 +1,21 @@
+"""The whole of one Docker Engine, 20.10 or newer."""
+
+from __future__ import annotations
+
+from adapters.docker.containers import Containers
+from adapters.docker.executions import Executions
+from adapters.docker.images import Images
+from adapters.docker.logs import Logs
+from adapters.docker.states import EngineFacts, engine_facts
+
+
+class DockerEngine(Images, Containers, Logs, Executions):
+    """An engine behind the unix socket path that it is made with. `close()` it when done.
+
+    Every method may be repeated, from any process, with the same end. Every one raises EngineUnavailable
+    when the engine does not answer.
+    """
+
+    async def ping(self) -> EngineFacts:
+        """What the engine is; the quickest way to learn that it answers."""
+        return await self.call(lambda client: engine_facts(client.version(), client.info()))

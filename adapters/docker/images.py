@@ -1,0 +1,131 @@
+"""Images of one engine: find, pull, tag, load, import and remove."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+
+from adapters.docker.connection import EngineConnection, EngineRefusal
+from adapters.docker.refusals import pull_refusal
+from adapters.docker.streams import JsonReader
+from domain.errors import ImageNotFound, RegistryUnavailable
+
+# Without any progress for this long, a pull has stalled.
+PULL_SILENCE_SECONDS = 120.0
+TRANSFER_TIMEOUT_SECONDS = 900.0
+
+
+class Images(EngineConnection):
+    """What an engine does with images."""
+
+    async def image_id(self, reference: str) -> str | None:
+        """The id (`sha256:…`) of a local image, or None."""
+        try:
+            return str((await self.call(lambda client: client.inspect_image(reference)))["Id"])
+        except EngineRefusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    async def pull(self, reference: str, on_line: Callable[[str], None]) -> str:
+        """Pull an image and return it pinned: `name@sha256:…`, or its id where the registry gives no digest.
+
+        `on_line` hears what changes, without the progress bars. Raises ImageNotFound when it does not exist
+        or is not for us, RegistryUnavailable when its registry is out of reach.
+        """
+        try:
+            await self._pull(with_tag(reference), on_line)
+        except EngineRefusal as refusal:
+            raise pull_refusal(reference, refusal.status, refusal.reason) from refusal
+        image = await self.call(lambda client: client.inspect_image(reference))
+        name = repository(reference)
+        pinned = [digest for digest in image.get("RepoDigests") or () if digest.partition("@")[0] == name]
+        # Docker Hub's names have a short and a long form, so the digest may stand under the other one.
+        return str((pinned or image.get("RepoDigests") or [image["Id"]])[0])
+
+    async def _pull(self, reference: str, on_line: Callable[[str], None]) -> None:
+        try:
+            login = await asyncio.to_thread(self.registry_login, reference)
+        except (docker.errors.DockerException, ValueError) as error:
+            raise ImageNotFound(
+                f"The image reference {reference} is not valid.", detail=str(error)
+            ) from error
+        progress = JsonReader()
+        heard: set[str] = set()
+        try:
+            async with asyncio.timeout(PULL_SILENCE_SECONDS) as limit:
+                query = {"fromImage": reference}
+                async with self.stream("POST", "/images/create", query=query, headers=login) as stream:
+                    async for chunk in stream:
+                        limit.reschedule(asyncio.get_running_loop().time() + PULL_SILENCE_SECONDS)
+                        for message in progress.feed(chunk):
+                            if reason := message.get("error"):
+                                raise EngineRefusal(500, str(reason))
+                            line = " ".join(filter(None, (message.get("id"), message.get("status"))))
+                            if line not in heard:
+                                heard.add(line)
+                                on_line(line)
+        except TimeoutError as error:
+            raise RegistryUnavailable(f"Pulling {reference} stalled: no progress for two minutes.") from error
+
+    async def tag(self, reference: str, new_reference: str) -> None:
+        """Give a local image another name. Raises ImageNotFound."""
+        name, _, tag = with_tag(new_reference).rpartition(":")
+        try:
+            await self.call(lambda client: client.tag(reference, name, tag, force=True))
+        except EngineRefusal as refusal:
+            raise ImageNotFound(f"There is no image {reference} to tag.", detail=refusal.reason) from refusal
+
+    async def remove_image(self, reference: str) -> bool:
+        """Remove a name, and with its last name the image. False when a container uses it; absent is fine."""
+        try:
+            await self.call(lambda client: client.remove_image(reference))
+        except EngineRefusal as refusal:
+            if refusal.status == 409:
+                return False
+            if refusal.status != 404:
+                raise
+        return True
+
+    async def images_with_prefix(self, name: str) -> list[str]:
+        """Every local `name:tag` that starts with `name`, sorted."""
+        images = await self.call(lambda client: client.images())
+        tags = {tag for image in images for tag in image.get("RepoTags") or () if tag.startswith(name)}
+        return sorted(tags - {"<none>:<none>"})
+
+    async def load_image(self, archive: Path) -> list[str]:
+        """Load an archive of `docker save` and return the references in it."""
+
+        def load(client: Any) -> list[str]:
+            with archive.open("rb") as file:
+                messages = list(client.load_image(file))
+            lines = [str(message.get("stream", "")).strip() for message in messages]
+            return [line.partition(": ")[2] for line in lines if line.startswith("Loaded image")]
+
+        return await self.call(load, extra_seconds=TRANSFER_TIMEOUT_SECONDS)
+
+    async def import_image(self, archive: Path, reference: str, changes: Sequence[str]) -> None:
+        """Make an image out of a tar of a file system; `changes` are lines of a Dockerfile."""
+        name, _, tag = with_tag(reference).rpartition(":")
+        await self.call(
+            lambda client: client.import_image(str(archive), repository=name, tag=tag, changes=list(changes)),
+            extra_seconds=TRANSFER_TIMEOUT_SECONDS,
+        )
+
+
+def with_tag(reference: str) -> str:
+    """With `:latest` where the reference has neither tag nor digest; else every tag would be pulled."""
+    if "@" in reference or ":" in reference.rpartition("/")[2]:
+        return reference
+    return f"{reference}:latest"
+
+
+def repository(reference: str) -> str:
+    """The reference without tag and digest; a registry's port stays."""
+    name = reference.partition("@")[0]
+    path, separator, last = name.rpartition("/")
+    return path + separator + last.partition(":")[0]

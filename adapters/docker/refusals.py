@@ -1,0 +1,97 @@
+"""What an engine refuses, in words that say what to do.
+
+The engine gives reasons only as text, so this is the one place that reads its sentences.
+"""
+
+from __future__ import annotations
+
+import re
+
+from domain.errors import ImageNotFound, RegistryUnavailable, ReplicaRefused, SeawayError
+
+# Pattern in the engine's text (20.10 to 28) and what it means.
+REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"Bind for (?P<port>\S+) failed: port is already allocated"),
+        "The port {port} is already used by another container of this server. Choose another host port.",
+    ),
+    (
+        re.compile(r"listen (?:tcp|udp)\d? (?P<port>\S+?): bind: address already in use"),
+        "The port {port} is already in use on this server. Free it or choose another host port.",
+    ),
+    (
+        re.compile(r"bind source path does not exist: (?P<path>.+)"),
+        "The folder {path} does not exist on this server. Create it or correct the volume's source.",
+    ),
+    (
+        re.compile(r"invalid mount config[^:]*: (?P<reason>.+)"),
+        "A volume is not valid: {reason}.",
+    ),
+    (
+        re.compile(r'exec: \\?"(?P<command>.+?)\\?": (?:executable file not found|stat .*no such file)'),
+        "The command {command!r} does not exist in the image. Correct the start command or the image.",
+    ),
+    (
+        re.compile(r'exec: \\?"(?P<command>.+?)\\?": permission denied'),
+        "The command {command!r} in the image is not executable.",
+    ),
+    (
+        re.compile(r"exec format error"),
+        "The image is built for another processor architecture than that of this server.",
+    ),
+    (
+        re.compile(r"No command specified", re.IGNORECASE),
+        "The image has no command to start. Set a start command.",
+    ),
+    (
+        re.compile(r"Minimum memory limit allowed is (?P<limit>\S+)", re.IGNORECASE),
+        "The memory limit is too small: this server's engine asks for at least {limit}.",
+    ),
+    (
+        re.compile(r"Range of CPUs is from (?P<limit>.+)", re.IGNORECASE),
+        "The CPU limit is out of range: this server allows {limit}",
+    ),
+    (
+        re.compile(r"Requested CPUs are not available"),
+        "The CPU set names processors that this server does not have.",
+    ),
+    (
+        re.compile(r"network (?P<network>\S+) not found"),
+        "The network {network} does not exist on this server.",
+    ),
+)
+
+# What a registry answers for an image that is not there, or not for us, when the engine's status is 500.
+ABSENT = re.compile(
+    r"manifest unknown|not found|no such image|pull access denied|denied:|unauthorized"
+    r"|authentication required"
+    r"|no matching manifest|repository name not known|invalid reference format|no basic auth credentials",
+    re.IGNORECASE,
+)
+# These look like absence, but are the way there: "lookup registry.example: no such host", HTTP 5xx, limits.
+UNREACHABLE = re.compile(
+    r"no such host|timeout|connection refused|server misbehaving|i/o|EOF|TLS handshake|toomanyrequests"
+    r"|50[0234] |unexpected http code|network is unreachable|no route to host|temporary failure",
+    re.IGNORECASE,
+)
+
+
+def replica_refusal(name: str, reason: str) -> ReplicaRefused:
+    """Why a container cannot be created or started; the engine's own text goes into `detail`."""
+    for pattern, meaning in REASONS:
+        if found := pattern.search(reason):
+            return ReplicaRefused(meaning.format(**found.groupdict()), detail=reason)
+    return ReplicaRefused(f"The engine refuses the container {name}: {reason.strip()}", detail=reason)
+
+
+def pull_refusal(reference: str, status: int, reason: str) -> SeawayError:
+    """Whether an image that could not be pulled is absent for good, or its registry out of reach for now."""
+    if not UNREACHABLE.search(reason) and (status in (400, 401, 403, 404) or ABSENT.search(reason)):
+        return ImageNotFound(
+            f"The image {reference} cannot be pulled: it does not exist, or its registry asks for "
+            "credentials. Check the name and the tag.",
+            detail=reason,
+        )
+    return RegistryUnavailable(
+        f"The registry of {reference} cannot be reached from the server at the moment.", detail=reason
+    )

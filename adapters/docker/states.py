@@ -1,0 +1,101 @@
+"""What an engine says about itself and its containers, as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+EXIT_CODES: dict[int, str] = {
+    # The codes of a POSIX shell (2.8.2 Exit Status for Commands) and of signals (128 + number).
+    126: "its command is not executable",
+    127: "its command was not found in the image",
+    134: "it aborted (SIGABRT)",
+    137: "it was killed (SIGKILL)",
+    139: "it crashed (SIGSEGV)",
+    143: "it was told to stop (SIGTERM)",
+}
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What `ping` learns: versions as the engine writes them, `cgroup` as `1` or `2`."""
+
+    version: str
+    architecture: str
+    operating_system: str
+    cgroup: str
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """How one container stands. `pid` is 0 and `addresses` may be empty when it does not run."""
+
+    id: str
+    name: str
+    image: str
+    status: str
+    running: bool
+    exit_code: int
+    pid: int
+    restart_count: int
+    oom_killed: bool
+    started_at: datetime | None
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_reason(self) -> str:
+        """Why it ended, in words: `ended with exit code 127: its command was not found in the image`."""
+        reason = "it ran out of memory" if self.oom_killed else EXIT_CODES.get(self.exit_code, "")
+        return f"ended with exit code {self.exit_code}" + (f": {reason}" if reason else "")
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of a container's output, without its line end; `at` is the engine's clock, in UTC."""
+
+    stream: Literal["stdout", "stderr"]
+    at: datetime
+    text: str
+
+
+def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
+    """From the answers of `/version` and `/info`; engines before 20.10 name no cgroup version and mean 1."""
+    return EngineFacts(
+        version=str(version.get("Version", "")),
+        architecture=str(version.get("Arch", "")),
+        operating_system=str(info.get("OperatingSystem", "")),
+        cgroup=str(info.get("CgroupVersion") or "1"),
+    )
+
+
+def container_state(answer: Mapping[str, Any]) -> ContainerState:
+    """From the answer of `/containers/{name}/json`."""
+    state = answer["State"]
+    networks = (answer.get("NetworkSettings") or {}).get("Networks") or {}
+    return ContainerState(
+        id=answer["Id"],
+        name=answer["Name"].removeprefix("/"),
+        image=answer["Config"]["Image"],
+        status=state["Status"],
+        # A container that is restarting counts as running in the engine's flag, yet nothing runs in it.
+        running=bool(state["Running"]) and not state.get("Restarting", False),
+        exit_code=int(state.get("ExitCode", 0)),
+        pid=int(state.get("Pid", 0)),
+        restart_count=int(answer.get("RestartCount", 0)),
+        oom_killed=bool(state.get("OOMKilled", False)),
+        started_at=engine_time(state.get("StartedAt", "")),
+        addresses={name: link["IPAddress"] for name, link in networks.items() if link.get("IPAddress")},
+        labels=dict(answer["Config"].get("Labels") or {}),
+    )
+
+
+def engine_time(text: str) -> datetime | None:
+    """An RFC 3339 time with up to nine digits of a second; the engine's year 1 means never."""
+    if not text or text.startswith("0001-"):
+        return None
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    # Python keeps six digits of the nine.
+    return datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6]:0<6}+00:00")

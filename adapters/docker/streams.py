@@ -1,0 +1,113 @@
+"""The engine's stream formats: multiplexed output, log lines with times, and JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from adapters.docker.states import LogEntry, engine_time
+
+HEADER_BYTES = 8
+STDERR = 2
+# A line is cut here, so that an endless one cannot fill the memory.
+LINE_LIMIT_BYTES = 256 * 1024
+
+StreamName = Literal["stdout", "stderr"]
+
+
+class FrameReader:
+    """Splits the attach format (Engine API, "Stream format") into frames, from chunks cut anywhere.
+
+    A header is the stream (1 stdout, 2 stderr), three zero bytes and the length, big-endian in four bytes.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[StreamName, bytes]]:
+        """The frames that this chunk completes."""
+        self._buffer += chunk
+        while len(self._buffer) >= HEADER_BYTES:
+            length = int.from_bytes(self._buffer[4:HEADER_BYTES], "big")
+            end = HEADER_BYTES + length
+            if len(self._buffer) < end:
+                return
+            stream: StreamName = "stderr" if self._buffer[0] == STDERR else "stdout"
+            payload = bytes(self._buffer[HEADER_BYTES:end])
+            del self._buffer[:end]
+            yield stream, payload
+
+
+class LineReader:
+    """Joins chunks to lines without their ends; bytes that are no UTF-8 become replacement characters."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """The lines that this chunk completes."""
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        for line in lines:
+            yield _text(line)
+        if len(self._buffer) > LINE_LIMIT_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[str]:
+        """What is left when the stream ends without a line end."""
+        line, self._buffer = self._buffer, b""
+        if line:
+            yield _text(line)
+
+
+class LogReader:
+    """Log lines from a stream that was asked for with times.
+
+    The engine writes one frame per message, and cuts messages at 16 KiB: each part starts with a time, and
+    only the last ends with a line end.
+    """
+
+    def __init__(self) -> None:
+        self._frames = FrameReader()
+        self._parts: dict[StreamName, tuple[datetime, bytes]] = {}
+
+    def feed(self, chunk: bytes) -> Iterator[LogEntry]:
+        """The entries that this chunk completes."""
+        for stream, payload in self._frames.feed(chunk):
+            stamp, _, rest = payload.partition(b" ")
+            at, begun = self._parts.pop(stream, (engine_time(stamp.decode("ascii", "replace")), b""))
+            line = begun + rest
+            if line.endswith(b"\n") or len(line) > LINE_LIMIT_BYTES:
+                yield LogEntry(stream, at or datetime.now(UTC), _text(line.removesuffix(b"\n")))
+            else:
+                self._parts[stream] = (at or datetime.now(UTC), line)
+
+    def rest(self) -> Iterator[LogEntry]:
+        """Lines that were cut off by the end of the stream."""
+        parts, self._parts = self._parts, {}
+        for stream, (at, line) in parts.items():
+            yield LogEntry(stream, at, _text(line))
+
+
+class JsonReader:
+    """Progress messages, one JSON object a line, of pull, load and import."""
+
+    def __init__(self) -> None:
+        self._lines = LineReader()
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        """The messages that this chunk completes."""
+        for line in self._lines.feed(chunk):
+            if line.strip():
+                yield json.loads(line)
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """A last message without a line end."""
+        for line in self._lines.rest():
+            if line.strip():
+                yield json.loads(line)
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "replace")
