@@ -1,0 +1,1 @@
+"""Starts the real parts that tests use: Docker Engine, images, Git servers, Temporal, processes and load."""
