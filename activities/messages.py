@@ -93,84 +93,115 @@ class PlannedServer(Message):
     name: str
 
 
+class Served(Message):
+    """Replicas 1 to `replicas` of a release, routed as the configuration of a deployment says."""
+
+    configuration_of: str
+    release_id: str
+    replicas: int
+
+
 class ReleasePlan(Message):
-    """The facts that steer a deployment, read once at its beginning."""
+    """The facts that steer a deployment, read once at its beginning.
+
+    `start_from` to `serve.replicas` are the replicas to start (none when it is past the end). `serve`
+    is what shall run afterwards and `served` what ran before; None means nothing.
+    """
 
     servers: tuple[PlannedServer, ...]
-    steps: tuple[Step, ...]
-    release_id: str
-    previous_deployment_id: str | None = None
-    previous_release_id: str | None = None
-    starts: bool = True
-    builds: bool = True
+    steps: tuple[Step, ...] = ()
+    served: Served | None = None
+    serve: Served | None = None
+    start_from: int = 1
     stop_first: bool = False
-    replicas: int = 1
-    previous_replicas: int = 0
     drain: timedelta = timedelta(seconds=30)
     stop_grace: timedelta = timedelta(seconds=30)
     health_limit: timedelta = timedelta(minutes=10)
     command_limit: timedelta = timedelta(minutes=10)
     build_limit: timedelta = timedelta(hours=1)
-    git_reference: str = ""
+
+    def has(self, step: StepName) -> bool:
+        """Whether the step is part of this deployment."""
+        return any(planned.name is step for planned in self.steps)
 
 
-class RunStep(StepInput):
-    """A step that needs nothing but its ids."""
+class ResolveSource(StepInput):
+    """Find the commit (or image) that the command asks for."""
 
-    release_id: str
+    command: Command
+    limit: timedelta = timedelta(minutes=5)
 
 
 class ResolvedSource(StepOutcome):
-    """The commit and the name of its image; `image_present` tells whether it needs no build."""
+    """The commit and the name of its image; `image_present` tells that it needs no build."""
 
     commit: str = ""
+    reference: str = ""
     image: str = ""
     image_present: bool = False
 
 
 class BuildImage(StepInput):
-    """Build this commit under this name."""
+    """Build this commit under this name, or pull a prebuilt image and give it this name."""
 
     commit: str
     image: str
+    force: bool = False
+    limit: timedelta = timedelta(hours=1)
 
 
-class BuiltImage(StepOutcome):
-    """The image by name and by the engine's id."""
+class DiscardImage(StepInput):
+    """Remove the image of a failed deployment, unless another deployment has it too."""
 
-    image: str = ""
-    image_id: str = ""
+    image: str
 
 
-class ReplicaSelection(StepInput):
-    """Replicas of one release: numbers `first` to `last`, both included, counted from 1."""
+class RunCommand(StepInput):
+    """Run one of the configured commands of this deployment, in a replica of `served` if given."""
 
-    release_id: str
+    served: Served | None = None
+    limit: timedelta = timedelta(minutes=10)
+
+
+class StartReplicas(StepInput):
+    """Replicas `first` to `serve.replicas` of a release."""
+
+    serve: Served
     first: int = 1
-    last: int = 1
+    limit: timedelta = timedelta(minutes=10)
 
 
 class ApplyRoutes(StepInput):
-    """Send traffic to these replicas with the routes of `deployment_id`'s configuration.
+    """Send the application's traffic there; with None it has no route any more."""
 
-    Without `release_id` the application has no route any more.
-    """
-
-    configuration_of: str | None = None
-    release_id: str | None = None
-    replicas: int = 0
+    serve: Served | None = None
 
 
-class DrainReplicas(ReplicaSelection):
-    """Wait until nobody is connected to these replicas, at most until the deadline."""
+class DrainReplicas(StepInput):
+    """Wait until nobody is connected to any replica but those of `keep`, at most until the deadline."""
 
+    keep: Served | None = None
     deadline: datetime
 
 
-class StopReplicas(ReplicaSelection):
-    """Stop these replicas, each within its grace; with `remove`, remove them too."""
+class RetireReplicas(StepInput):
+    """Stop and remove every container of the application but those of `keep`."""
 
-    remove: bool = True
+    keep: Served | None = None
+
+
+class PauseReplicas(StepInput):
+    """Stop these replicas without removing them, or (to undo that) start them again."""
+
+    served: Served
+
+
+class CleanUp(StepInput):
+    """Remove images that are not kept; with `everything` all that the application has on the server."""
+
+    keep: Served | None = None
+    everything: bool = False
+    delete_volumes: bool = False
 
 
 class BeginDeployment(Message):
@@ -180,10 +211,10 @@ class BeginDeployment(Message):
 
 
 class RecordRelease(Message):
-    """This release serves now (or, for a stop, nothing does)."""
+    """This is what serves now; None means nothing does, because the application was stopped."""
 
     command: Command
-    release_id: str | None
+    serve: Served | None
 
 
 class FinishDeployment(Message):
@@ -196,6 +227,12 @@ class FinishDeployment(Message):
     error_message: str = ""
     error_detail: str = ""
     superseded_by: str | None = None
+
+
+class ForgetApplication(Message):
+    """Remove every row of a deleted application."""
+
+    application_id: str
 
 
 class Nothing(Message):

@@ -1,0 +1,45 @@
+"""The activities by name, as workflows call them: what goes in and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from activities import messages as m
+
+Input = TypeVar("Input", bound=m.Message)
+Output = TypeVar("Output", bound=m.Message)
+
+
+@dataclass(frozen=True)
+class Signature(Generic[Input, Output]):
+    """An activity's name on the wire with its input and output types."""
+
+    name: str
+    takes: type[Input]
+    answers: type[Output]
+
+
+BEGIN_DEPLOYMENT = Signature("begin-deployment", m.BeginDeployment, m.ReleasePlan)
+RECORD_RELEASE = Signature("record-release", m.RecordRelease, m.Nothing)
+FINISH_DEPLOYMENT = Signature("finish-deployment", m.FinishDeployment, m.Nothing)
+FORGET_APPLICATION = Signature("forget-application", m.ForgetApplication, m.Nothing)
+
+RESOLVE_SOURCE = Signature("resolve-source", m.ResolveSource, m.ResolvedSource)
+BUILD_IMAGE = Signature("build-image", m.BuildImage, m.StepOutcome)
+DISCARD_IMAGE = Signature("discard-image", m.DiscardImage, m.StepOutcome)
+
+RUN_PRE_DEPLOY = Signature("run-pre-deploy-command", m.RunCommand, m.StepOutcome)
+RUN_RELEASE_COMMAND = Signature("run-release-command", m.RunCommand, m.StepOutcome)
+REMOVE_RELEASE_COMMAND = Signature("remove-release-command", m.RunCommand, m.StepOutcome)
+RUN_POST_DEPLOY = Signature("run-post-deploy-command", m.RunCommand, m.StepOutcome)
+
+START_REPLICAS = Signature("start-replicas", m.StartReplicas, m.StepOutcome)
+CHECK_HEALTH = Signature("check-health", m.StartReplicas, m.StepOutcome)
+PAUSE_REPLICAS = Signature("pause-replicas", m.PauseReplicas, m.StepOutcome)
+RESUME_REPLICAS = Signature("resume-replicas", m.PauseReplicas, m.StepOutcome)
+RETIRE_REPLICAS = Signature("retire-replicas", m.RetireReplicas, m.StepOutcome)
+
+APPLY_ROUTES = Signature("apply-routes", m.ApplyRoutes, m.StepOutcome)
+DRAIN_REPLICAS = Signature("drain-replicas", m.DrainReplicas, m.StepOutcome)
+CLEAN_UP = Signature("clean-up", m.CleanUp, m.StepOutcome)

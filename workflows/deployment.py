@@ -1,0 +1,210 @@
+"""One operation on an application, from the request to its one final state."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from workflows import names
+from workflows.calls import call
+from workflows.compensation import Compensations, to_the_end
+from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
+from workflows.release import InputFor, ReleaseSteps
+
+with workflow.unsafe.imports_passed_through():
+    from activities import messages as m
+    from activities import signatures as s
+    from domain.deployments import DeploymentStatus, OperationKind, StepName
+    from workflows.failures import Failure, failure_of
+    from workflows.progress import ProgressTracker
+
+StepMessage = TypeVar("StepMessage", bound=m.StepInput)
+
+
+@workflow.defn(name=names.DEPLOYMENT_WORKFLOW)
+class DeploymentWorkflow:
+    """Releases an application, or stops what runs of it.
+
+    Steps: resolve source, build, pre-deploy command, release command, start, health, switch,
+    post-deploy command, drain, stop old, clean up. Failure or cancellation of any step before
+    "stop old" undoes all that was done, newest first, and the old version serves throughout; from
+    there on the operation only goes forward. Query: `progress`.
+    """
+
+    @workflow.init
+    def __init__(self, command: m.Command) -> None:
+        self._command = command
+        self._tracker = ProgressTracker()
+        self._compensations = Compensations()
+        self._plan = m.ReleasePlan(servers=())
+        self._steps = ReleaseSteps(command.deployment_id, self._plan, self._tracker)
+
+    @workflow.query(name=names.PROGRESS_QUERY, description="Every step with its status")
+    def progress(self) -> m.Progress:
+        """Where this deployment stands."""
+        return m.Progress(
+            deployment_id=self._command.deployment_id,
+            status=self._tracker.status,
+            steps=self._tracker.steps,
+            cancellable=self._tracker.cancellable,
+        )
+
+    @workflow.run
+    async def run(self, command: m.Command) -> m.DeploymentResult:
+        """Raises ApplicationError with the failure's code, or CancelledError, once all is undone."""
+        try:
+            await self._release()
+        except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
+            cancelled = is_cancelled_exception(error)
+            await to_the_end(self._give_up(failure_of(error), cancelled=cancelled))
+            if cancelled:
+                raise
+            failure = failure_of(error)
+            raise ApplicationError(failure.message, type=failure.code, non_retryable=True) from error
+        return m.DeploymentResult(deployment_id=command.deployment_id, status=self._tracker.status)
+
+    async def _release(self) -> None:
+        self._plan = await call(s.BEGIN_DEPLOYMENT, m.BeginDeployment(command=self._command), SHORT)
+        self._tracker.plan(self._plan.steps)
+        self._steps = ReleaseSteps(self._command.deployment_id, self._plan, self._tracker)
+        if self._plan.serve is not None:
+            await self._prepare_image()
+            await self._run_commands_before()
+            if self._plan.stop_first and self._plan.served is not None:
+                await self._pause_old(self._plan.served)
+            await self._start_new(self._plan.serve)
+        await self._switch()
+        if self._plan.has(StepName.POST_DEPLOY):
+            await self._run_post_deploy()
+        if self._plan.has(StepName.DRAIN):
+            await self._drain()
+        await to_the_end(self._retire_and_finish())
+
+    async def _prepare_image(self) -> None:
+        resolved = (
+            await self._steps.run(
+                StepName.RESOLVE_SOURCE,
+                s.RESOLVE_SOURCE,
+                self._for(m.ResolveSource, command=self._command),
+                RESOLVE,
+            )
+        )[0]
+        workflow.upsert_search_attributes([names.GIT_REFERENCE.value_set(resolved.reference)])
+        if not resolved.image_present:
+            self._undo(StepName.BUILD, s.DISCARD_IMAGE, self._for(m.DiscardImage, image=resolved.image))
+        build = self._for(
+            m.BuildImage,
+            commit=resolved.commit,
+            image=resolved.image,
+            force=self._command.force,
+            limit=self._plan.build_limit,
+        )
+        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
+
+    async def _run_commands_before(self) -> None:
+        limit = self._plan.command_limit
+        command = self._for(m.RunCommand, served=self._plan.served, limit=limit)
+        if self._plan.has(StepName.PRE_DEPLOY):
+            await self._steps.run(StepName.PRE_DEPLOY, s.RUN_PRE_DEPLOY, command, within(limit))
+        if self._plan.has(StepName.RELEASE_COMMAND):
+            self._undo(StepName.RELEASE_COMMAND, s.REMOVE_RELEASE_COMMAND, command)
+            await self._steps.run(StepName.RELEASE_COMMAND, s.RUN_RELEASE_COMMAND, command, within(limit))
+
+    async def _pause_old(self, served: m.Served) -> None:
+        pause = self._for(m.PauseReplicas, served=served)
+        self._undo(StepName.STOP_OLD, s.RESUME_REPLICAS, pause)
+        await self._steps.run(StepName.STOP_OLD, s.PAUSE_REPLICAS, pause, UNDO)
+
+    async def _start_new(self, serve: m.Served) -> None:
+        limit = self._plan.health_limit
+        start = self._for(m.StartReplicas, serve=serve, first=self._plan.start_from, limit=limit)
+        remove_new = self._for(m.RetireReplicas, keep=self._plan.served)
+        self._undo(StepName.START, s.RETIRE_REPLICAS, remove_new)
+        await self._steps.run(StepName.START, s.START_REPLICAS, start, SHORT)
+        await self._steps.run(StepName.HEALTH, s.CHECK_HEALTH, start, within(limit))
+
+    async def _switch(self) -> None:
+        switch_back = self._for(m.ApplyRoutes, serve=self._plan.served)
+        self._undo(StepName.SWITCH, s.APPLY_ROUTES, switch_back)
+        switch = self._for(m.ApplyRoutes, serve=self._plan.serve)
+        await self._steps.run(StepName.SWITCH, s.APPLY_ROUTES, switch, SHORT)
+
+    async def _run_post_deploy(self) -> None:
+        limit = self._plan.command_limit
+        command = self._for(m.RunCommand, served=self._plan.serve, limit=limit)
+        await self._steps.run(StepName.POST_DEPLOY, s.RUN_POST_DEPLOY, command, within(limit))
+
+    async def _drain(self) -> None:
+        deadline = workflow.now() + self._plan.drain
+        drain = self._for(m.DrainReplicas, keep=self._plan.serve, deadline=deadline)
+        await self._steps.run(StepName.DRAIN, s.DRAIN_REPLICAS, drain, within(self._plan.drain))
+
+    async def _retire_and_finish(self) -> None:
+        self._tracker.cancellable = False
+        self._compensations.forget()
+        recorded = m.RecordRelease(command=self._command, serve=self._plan.serve)
+        await call(s.RECORD_RELEASE, recorded, RECORD)
+        if not self._plan.stop_first:
+            retire = self._for(m.RetireReplicas, keep=self._plan.serve)
+            await self._steps.run(StepName.STOP_OLD, s.RETIRE_REPLICAS, retire, UNDO)
+        deletes = self._command.kind is OperationKind.DELETE
+        clean_up = self._for(
+            m.CleanUp,
+            keep=self._plan.serve,
+            everything=deletes,
+            delete_volumes=self._command.delete_volumes,
+        )
+        await self._steps.run(StepName.CLEAN_UP, s.CLEAN_UP, clean_up, UNDO)
+        await self._finish(DeploymentStatus.FINISHED, Failure())
+        if deletes:
+            forget = m.ForgetApplication(application_id=self._command.application_id)
+            await call(s.FORGET_APPLICATION, forget, RECORD)
+
+    def _for(self, kind: type[StepMessage], **fields: object) -> InputFor[StepMessage]:
+        """Builds a step's input for any server: the ids that all of them need, and these fields."""
+
+        def make(step: m.StepReference, server_id: str) -> StepMessage:
+            return kind.model_validate(
+                {
+                    "step": step,
+                    "application_id": self._command.application_id,
+                    "server_id": server_id,
+                    **fields,
+                }
+            )
+
+        return make
+
+    def _undo(
+        self, name: StepName, signature: s.Signature[s.Input, s.Output], make: InputFor[s.Input]
+    ) -> None:
+        async def undo() -> None:
+            await self._steps.undo(name, signature, make)
+
+        self._compensations.push(undo)
+
+    async def _give_up(self, failure: Failure, *, cancelled: bool) -> None:
+        self._tracker.cancellable = False
+        await self._compensations.unwind()
+        status = DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED
+        await self._finish(status, failure)
+
+    async def _finish(self, status: DeploymentStatus, failure: Failure) -> None:
+        self._tracker.status = status
+        workflow.upsert_search_attributes([names.OUTCOME.value_set(status.value)])
+        workflow.set_current_details(self._tracker.markdown())
+        await call(
+            s.FINISH_DEPLOYMENT,
+            m.FinishDeployment(
+                command=self._command,
+                status=status,
+                steps=self._tracker.steps,
+                error_code=failure.code,
+                error_message=failure.message,
+                error_detail=failure.detail,
+            ),
+            RECORD,
+        )

@@ -1,0 +1,47 @@
+"""Every timeout and retry of the workflows, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+HEARTBEAT = timedelta(seconds=10)
+"""How long a dead worker goes unnoticed."""
+
+MARGIN = timedelta(minutes=5)
+"""What a step may need beyond its own limit: a lost worker, a retry, a slow engine."""
+
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
+)
+"""Without a number of attempts: a lost worker must not end a deployment. Activities themselves turn a
+transient error into a final one after `TRANSIENT_ATTEMPTS`."""
+
+RELENTLESS = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+"""For what must happen in the end: compensation, and the record of how it ended."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one activity is tried. Without `limit` it is tried for ever."""
+
+    attempt: timedelta
+    limit: timedelta | None
+    retry: RetryPolicy = PATIENT
+
+
+def within(limit: timedelta) -> Policy:
+    """A step that ends itself after `limit`; the engine ends it somewhat later, should it hang."""
+    return Policy(attempt=limit + MARGIN, limit=2 * (limit + MARGIN))
+
+
+SHORT = within(timedelta(minutes=2))
+RESOLVE = within(timedelta(minutes=5))
+RECORD = Policy(attempt=timedelta(seconds=30), limit=None, retry=RELENTLESS)
+UNDO = Policy(attempt=timedelta(minutes=20), limit=None, retry=RELENTLESS)
+"""Long enough for the longest stop grace of a container (an hour is the most that is accepted, and a
+new attempt continues where the last one was)."""

@@ -1,0 +1,98 @@
+"""The steps of one release as calls of activities, each recorded in the progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.calls import call
+from workflows.compensation import all_or_nothing
+from workflows.policies import UNDO, Policy
+
+with workflow.unsafe.imports_passed_through():
+    from activities import messages as m
+    from activities.signatures import Input, Output, Signature
+    from domain.deployments import StepName, StepStatus
+    from workflows.progress import ProgressTracker
+
+InputFor = Callable[[m.StepReference, str], Input]
+"""Builds an activity's input for a step on the server with this id."""
+
+
+class ReleaseSteps:
+    """Runs a step on every server of the plan: all of them succeed, or the step has failed."""
+
+    def __init__(self, deployment_id: str, plan: m.ReleasePlan, tracker: ProgressTracker) -> None:
+        self._deployment_id = deployment_id
+        self._plan = plan
+        self._tracker = tracker
+
+    async def run(
+        self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input], policy: Policy
+    ) -> list[Output]:
+        """One step, forward. Raises what the activity raised, and CancelledError once cancelled."""
+        outcomes = await all_or_nothing(
+            [self._forward(name, server, signature, make, policy) for server in self._plan.servers]
+        )
+        self._stop_if_cancelled()
+        return outcomes
+
+    async def undo(self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input]) -> None:
+        """Takes one step back on every server, trying for ever."""
+        works: list[Coroutine[Any, Any, None]] = [
+            self._back(name, server, signature, make) for server in self._plan.servers
+        ]
+        await all_or_nothing(works)
+
+    async def _forward(
+        self,
+        name: StepName,
+        server: m.PlannedServer,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        policy: Policy,
+    ) -> Output:
+        self._move(name, server, StepStatus.RUNNING)
+        reference = m.StepReference(deployment_id=self._deployment_id, name=name, server=server.name)
+        try:
+            answer = await call(
+                signature, make(reference, server.id), policy, f"{name.replace('_', ' ')} on {server.name}"
+            )
+        except ActivityError as error:
+            self._move(name, server, StepStatus.FAILED, str(error.cause or error))
+            raise
+        except asyncio.CancelledError:
+            self._move(name, server, StepStatus.FAILED, "Cancelled.")
+            raise
+        skipped = isinstance(answer, m.StepOutcome) and answer.skipped
+        message = answer.message if isinstance(answer, m.StepOutcome) else ""
+        self._move(name, server, StepStatus.SKIPPED if skipped else StepStatus.SUCCEEDED, message)
+        return answer
+
+    async def _back(
+        self,
+        name: StepName,
+        server: m.PlannedServer,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+    ) -> None:
+        reference = m.StepReference(
+            deployment_id=self._deployment_id, name=name, server=server.name, undo=True
+        )
+        await call(
+            signature, make(reference, server.id), UNDO, f"undo {name.replace('_', ' ')} on {server.name}"
+        )
+        self._move(name, server, StepStatus.COMPENSATED)
+
+    def _move(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
+        self._tracker.move(name, server.name, status, workflow.now(), message)
+        workflow.set_current_details(self._tracker.markdown())
+
+    def _stop_if_cancelled(self) -> None:
+        # An activity may finish although its cancellation was asked for; then nobody has raised yet.
+        if self._tracker.cancellable and workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError
