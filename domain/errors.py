@@ -6,6 +6,8 @@ Messages are for people: what happened, where, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -29,9 +31,18 @@ class InvalidInput(SeawayError):
     code = "invalid_input"
     http_status = 422
 
-    def __init__(self, message: str, *, field: str = "", detail: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        fields: Mapping[str, Sequence[str]] | None = None,
+        detail: str = "",
+    ) -> None:
+        """`fields` is for several wrong parts at once: what to say about each."""
         super().__init__(message, detail=detail)
         self.field = field
+        self.fields = fields or ({field: [message]} if field else {})
 
 
 class NotFound(SeawayError):
@@ -46,6 +57,28 @@ class Conflict(SeawayError):
 
     code = "conflict"
     http_status = 409
+
+
+@dataclass(frozen=True)
+class TakenDomain:
+    """An address that is taken. Its owner is named only to those who may see the owner."""
+
+    address: str
+    application_id: str | None = None
+    application_name: str | None = None
+
+
+class DomainTaken(Conflict):
+    """A domain belongs to another application already."""
+
+    code = "domain_taken"
+
+    def __init__(self, taken: Sequence[TakenDomain]) -> None:
+        addresses = ", ".join(one.address for one in taken)
+        super().__init__(
+            f"Already in use by another application: {addresses}. Remove it there first, or choose another."
+        )
+        self.taken = tuple(taken)
 
 
 class NotPossibleNow(SeawayError):
@@ -75,6 +108,10 @@ class TooManyRequests(SeawayError):
     code = "too_many_requests"
     http_status = 429
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 60, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class DeploymentError(SeawayError):

@@ -15,6 +15,7 @@ from argon2.exceptions import VerificationError
 from pydantic import SecretStr
 from sqlmodel import col, select
 
+from domain.errors import NotFound
 from store.columns import now
 from store.database import Database
 from store.tables import ApiToken, Membership, Team, User
@@ -96,6 +97,29 @@ class AccessStore:
         user, membership = found
         abilities = {"read"} if membership.role == "member" else {"root"}
         return Principal(user.id, user.email, membership.team_id, membership.role, frozenset(abilities))
+
+    async def user(self, user_id: str) -> User | None:
+        """The account, or None."""
+        async with self._database.reading() as session:
+            return await session.get(User, user_id)
+
+    async def team(self, team_id: str) -> Team:
+        """The team. Raises NotFound."""
+        async with self._database.reading() as session:
+            row = await session.get(Team, team_id)
+        if row is None:
+            raise NotFound("There is no such team.")
+        return row
+
+    async def members(self, team_id: str) -> Sequence[tuple[User, Membership]]:
+        """The team's people and their roles, by e-mail."""
+        query = (
+            select(User, Membership)
+            .join(Membership, col(Membership.user_id) == col(User.id))
+            .where(Membership.team_id == team_id)
+        )
+        async with self._database.reading() as session:
+            return [(user, one) for user, one in (await session.exec(query.order_by(col(User.email)))).all()]
 
     async def create_token(
         self, *, team_id: str, user_id: str, name: str, abilities: Sequence[str]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import SecretStr
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -13,8 +13,15 @@ from domain.configuration import REVEAL, ApplicationConfiguration, Domain, Envir
 from domain.errors import Conflict, NotFound
 from store.columns import now
 from store.database import Database
+from store.domain_claims import claim_domains, claims_of
 from store.encryption import KeyRing
 from store.tables import Application, ClaimedDomain, Deployment, DeploymentStep, LogLine, Variable
+
+Written = Mapping[str, object]
+"""Fields of the API as their writer spelled them, where that differs from how we would show them."""
+
+Edit = Callable[[Application, ApplicationConfiguration, Written], tuple[ApplicationConfiguration, Written]]
+"""Answers what to write instead; it may also change the row's name and description."""
 
 
 class ApplicationStore:
@@ -24,17 +31,23 @@ class ApplicationStore:
         self._database = database
         self._keys = keys
 
-    async def create(self, application: Application, configuration: ApplicationConfiguration) -> Application:
+    async def create(
+        self,
+        application: Application,
+        configuration: ApplicationConfiguration,
+        written: Written | None = None,
+    ) -> Application:
         """Writes a new application and claims its domains.
 
         Raises Conflict when its name is taken in the environment, or a domain by another application.
         """
         application.configuration_sealed = self._seal(configuration)
+        application.written_sealed = self._keys.encrypt(json.dumps(dict(written or {})))
         async with self._database.writing() as session:
             await _refuse_taken_name(session, application)
             session.add(application)
             await session.flush()
-            await _claim(session, application.id, configuration.routing.domains, configured=True)
+            await claim_domains(session, application, configuration.routing.domains, configured=True)
         return application
 
     async def get(self, application_id: str, *, team_id: str | None = None) -> Application:
@@ -53,17 +66,12 @@ class ApplicationStore:
         async with self._database.reading() as session:
             application = await _require(session, application_id, None)
             variables = await _variables(session, application_id)
-        document = ApplicationConfiguration.model_validate_json(
-            self._keys.decrypt(application.configuration_sealed)
-        )
-        return document.model_copy(
-            update={
-                "name": application.name,
-                "environment": tuple(
-                    self.reveal(variable) for variable in variables if not variable.is_preview
-                ),
-            }
-        )
+        environment = tuple(self.reveal(variable) for variable in variables if not variable.is_preview)
+        return self._unsealed(application).model_copy(update={"environment": environment})
+
+    def configured(self, application: Application) -> tuple[ApplicationConfiguration, Written]:
+        """What the row holds, without its variables, and how its writer spelled it."""
+        return self._unsealed(application), self._written(application)
 
     def reveal(self, variable: Variable) -> EnvironmentVariable:
         """The variable with its value."""
@@ -88,19 +96,36 @@ class ApplicationStore:
             row.updated_at = now()
             await _refuse_taken_name(session, row)
             session.add(row)
-            await _claim(session, row.id, configuration.routing.domains, configured=True)
+            await claim_domains(session, row, configuration.routing.domains, configured=True)
+        return row
+
+    async def modify(self, application_id: str, *, team_id: str, edit: Edit) -> Application:
+        """Changes name, description and configuration in one transaction, so that no change is lost.
+
+        Domains are claimed and let go of as in `update`. Raises NotFound, Conflict, and what `edit` does.
+        """
+        async with self._database.writing() as session:
+            row = await _require(session, application_id, team_id, lock=True)
+            configuration, written = edit(row, self._unsealed(row), self._written(row))
+            row.configuration_sealed = self._seal(configuration)
+            row.written_sealed = self._keys.encrypt(json.dumps(dict(written)))
+            row.updated_at = now()
+            await _refuse_taken_name(session, row)
+            session.add(row)
+            await claim_domains(session, row, configuration.routing.domains, configured=True)
         return row
 
     async def claim_released_domains(self, application_id: str, domains: Sequence[Domain]) -> None:
         """Claims what a release is about to serve. Raises Conflict when another application has it."""
         async with self._database.writing() as session:
-            await _claim(session, application_id, domains, configured=False)
+            application = await _require(session, application_id, None)
+            await claim_domains(session, application, domains, configured=False)
 
     async def settle_released_domains(self, application_id: str, domains: Sequence[Domain]) -> None:
         """Exactly these domains are served now; lets go of others that are not configured either."""
         served = {(domain.host, domain.path) for domain in domains}
         async with self._database.writing() as session:
-            for claim in await _claims(session, application_id):
+            for claim in await claims_of(session, application_id):
                 claim.is_released = (claim.host, claim.path) in served
                 if claim.is_released or claim.is_configured:
                     session.add(claim)
@@ -158,10 +183,10 @@ class ApplicationStore:
 
     async def set_replicas(self, application_id: str, replicas: int) -> None:
         """Changes the configured number of replicas, so that later releases keep it."""
-        configuration = await self.configuration(application_id)
-        runtime = configuration.runtime.model_copy(update={"replicas": replicas})
         async with self._database.writing() as session:
-            row = await _require(session, application_id, None)
+            row = await _require(session, application_id, None, lock=True)
+            configuration = self._unsealed(row)
+            runtime = configuration.runtime.model_copy(update={"replicas": replicas})
             row.configuration_sealed = self._seal(configuration.model_copy(update={"runtime": runtime}))
             session.add(row)
 
@@ -184,9 +209,22 @@ class ApplicationStore:
             configuration.model_copy(update={"environment": ()}).model_dump_json(context=REVEAL)
         )
 
+    def _unsealed(self, application: Application) -> ApplicationConfiguration:
+        document = self._keys.decrypt(application.configuration_sealed)
+        configuration = ApplicationConfiguration.model_validate_json(document)
+        return configuration.model_copy(update={"name": application.name})
 
-async def _require(session: AsyncSession, application_id: str, team_id: str | None) -> Application:
-    row = await session.get(Application, application_id)
+    def _written(self, application: Application) -> Written:
+        if not application.written_sealed:
+            return {}
+        written: dict[str, object] = json.loads(self._keys.decrypt(application.written_sealed))
+        return written
+
+
+async def _require(
+    session: AsyncSession, application_id: str, team_id: str | None, *, lock: bool = False
+) -> Application:
+    row = await session.get(Application, application_id, with_for_update=lock or None)
     if row is None or (team_id is not None and row.team_id != team_id):
         raise NotFound("There is no such application.")
     return row
@@ -197,12 +235,6 @@ async def _variables(session: AsyncSession, application_id: str) -> Sequence[Var
     return (await session.exec(query.order_by(col(Variable.created_at), col(Variable.key)))).all()
 
 
-async def _claims(session: AsyncSession, application_id: str) -> Sequence[ClaimedDomain]:
-    return (
-        await session.exec(select(ClaimedDomain).where(ClaimedDomain.application_id == application_id))
-    ).all()
-
-
 async def _refuse_taken_name(session: AsyncSession, application: Application) -> None:
     query = select(Application.id).where(
         Application.environment_id == application.environment_id,
@@ -211,29 +243,3 @@ async def _refuse_taken_name(session: AsyncSession, application: Application) ->
     )
     if (await session.exec(query)).first() is not None:
         raise Conflict(f"This environment already has an application named '{application.name}'.")
-
-
-async def _claim(
-    session: AsyncSession, application_id: str, domains: Sequence[Domain], *, configured: bool
-) -> None:
-    wanted = {(domain.host, domain.path) for domain in domains}
-    mine = {(claim.host, claim.path): claim for claim in await _claims(session, application_id)}
-    if configured:
-        for address, claim in mine.items():
-            claim.is_configured = address in wanted
-            if not claim.is_configured and not claim.is_released:
-                await session.delete(claim)
-    for host, path in sorted(wanted):
-        found = mine.get((host, path))
-        if found is None:
-            found = ClaimedDomain(application_id=application_id, host=host, path=path, is_configured=False)
-        found.is_configured = found.is_configured or configured
-        found.is_released = found.is_released or not configured
-        session.add(found)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise Conflict(
-                f"The address {host}{path.rstrip('/')} already belongs to another application. "
-                "Remove it there first, or choose another."
-            ) from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import and_, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.configuration import REVEAL, ApplicationConfiguration
-from domain.deployments import DeploymentStatus, Step, StepName, StepStatus
+from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from domain.errors import NotFound
 from store.columns import now
 from store.database import Database
@@ -52,15 +52,26 @@ class DeploymentStore:
             return await session.get(Deployment, deployment_id)
 
     async def list_of_application(
-        self, application_id: str, *, skip: int = 0, take: int = 10
+        self,
+        application_id: str,
+        *,
+        skip: int = 0,
+        take: int = 10,
+        kinds: Collection[OperationKind] = tuple(OperationKind),
     ) -> tuple[int, Sequence[Deployment]]:
-        """How many there are, and one page of them, newest first."""
-        of_application = col(Deployment.application_id) == application_id
+        """How many of these kinds there are, and one page of them, newest first."""
+        of_application = and_(
+            col(Deployment.application_id) == application_id, col(Deployment.kind).in_(kinds)
+        )
         async with self._database.reading() as session:
             count = (
                 await session.exec(select(func.count()).select_from(Deployment).where(of_application))
             ).one()
-            query = select(Deployment).where(of_application).order_by(col(Deployment.requested_at).desc())
+            query = (
+                select(Deployment)
+                .where(of_application)
+                .order_by(col(Deployment.requested_at).desc(), col(Deployment.id))
+            )
             return count, (await session.exec(query.offset(skip).limit(take))).all()
 
     async def list_open(self, *, team_id: str) -> Sequence[Deployment]:

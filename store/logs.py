@@ -55,3 +55,10 @@ class LogStore:
         query = select(LogLine).where(LogLine.deployment_id == deployment_id, col(LogLine.id) > after)
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(LogLine.id)).limit(limit))).all()
+
+    async def tail(self, deployment_id: str, *, limit: int) -> Sequence[LogLine]:
+        """The last `limit` lines, in order."""
+        query = select(LogLine).where(LogLine.deployment_id == deployment_id)
+        async with self._database.reading() as session:
+            newest_first = (await session.exec(query.order_by(col(LogLine.id).desc()).limit(limit))).all()
+        return newest_first[::-1]

@@ -84,12 +84,40 @@ class ProjectStore:
             raise NotFound("There is no such environment.")
         return environment, project
 
+    async def places(self, *, team_id: str) -> dict[str, tuple[Environment, Project]]:
+        """Every environment of the team with its project, by the environment's id."""
+        query = (
+            select(Environment, Project)
+            .join(Project, col(Project.id) == col(Environment.project_id))
+            .where(Project.team_id == team_id)
+        )
+        async with self._database.reading() as session:
+            found = (await session.exec(query)).all()
+        return {environment.id: (environment, project) for environment, project in found}
+
     async def create_environment(self, project_id: str, name: str, description: str = "") -> Environment:
         """One more environment. Raises Conflict when the name is taken."""
         row = Environment(project_id=project_id, name=name, description=description)
         async with self._database.writing() as session:
             if any(other.name == name for other in await _environments(session, project_id)):
                 raise Conflict(f"The project already has an environment named '{name}'.")
+            session.add(row)
+        return row
+
+    async def update_environment(
+        self, environment: Environment, *, name: str | None, description: str | None
+    ) -> Environment:
+        """Renames or describes it. Raises Conflict when the name is taken."""
+        async with self._database.writing() as session:
+            row = await session.get(Environment, environment.id)
+            if row is None:
+                raise NotFound("There is no such environment.")
+            others = [one for one in await _environments(session, row.project_id) if one.id != row.id]
+            if any(other.name == name for other in others):
+                raise Conflict(f"The project already has an environment named '{name}'.")
+            row.name = row.name if name is None else name
+            row.description = row.description if description is None else description
+            row.updated_at = now()
             session.add(row)
         return row
 

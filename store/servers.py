@@ -78,6 +78,19 @@ class ServerStore:
             raise NotFound("There is no such private key.")
         return row
 
+    async def update_key(self, key: PrivateKey, private_key: SecretStr | None = None) -> PrivateKey:
+        """Writes the key's columns and, if given, the private key itself. Raises NotFound."""
+        async with self._database.writing() as session:
+            row = await session.get(PrivateKey, key.id)
+            if row is None:
+                raise NotFound("There is no such private key.")
+            row.sqlmodel_update(key.model_dump(exclude={"id", "team_id", "created_at", "private_key_sealed"}))
+            if private_key is not None:
+                row.private_key_sealed = self._keys.encrypt(private_key.get_secret_value())
+            row.updated_at = now()
+            session.add(row)
+        return row
+
     async def delete_key(self, key_id: str, *, team_id: str) -> None:
         """Removes the key."""
         key = await self.key(key_id, team_id=team_id)

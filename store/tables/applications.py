@@ -20,7 +20,10 @@ class DesiredState(StrEnum):
 
 
 class Application(SQLModel, table=True):
-    """One application. Its configuration is a sealed JSON document, because parts of it are secret."""
+    """One application. Its configuration is a sealed JSON document, because parts of it are secret.
+
+    `written_sealed` is how the writer spelled fields that we would show in another spelling.
+    """
 
     __tablename__ = "application"
     __table_args__ = (UniqueConstraint("environment_id", "name"),)
@@ -31,6 +34,7 @@ class Application(SQLModel, table=True):
     name: str
     description: str = ""
     configuration_sealed: str
+    written_sealed: str = ""
     desired_state: str = DesiredState.NEVER_DEPLOYED
     current_deployment_id: str | None = Field(default=None, index=True)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -187,6 +187,7 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("configuration_sealed", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("written_sealed", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("desired_state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("current_deployment_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("created_at", store.columns.UtcDateTime(timezone=True), nullable=False),
