@@ -18,7 +18,6 @@ from seaway.demo.client import Credentials, SeawayClient, read_credentials
 from seaway.demo.engine import ensure_engine
 
 HOST = "example.localhost"
-MARK = "Deployed by Seaway"
 SERVING_LIMIT_SECONDS = 60.0
 
 
@@ -84,15 +83,16 @@ def _run(data_folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     ensure_engine()
     credentials = _ensure_seaway(BackgroundSeaway(folder), data_folder)
-    is_new = repository.prepare(folder / "example")
+    repository.prepare(folder / "example")
+    page = repository.page(folder / "example")
     with SeawayClient(credentials) as client:
         application = client.application() or client.create_application(
             repository.address(folder / "example"), repository.BRANCH, f"http://{HOST}"
         )
-        if is_new or not serves(credentials.http_port):
+        if not serves(credentials.http_port, page):
             print("Deploying the example application …", flush=True)
             client.deploy(application, on_status=lambda status: print(f"  {status}", flush=True))
-    _wait_until_it_serves(credentials.http_port)
+    _wait_until_it_serves(credentials.http_port, page)
     print(summary(credentials, folder))
 
 
@@ -128,8 +128,8 @@ def _running_credentials(data_folder: Path) -> Credentials | None:
         return credentials if client.is_healthy() else None
 
 
-def serves(http_port: int) -> bool:
-    """Whether the proxy answers with the example application's page."""
+def serves(http_port: int, page: str) -> bool:
+    """Whether the proxy answers for the example application with exactly this page."""
     try:
         # Not every resolver knows names under localhost, so the name goes by the header alone.
         answer = httpx.get(
@@ -137,12 +137,12 @@ def serves(http_port: int) -> bool:
         )
     except httpx.TransportError:
         return False
-    return answer.is_success and MARK in answer.text
+    return answer.is_success and answer.text.strip() == page.strip()
 
 
-def _wait_until_it_serves(http_port: int) -> None:
+def _wait_until_it_serves(http_port: int, page: str) -> None:
     deadline = time.monotonic() + SERVING_LIMIT_SECONDS
-    while not serves(http_port):
+    while not serves(http_port, page):
         if time.monotonic() >= deadline:
             raise DeploymentError(
                 f"The deployment finished, but {application_url(http_port)} does not answer with its page."
@@ -168,9 +168,7 @@ def _remove(data_folder: Path) -> None:
         if application is not None:
             client.delete_application(application)
         if client.has_applications():
-            print(
-                f"The example application is gone. Others are left, so Seaway and {data_folder} stay."
-            )
+            print(f"The example application is gone. Others are left, so Seaway and {data_folder} stay.")
             return
     if not seaway.stop():
         print("The example application is gone. Seaway was not started by `make demo`, so it runs on.")
