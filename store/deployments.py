@@ -74,6 +74,22 @@ class DeploymentStore:
             )
             return count, (await session.exec(query.offset(skip).limit(take))).all()
 
+    async def list_latest(self, *, team_id: str) -> dict[str, Deployment]:
+        """The newest deployment of each of the team's applications, by the application's id."""
+        position = func.row_number().over(
+            partition_by=col(Deployment.application_id), order_by=col(Deployment.requested_at).desc()
+        )
+        ranked = (
+            select(Deployment.id, position.label("position"))
+            .join(Application, col(Application.id) == col(Deployment.application_id))
+            .where(Application.team_id == team_id)
+            .subquery()
+        )
+        query = select(Deployment).join(ranked, col(Deployment.id) == ranked.c.id)
+        async with self._database.reading() as session:
+            rows = (await session.exec(query.where(ranked.c.position == 1))).all()
+        return {row.application_id: row for row in rows}
+
     async def list_open(self, *, team_id: str) -> Sequence[Deployment]:
         """The team's queued and running deployments, oldest first."""
         query = (
