@@ -38,7 +38,7 @@ def given_variables(
     hosts = dict.fromkeys(urlsplit(url).hostname or "" for url in public_urls)
     given = {
         "PORT": str(configuration.runtime.port),
-        "HOST": "0.0.0.0",
+        "HOST": "0.0.0.0",  # noqa: S104 - within its container, where only the proxy reaches it
         "SOURCE_COMMIT": commit,
         "SEAWAY_URL": ",".join(public_urls),
         "SEAWAY_FQDN": ",".join(host for host in hosts if host),
