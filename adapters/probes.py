@@ -1,0 +1,144 @@
+"""Health probes from outside of the container: HTTP, TCP, or a command inside."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from adapters.reach import Reach
+from domain.configuration import HealthCheck, HealthCheckKind
+from domain.errors import DeadlineExceeded, SeawayError
+
+BODY_LIMIT_BYTES = 64 * 1024
+OUTPUT_LINES = 3
+
+# Runs a command in the container: (argv, on_line, timeout in seconds) -> exit code.
+Execute = Callable[[Sequence[str], Callable[[str], None], float], Awaitable[int]]
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """How one probe went; `detail` is a short sentence for people."""
+
+    ok: bool
+    detail: str
+    duration_ms: int
+
+
+async def probe(check: HealthCheck, *, host: str, port: int, reach: Reach, execute: Execute) -> ProbeOutcome:
+    """One probe of a container at `host`, at the check's own port or else `port`.
+
+    It takes no longer than the check's timeout (a command may take some seconds more to be ended) and never
+    raises for what the container does. NONE is always fine: that the container runs is for the caller to see.
+    Redirects are not followed: they are answers.
+    """
+    begun = time.monotonic()
+    target = f"{host}:{check.port or port}"
+    try:
+        async with asyncio.timeout(check.timeout_seconds):
+            match check.kind:
+                case HealthCheckKind.HTTP:
+                    ok, detail = await _probe_http(check, host, check.port or port, reach)
+                case HealthCheckKind.TCP:
+                    ok, detail = await _probe_tcp(host, check.port or port, reach)
+                case HealthCheckKind.COMMAND:
+                    ok, detail = await _probe_command(check, execute)
+                case HealthCheckKind.NONE:
+                    ok, detail = True, "running; no health check is set"
+    except (TimeoutError, httpx.TimeoutException, DeadlineExceeded):
+        ok, detail = False, f"no answer within {check.timeout_seconds:g} s"
+        if check.kind is not HealthCheckKind.COMMAND:
+            detail = f"{_subject(check, target)} gave {detail}"
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        ok, detail = False, _failure(check, target, error)
+    except SeawayError as error:
+        ok, detail = False, error.message
+    duration_ms = round((time.monotonic() - begun) * 1000)
+    return ProbeOutcome(
+        ok, f"{detail} in {duration_ms} ms" if " answered " in detail else detail, duration_ms
+    )
+
+
+async def _probe_http(check: HealthCheck, host: str, port: int, reach: Reach) -> tuple[bool, str]:
+    subject = _subject(check, f"{host}:{port}")
+    async with (
+        reach.address(host, port) as (near_host, near_port),
+        # The container's own certificate is rarely valid for its address, and the way to it is ours.
+        httpx.AsyncClient(verify=False, trust_env=False, timeout=check.timeout_seconds) as client,  # noqa: S501
+    ):
+        url = httpx.URL(scheme=check.scheme, host=near_host, port=near_port, raw_path=check.path.encode())
+        headers = {
+            "Host": check.host,
+            "User-Agent": "Seaway-Health/1",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+        }
+        async with client.stream(check.method, url, headers=headers) as answer:
+            body = await _bounded_body(answer) if check.expected_text else ""
+    status = answer.status_code
+    if check.expected_status is None and not 200 <= status < 400:
+        return False, f"{subject} answered {status}"
+    if check.expected_status not in (None, status):
+        return False, f"{subject} answered {status} instead of {check.expected_status}"
+    if check.expected_text not in body:
+        return False, f"{subject} answered {status} without the text {check.expected_text!r}"
+    return True, f"{subject} answered {status}"
+
+
+async def _bounded_body(answer: httpx.Response) -> str:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) >= BODY_LIMIT_BYTES:
+            break
+    return bytes(body[:BODY_LIMIT_BYTES]).decode(answer.encoding or "utf-8", "replace")
+
+
+async def _probe_tcp(host: str, port: int, reach: Reach) -> tuple[bool, str]:
+    async with reach.address(host, port) as (near_host, near_port):
+        _reader, writer = await asyncio.open_connection(near_host, near_port)
+        writer.close()
+    return True, f"port {port} accepts connections"
+
+
+async def _probe_command(check: HealthCheck, execute: Execute) -> tuple[bool, str]:
+    lines: list[str] = []
+    code = await execute(["/bin/sh", "-c", check.command], lines.append, check.timeout_seconds)
+    if code == 0:
+        return True, "the health command ended with 0"
+    output = " / ".join(line for line in lines[-OUTPUT_LINES:] if line)
+    return False, f"the health command ended with {code}" + (f": {output[:500]}" if output else "")
+
+
+def _subject(check: HealthCheck, target: str) -> str:
+    if check.kind is HealthCheckKind.TCP:
+        return f"a connection to {target}"
+    return f"{check.method} {check.scheme}://{target}{check.path}"
+
+
+def _failure(check: HealthCheck, target: str, error: Exception) -> str:
+    codes = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
+    port = target.rpartition(":")[2]
+    if errno.ECONNREFUSED in codes:
+        return f"connection refused: nothing listens on port {port}"
+    if codes & {errno.EHOSTUNREACH, errno.ENETUNREACH}:
+        return f"{target} cannot be reached from the server"
+    if isinstance(error, httpx.RemoteProtocolError) or errno.ECONNRESET in codes:
+        return f"{_subject(check, target)} broke off: port {port} does not speak {check.scheme.upper()}"
+    return f"{_subject(check, target)} failed: {str(error) or type(error).__name__}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and everything beneath it: clients wrap the system's error several times."""
+    if error is None:
+        return
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    yield from _causes(error.__cause__ or error.__context__)
