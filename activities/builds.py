@@ -1,0 +1,175 @@
+"""Images: built from a commit, pulled, and discarded when their deployment fails."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from adapters.buildkit import BuildKit, BuildRequest
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.application_secrets import redactor_for
+from activities.environments import build_environment
+from activities.servers import ServerParts, Servers, Surroundings
+from activities.sources import credential_for
+from activities.step_log import Write, step_log
+from adapters.bundled_images import ensure_binary_image
+from adapters.git import GitMirrors
+from domain import static_site
+from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
+from domain.environment import build_secrets
+from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
+from domain.git_references import parse_repository
+from domain.replicas import application_labels
+from store.store import Store
+
+
+class BuildActivities:
+    """Makes sure that a server has the image of a release."""
+
+    def __init__(
+        self,
+        store: Store,
+        servers: Servers,
+        mirrors: GitMirrors,
+        buildkit: BuildKit,
+        surroundings: Surroundings,
+    ) -> None:
+        self._store = store
+        self._servers = servers
+        self._mirrors = mirrors
+        self._buildkit = buildkit
+        self._surroundings = surroundings
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.build, self.discard]
+
+    @activity.defn(name=s.BUILD_IMAGE.name)
+    async def build(self, build: m.BuildImage) -> m.StepOutcome:
+        """The image is there afterwards: found, pulled or built. The build ends with this activity."""
+        deployment_id = build.step.deployment_id
+        parts = await self._servers.parts(build.server_id)
+        found = await parts.engine.image_id(build.image)
+        if found is not None and not build.force:
+            await self._store.deployments.update(deployment_id, image_id=found)
+            return m.StepOutcome(skipped=True, message="The image of this commit and configuration exists.")
+        configuration = await self._store.deployments.snapshot(deployment_id)
+        async with step_log(self._store.logs, build.step, redactor_for(configuration)) as write:
+            if isinstance(configuration.source, ImageSource):
+                image_id = await _pull(parts, configuration.source.reference, build.image, write)
+            else:
+                image_id = await self._build(build, configuration, configuration.source, parts, write)
+        await self._store.deployments.update(deployment_id, image_id=image_id)
+        return m.StepOutcome(message=build.image)
+
+    async def _build(
+        self,
+        build: m.BuildImage,
+        configuration: ApplicationConfiguration,
+        source: GitSource,
+        parts: ServerParts,
+        write: Write,
+    ) -> str:
+        folder = self._surroundings.work_folder / "builds" / build.step.deployment_id
+        try:
+            tree = folder / "source"
+            await self._mirrors.check_out(
+                parse_repository(source.repository),
+                build.commit,
+                tree,
+                submodules=source.submodules,
+                lfs=source.lfs,
+                credential=await credential_for(self._store, source),
+                on_line=write,
+            )
+            request = await self._request(build, configuration, tree, parts)
+            return await self._buildkit.build(
+                request, engine_socket=parts.engine.socket, on_line=write, timeout=build.limit
+            )
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _request(
+        self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path, parts: ServerParts
+    ) -> BuildRequest:
+        options = configuration.build
+        context = await asyncio.to_thread(_inside, tree, tree, options.base_directory, "base directory")
+        labels = application_labels(configuration.application_id)
+        if options.pack is BuildPack.STATIC:
+            await asyncio.to_thread(_inside, tree, context, options.publish_directory, "publish directory")
+            base = await ensure_binary_image(parts.engine, "caddy")
+            dockerfile = await asyncio.to_thread(_write_static_build, configuration, context, base)
+            return BuildRequest(
+                context=context,
+                dockerfile=dockerfile,
+                tag=build.image,
+                target="",
+                arguments={},
+                secrets={},
+                labels=labels,
+                use_cache=options.use_cache and not build.force,
+                pull=False,
+            )
+        dockerfile = await asyncio.to_thread(_inside, tree, context, options.dockerfile_path, "Dockerfile")
+        return BuildRequest(
+            context=context,
+            dockerfile=dockerfile,
+            tag=build.image,
+            target=options.target_stage,
+            arguments=build_environment(configuration, self._surroundings, commit=build.commit),
+            secrets=build_secrets(configuration),
+            labels=labels,
+            use_cache=options.use_cache and not build.force,
+            pull=False,
+        )
+
+    @activity.defn(name=s.DISCARD_IMAGE.name)
+    async def discard(self, discard: m.DiscardImage) -> m.StepOutcome:
+        """Removes the image of a deployment that failed, unless a successful one has the same."""
+        finished = await self._store.deployments.list_finished(discard.application_id)
+        if discard.image not in {deployment.image for deployment in finished}:
+            parts = await self._servers.parts(discard.server_id)
+            await parts.engine.remove_image(discard.image)
+        return m.StepOutcome()
+
+
+async def _pull(parts: ServerParts, reference: str, image: str, write: Write) -> str:
+    """Pulls an image and keeps it under our own name; one that only the server has is good as well."""
+    try:
+        await parts.engine.pull(reference, write)
+    except (ImageNotFound, RegistryUnavailable) as error:
+        if await parts.engine.image_id(reference) is None:
+            raise
+        write(f"{error.message} The copy on the server is used.")
+    await parts.engine.tag(reference, image)
+    return await parts.engine.image_id(image) or ""
+
+
+def _inside(tree: Path, start: Path, relative: str, what: str) -> Path:
+    """The path below `start`, which must exist and, links followed, lie within the repository."""
+    path = start.joinpath(relative.strip("/")).resolve()
+    if not path.is_relative_to(tree.resolve()):
+        raise SourceIncomplete(f"The {what} '{relative}' leads out of the repository.")
+    if not path.exists():
+        raise SourceIncomplete(
+            f"The repository has no {what} at '{path.relative_to(tree.resolve())}'. "
+            f"Add it, or change the {what} in the application's settings."
+        )
+    return path
+
+
+def _write_static_build(configuration: ApplicationConfiguration, context: Path, base: str) -> Path:
+    options = configuration.build
+    folder = context / static_site.FOLDER
+    folder.mkdir(exist_ok=True)
+    (folder / "Caddyfile").write_text(static_site.caddyfile(options.single_page, configuration.runtime.port))
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(static_site.dockerfile(options.publish_directory, base))
+    dockerfile.with_name("Dockerfile.dockerignore").write_text(static_site.DOCKERIGNORE)
+    return dockerfile

@@ -1,0 +1,71 @@
+"""What a release leaves behind is removed; nothing of anybody else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.replica_specifications import files_folder
+from activities.servers import ServerParts, Servers
+from domain.configuration import VolumeKind
+from domain.retention import KeptDeployment, images_to_remove
+from domain.volumes import volume_name_for
+from store.columns import now
+from store.store import Store
+
+
+class CleanUpActivities:
+    """Keeps the images of the last successful deployments, and removes the others of the application."""
+
+    def __init__(self, store: Store, servers: Servers) -> None:
+        self._store = store
+        self._servers = servers
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.clean_up]
+
+    @activity.defn(name=s.CLEAN_UP.name)
+    async def clean_up(self, clean: m.CleanUp) -> m.StepOutcome:
+        """Removes images that are not kept; of a deleted application, everything on this server."""
+        parts = await self._servers.parts(clean.server_id)
+        if clean.everything:
+            return await self._remove_everything(parts, clean)
+        configuration = await self._store.applications.configuration(clean.application_id)
+        present = await parts.engine.images_with_prefix(f"seaway/{clean.application_id}")
+        application = await self._store.applications.get(clean.application_id)
+        finished = await self._store.deployments.list_finished(clean.application_id)
+        kept = [
+            KeptDeployment(
+                deployment_id=deployment.id,
+                image=deployment.image,
+                finished_at=deployment.finished_at or now(),
+                is_current=deployment.id == application.current_deployment_id,
+            )
+            for deployment in finished
+        ]
+        if application.current_deployment_id is not None:
+            # The deployment that cleans up is not finished yet, and serves already.
+            current = await self._store.deployments.get(application.current_deployment_id)
+            kept.append(KeptDeployment(current.id, current.image, now(), is_current=True))
+        surplus = images_to_remove(kept, present, configuration.images_to_keep)
+        for image in surplus:
+            await parts.engine.remove_image(image)
+        return m.StepOutcome(message=f"{len(surplus)} images removed" if surplus else "")
+
+    async def _remove_everything(self, parts: ServerParts, clean: m.CleanUp) -> m.StepOutcome:
+        for image in await parts.engine.images_with_prefix(f"seaway/{clean.application_id}"):
+            await parts.engine.remove_image(image)
+        if clean.delete_volumes:
+            configuration = await self._store.applications.configuration(clean.application_id)
+            for volume in configuration.runtime.volumes:
+                if volume.kind is VolumeKind.NAMED:
+                    await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
+        await parts.files.remove_tree(files_folder(clean.application_id) / "files")
+        if clean.delete_volumes:
+            await parts.files.remove_tree(files_folder(clean.application_id))
+        return m.StepOutcome(message="everything of the application was removed")

@@ -1,0 +1,30 @@
+"""The tree of errors as Temporal sees it: the one place where they are mapped."""
+
+from __future__ import annotations
+
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import SeawayError
+
+TRANSIENT_ATTEMPTS = 6
+"""So often is something tried that may pass; with the waits between, for about half a minute."""
+
+UNEXPECTED_ATTEMPTS = 3
+UNEXPECTED_CODE = "internal"
+
+
+def application_error(error: SeawayError, *, attempt: int, relentless: bool) -> ApplicationError:
+    """The error for Temporal. `relentless` is for compensation, which never gives up."""
+    may_help = relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS)
+    return ApplicationError(error.message, type=error.code, non_retryable=not may_help)
+
+
+def unexpected_error(activity: str, error: Exception, *, attempt: int, relentless: bool) -> ApplicationError:
+    """A fault of Seaway itself: tried again a few times, and named as what it is."""
+    may_help = relentless or attempt < UNEXPECTED_ATTEMPTS
+    return ApplicationError(
+        f"Seaway itself failed in '{activity}' ({type(error).__name__}). "
+        "This is not your application's fault; the worker's log says more.",
+        type=UNEXPECTED_CODE,
+        non_retryable=not may_help,
+    )

@@ -1,0 +1,192 @@
+"""The beginning and the end of a deployment in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.deployment_rows import row_of
+from domain.configuration import ApplicationConfiguration, GitSource
+from domain.deployments import DeploymentStatus, OperationKind, StepStatus
+from domain.errors import NotFound, NotPossibleNow
+from domain.release_planning import BRINGS_UP, planned_steps, stops_first
+from store.columns import now
+from store.store import Store
+from store.tables import Deployment
+from store.tables.applications import DesiredState
+
+LONGEST_HEALTH_WAIT = timedelta(hours=1)
+
+
+class RecordActivities:
+    """Plans a deployment from what the store knows, and records what became of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.begin, self.record_release, self.finish, self.forget]
+
+    @activity.defn(name=s.BEGIN_DEPLOYMENT.name)
+    async def begin(self, begin: m.BeginDeployment) -> m.ReleasePlan:
+        """Takes the snapshot that this deployment releases, and plans its steps."""
+        command = begin.command
+        row = await self._store.deployments.record(row_of(command))
+        served = await self._served(command.application_id)
+        configuration = await self._configuration(command, served)
+        servers = [await self._store.servers.get(server) for server in configuration.server_ids]
+        steps = planned_steps(
+            command.kind, configuration, [server.name for server in servers], replaces=served is not None
+        )
+        row = await self._store.deployments.begin(command.deployment_id, configuration, steps)
+        serve = None
+        if command.kind in BRINGS_UP:
+            await self._store.applications.claim_released_domains(
+                command.application_id, configuration.routing.domains
+            )
+            scaled = served if command.kind is OperationKind.SCALE else None
+            serve = m.Served(
+                configuration_of=row.id,
+                release_id=scaled.release_id if scaled else row.id,
+                replicas=configuration.runtime.replicas,
+            )
+        return m.ReleasePlan(
+            servers=tuple(m.PlannedServer(id=server.id, name=server.name) for server in servers),
+            steps=steps,
+            served=served,
+            serve=serve,
+            start_from=served.replicas + 1 if served and command.kind is OperationKind.SCALE else 1,
+            stop_first=serve is not None and stops_first(configuration, command.kind),
+            drain=timedelta(seconds=configuration.runtime.drain_seconds),
+            stop_grace=timedelta(seconds=configuration.runtime.stop_grace_seconds),
+            health_limit=_health_limit(configuration),
+            command_limit=timedelta(seconds=configuration.hooks.timeout_seconds),
+        )
+
+    async def _served(self, application_id: str) -> m.Served | None:
+        application = await self._store.applications.get(application_id)
+        if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
+            return None
+        current = await self._store.deployments.get(application.current_deployment_id)
+        snapshot = await self._store.deployments.snapshot(current.id)
+        return m.Served(
+            configuration_of=current.id,
+            release_id=current.release_id or current.id,
+            replicas=snapshot.runtime.replicas,
+        )
+
+    async def _configuration(self, command: m.Command, served: m.Served | None) -> ApplicationConfiguration:
+        row = await self._store.deployments.get(command.deployment_id)
+        if row.snapshot_sealed is not None:
+            return await self._store.deployments.snapshot(row.id)
+        present = await self._store.applications.configuration(command.application_id)
+        match command.kind:
+            case OperationKind.DEPLOY:
+                return _as_asked(present, command)
+            case OperationKind.ROLLBACK:
+                return await self._store.deployments.snapshot(command.target_deployment_id or "")
+            case OperationKind.SCALE:
+                if served is None:
+                    raise NotPossibleNow("Nothing runs that could be scaled. Start the application first.")
+                released = await self._store.deployments.snapshot(served.configuration_of)
+                replicas = released.runtime.replicas if command.replicas is None else command.replicas
+                runtime = released.runtime.model_copy(update={"replicas": replicas})
+                return released.model_copy(update={"runtime": runtime})
+            case OperationKind.RESTART | OperationKind.START:
+                released = await self._store.deployments.snapshot((await self._last_release(command)).id)
+                return present.model_copy(update={"source": released.source, "build": released.build})
+            case _:
+                return present
+
+    async def _last_release(self, command: m.Command) -> Deployment:
+        application = await self._store.applications.get(command.application_id)
+        if application.current_deployment_id is None:
+            raise NotPossibleNow("The application was never deployed. Deploy it first.")
+        return await self._store.deployments.get(application.current_deployment_id)
+
+    @activity.defn(name=s.RECORD_RELEASE.name)
+    async def record_release(self, record: m.RecordRelease) -> m.Nothing:
+        """Makes this release the current one; a stop keeps the last one to start from."""
+        command = record.command
+        if record.serve is None:
+            await self._store.applications.set_state(
+                command.application_id, desired_state=DesiredState.STOPPED
+            )
+            return m.Nothing()
+        await self._store.deployments.update(command.deployment_id, release_id=record.serve.release_id)
+        await self._store.applications.set_state(
+            command.application_id,
+            desired_state=DesiredState.RUNNING,
+            current_deployment_id=command.deployment_id,
+        )
+        if command.kind is OperationKind.SCALE:
+            await self._store.applications.set_replicas(command.application_id, record.serve.replicas)
+        return m.Nothing()
+
+    @activity.defn(name=s.FINISH_DEPLOYMENT.name)
+    async def finish(self, finish: m.FinishDeployment) -> m.Nothing:
+        """Writes the one final state; the first one that was written stays."""
+        command = finish.command
+        row = await self._store.deployments.record(row_of(command))
+        if not DeploymentStatus(row.status).is_final:
+            values: dict[str, object] = {
+                "status": finish.status,
+                "finished_at": now(),
+                "superseded_by": finish.superseded_by,
+            }
+            if finish.error_code:
+                values |= {"error_code": finish.error_code, "error_message": finish.error_message}
+            await self._close_steps(finish)
+            await self._store.deployments.update(command.deployment_id, **values)
+        await self._settle_domains(command.application_id)
+        return m.Nothing()
+
+    async def _close_steps(self, finish: m.FinishDeployment) -> None:
+        # An activity whose worker died, or that timed out, could not record its own end.
+        known = {(step.name, step.server): step for step in finish.steps}
+        for step in await self._store.deployments.steps(finish.command.deployment_id):
+            truth = known.get((step.name, step.server))
+            if step.status is StepStatus.RUNNING and truth and truth.status is not StepStatus.RUNNING:
+                await self._store.deployments.set_step(
+                    finish.command.deployment_id, step.name, step.server, truth.status, message=truth.message
+                )
+
+    async def _settle_domains(self, application_id: str) -> None:
+        served = await self._served(application_id)
+        snapshot = await self._store.deployments.snapshot(served.configuration_of) if served else None
+        await self._store.applications.settle_released_domains(
+            application_id, snapshot.routing.domains if snapshot else ()
+        )
+
+    @activity.defn(name=s.FORGET_APPLICATION.name)
+    async def forget(self, forget: m.ForgetApplication) -> m.Nothing:
+        """Removes every row of the application; again and again if need be."""
+        try:
+            await self._store.applications.forget(forget.application_id)
+        except NotFound:
+            activity.logger.info("the application is forgotten already")
+        return m.Nothing()
+
+
+def _as_asked(configuration: ApplicationConfiguration, command: m.Command) -> ApplicationConfiguration:
+    """The configuration with the branch and commit of this one deployment."""
+    source = configuration.source
+    if not isinstance(source, GitSource) or not (command.branch or command.commit):
+        return configuration
+    # Another branch without a commit means its head, not the commit that is pinned for the usual branch.
+    commit = command.commit or ("HEAD" if command.branch else source.commit)
+    asked = source.model_copy(update={"branch": command.branch or source.branch, "commit": commit})
+    return configuration.model_copy(update={"source": asked})
+
+
+def _health_limit(configuration: ApplicationConfiguration) -> timedelta:
+    health = configuration.health
+    tries = health.retries + health.successes
+    seconds = health.start_period_seconds + tries * (health.interval_seconds + health.timeout_seconds)
+    return min(timedelta(seconds=seconds) + timedelta(seconds=10), LONGEST_HEALTH_WAIT)

@@ -1,0 +1,213 @@
+"""Containers of an application: started, proven healthy, paused, drained and removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.environments import replica_environment
+from activities.health import HealthWatch
+from activities.replica_specifications import prepare_mounts, replica_specification
+from activities.servers import ServerParts, Servers, Surroundings
+from adapters.connections import open_connections
+from adapters.docker.states import ContainerState
+from domain.errors import ReleaseUnhealthy
+from domain.replicas import (
+    APPLICATION_LABEL,
+    GRACE_LABEL,
+    PORTS_LABEL,
+    RELEASE_COMMAND_ROLE,
+    ROLE_LABEL,
+    application_labels,
+    replica_name,
+)
+from store.store import Store
+
+DRAIN_SAMPLE_SECONDS = 0.25
+QUIET_SAMPLES = 2
+BLIND_DRAIN_SECONDS = 5.0
+"""How long the old version stays when its connections cannot be seen."""
+
+DEFAULT_GRACE_SECONDS = 30
+
+
+class ReplicaActivities:
+    """Changes which containers of an application run on a server."""
+
+    def __init__(self, store: Store, servers: Servers, surroundings: Surroundings) -> None:
+        self._store = store
+        self._servers = servers
+        self._surroundings = surroundings
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.start, self.check_health, self.pause, self.resume, self.drain, self.retire]
+
+    @activity.defn(name=s.START_REPLICAS.name)
+    async def start(self, start: m.StartReplicas) -> m.StepOutcome:
+        """The replicas exist and run; those of an earlier try are found by their names."""
+        deployment = await self._store.deployments.get(start.serve.configuration_of)
+        configuration = await self._store.deployments.snapshot(deployment.id)
+        parts = await self._servers.parts(start.server_id)
+        await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
+        mounts = await prepare_mounts(parts, configuration)
+        image = deployment.image
+
+        async def bring_up(number: int) -> None:
+            name = replica_name(start.application_id, start.serve.release_id, number)
+            specification = replica_specification(
+                configuration,
+                release_id=start.serve.release_id,
+                number=number,
+                image=image,
+                network=parts.network,
+                mounts=mounts,
+                environment=replica_environment(configuration, self._surroundings, deployment, name),
+            )
+            await parts.engine.ensure_container(specification)
+            await parts.engine.start(name)
+
+        numbers = range(start.first, start.serve.replicas + 1)
+        await _all(*[bring_up(number) for number in numbers])
+        return m.StepOutcome(message=_count(len(numbers)), skipped=not numbers)
+
+    @activity.defn(name=s.CHECK_HEALTH.name)
+    async def check_health(self, start: m.StartReplicas) -> m.StepOutcome:
+        """Every new replica has proven itself. Raises ReleaseUnhealthy with probes and log lines."""
+        configuration = await self._store.deployments.snapshot(start.serve.configuration_of)
+        parts = await self._servers.parts(start.server_id)
+        watch = HealthWatch(parts, configuration)
+        names = [
+            replica_name(start.application_id, start.serve.release_id, number)
+            for number in range(start.first, start.serve.replicas + 1)
+        ]
+        verdicts = await _all(*[watch.until_proven(name) for name in names])
+        return m.StepOutcome(message=verdicts[-1] if verdicts else "", skipped=not verdicts)
+
+    @activity.defn(name=s.PAUSE_REPLICAS.name)
+    async def pause(self, pause: m.PauseReplicas) -> m.StepOutcome:
+        """Stops the old replicas but keeps them, for a release that cannot run beside them."""
+        parts = await self._servers.parts(pause.server_id)
+        await _all(*[_stop(parts, state) for state in await self._replicas(parts, pause)])
+        return m.StepOutcome(
+            message="The old version gives its host ports free; it is down until the switch."
+        )
+
+    @activity.defn(name=s.RESUME_REPLICAS.name)
+    async def resume(self, resume: m.PauseReplicas) -> m.StepOutcome:
+        """Starts the old replicas again and waits until they are healthy."""
+        parts = await self._servers.parts(resume.server_id)
+        configuration = await self._store.deployments.snapshot(resume.served.configuration_of)
+        watch = HealthWatch(parts, configuration)
+        for state in await self._replicas(parts, resume):
+            await parts.engine.start(state.name)
+            try:
+                await watch.until_proven(state.name)
+            except ReleaseUnhealthy as error:
+                activity.logger.warning("the old version came back, but: %s", error.message)
+        return m.StepOutcome()
+
+    async def _replicas(self, parts: ServerParts, pause: m.PauseReplicas) -> list[ContainerState]:
+        names = _kept_names(pause.application_id, pause.served)
+        return [state for state in await _containers(parts, pause.application_id) if state.name in names]
+
+    @activity.defn(name=s.DRAIN_REPLICAS.name)
+    async def drain(self, drain: m.DrainReplicas) -> m.StepOutcome:
+        """Returns when the replicas that go have no open request or WebSocket, or at the deadline."""
+        parts = await self._servers.parts(drain.server_id)
+        leaving = await self._leaving(parts, drain.application_id, drain.keep)
+        quiet = 0
+        began = datetime.now(UTC)
+        while leaving and quiet < QUIET_SAMPLES:
+            count = await _connections(leaving) if parts.is_local else None
+            waited = (datetime.now(UTC) - began).total_seconds()
+            if count is None and waited >= BLIND_DRAIN_SECONDS:
+                return m.StepOutcome(message="Connections cannot be counted here; waited a while instead.")
+            if datetime.now(UTC) >= drain.deadline:
+                return m.StepOutcome(message=f"{count or 0} connections were still open at the limit.")
+            quiet = quiet + 1 if count == 0 else 0
+            if quiet < QUIET_SAMPLES:
+                await asyncio.sleep(DRAIN_SAMPLE_SECONDS)
+        return m.StepOutcome(message="No request is open on the old version.")
+
+    @activity.defn(name=s.RETIRE_REPLICAS.name)
+    async def retire(self, retire: m.RetireReplicas) -> m.StepOutcome:
+        """Stops and removes every container of the application that shall not stay."""
+        parts = await self._servers.parts(retire.server_id)
+        kept = _kept_names(retire.application_id, retire.keep)
+        going = [
+            state
+            for state in await _containers(parts, retire.application_id)
+            if state.name not in kept and not _is_running_command(state, retire)
+        ]
+
+        async def remove(state: ContainerState) -> None:
+            await _stop(parts, state)
+            await parts.engine.remove(state.name)
+
+        await _all(*[remove(state) for state in going])
+        return m.StepOutcome(message=f"{_count(len(going))} removed")
+
+    async def _leaving(
+        self, parts: ServerParts, application_id: str, keep: m.Served | None
+    ) -> list[ContainerState]:
+        kept = _kept_names(application_id, keep)
+        return [
+            state
+            for state in await _containers(parts, application_id)
+            if state.name not in kept and state.running and state.labels.get(PORTS_LABEL)
+        ]
+
+
+async def _containers(parts: ServerParts, application_id: str) -> list[ContainerState]:
+    labels = {APPLICATION_LABEL: application_labels(application_id)[APPLICATION_LABEL]}
+    return await parts.engine.list_containers(labels)
+
+
+def _kept_names(application_id: str, keep: m.Served | None) -> frozenset[str]:
+    if keep is None:
+        return frozenset()
+    return frozenset(
+        replica_name(application_id, keep.release_id, number) for number in range(1, keep.replicas + 1)
+    )
+
+
+def _is_running_command(state: ContainerState, retire: m.RetireReplicas) -> bool:
+    # Undoing the start of replicas leaves the release command to its own undo.
+    return retire.step.undo and state.labels.get(ROLE_LABEL) == RELEASE_COMMAND_ROLE
+
+
+async def _stop(parts: ServerParts, state: ContainerState) -> None:
+    grace = state.labels.get(GRACE_LABEL, "")
+    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+
+
+async def _connections(replicas: Sequence[ContainerState]) -> int | None:
+    total = 0
+    for replica in replicas:
+        for port in replica.labels[PORTS_LABEL].split(","):
+            count = await open_connections(replica.pid, int(port))
+            if count is None:
+                return None
+            total += count
+    return total
+
+
+async def _all(*works: Any) -> list[Any]:
+    """All results; when one fails, the others are cancelled and awaited before it is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _count(number: int) -> str:
+    return f"{number} replica" if number == 1 else f"{number} replicas"

@@ -1,0 +1,72 @@
+"""Where the application's traffic goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.servers import Servers
+from adapters.proxy import ApplicationRoutes, Route
+from domain.configuration import ApplicationConfiguration
+from domain.replicas import replica_name
+from store.columns import now
+from store.store import Store
+
+
+class RouteActivities:
+    """Switches an application's routes, atomically and confirmed."""
+
+    def __init__(self, store: Store, servers: Servers) -> None:
+        self._store = store
+        self._servers = servers
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.apply]
+
+    @activity.defn(name=s.APPLY_ROUTES.name)
+    async def apply(self, apply: m.ApplyRoutes) -> m.StepOutcome:
+        """New requests go to these replicas when this returns; with none, the routes are withdrawn."""
+        parts = await self._servers.parts(apply.server_id)
+        routes: tuple[Route, ...] = ()
+        if apply.serve is not None:
+            configuration = await self._store.deployments.snapshot(apply.serve.configuration_of)
+            routes = routes_of(configuration, apply.serve)
+        if apply.serve is None or not routes:
+            await parts.proxy.withdraw(apply.application_id)
+            message = "no domain, so nothing to switch" if apply.serve else "traffic is no longer routed"
+        else:
+            await parts.proxy.apply(
+                ApplicationRoutes(
+                    application_id=apply.application_id, release_id=apply.serve.release_id, routes=routes
+                )
+            )
+            message = "confirmed by the proxy"
+        if apply.serve is not None and not apply.step.undo:
+            await self._store.deployments.update(apply.step.deployment_id, serving_at=now())
+        return m.StepOutcome(message=message)
+
+
+def routes_of(configuration: ApplicationConfiguration, serve: m.Served) -> tuple[Route, ...]:
+    """Every domain of the configuration, each leading to all replicas."""
+    routing = configuration.routing
+    return tuple(
+        Route(
+            host=domain.host,
+            path=domain.path,
+            scheme=domain.scheme,
+            strip_prefix=routing.strip_prefix,
+            force_https=routing.force_https,
+            compress=routing.compress,
+            upstreams=tuple(
+                f"http://{replica_name(configuration.application_id, serve.release_id, number)}"
+                f":{domain.port or configuration.runtime.port}"
+                for number in range(1, serve.replicas + 1)
+            ),
+        )
+        for domain in routing.domains
+    )

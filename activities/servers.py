@@ -1,0 +1,41 @@
+"""How activities get at a server: the same parts, wherever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from adapters.docker.engine import DockerEngine
+from adapters.host_files import HostFiles
+from adapters.proxy import Proxy
+from adapters.reach import Reach
+
+
+@dataclass(frozen=True)
+class ServerParts:
+    """One server: its engine, proxy, network and files; `is_local` when its processes are ours to see."""
+
+    engine: DockerEngine
+    proxy: Proxy
+    reach: Reach
+    files: HostFiles
+    network: str
+    is_local: bool = True
+
+
+class Servers(Protocol):
+    """Finds the parts of a server by its id and keeps its connection open."""
+
+    async def parts(self, server_id: str) -> ServerParts:
+        """The server's parts. Raises NotFound, and EngineUnavailable when it cannot be reached."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What activities need to know about this installation."""
+
+    work_folder: Path
+    http_port: int = 80
+    https_port: int = 443

@@ -1,0 +1,129 @@
+"""Around every activity: heartbeats, errors with types, and the step's line in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.errors import application_error, unexpected_error
+from activities.messages import StepOutcome, StepReference
+from domain.deployments import StepStatus
+from domain.errors import SeawayError
+from store.store import Store
+
+HEARTBEAT_SECONDS = 1.0
+logger = logging.getLogger("seaway.activities")
+
+
+class StepRecording(Interceptor):
+    """Gives every activity of a worker what they have in common."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Puts itself in front of the activity."""
+        return _Recorder(next, self._store)
+
+
+class _Recorder(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, store: Store) -> None:
+        super().__init__(next)
+        self._store = store
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        """Runs the activity; its errors come out as ApplicationError with a code."""
+        reference = getattr(input.args[0], "step", None) if input.args else None
+        async with _heartbeats():
+            if not isinstance(reference, StepReference):
+                return await self._mapped(input, relentless=activity.info().schedule_to_close_timeout is None)
+            if reference.undo:
+                answer = await self._mapped(input, relentless=True)
+                await self._move(reference, StepStatus.COMPENSATED)
+                return answer
+            return await self._forward(reference, input)
+
+    async def _forward(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
+        await self._move(reference, StepStatus.RUNNING, message="")
+        try:
+            answer = await self._mapped(input, relentless=False)
+        except asyncio.CancelledError:
+            # A worker that shuts down is no cancellation: another one goes on with this step.
+            if not activity.is_worker_shutdown():
+                await self._move(reference, StepStatus.FAILED, message="Cancelled.")
+            raise
+        except ApplicationError as error:
+            if error.non_retryable:
+                await self._fail(reference, error)
+            else:
+                retrying = f"{error.message} Trying again."
+                await self._move(reference, StepStatus.RUNNING, message=retrying)
+            raise
+        outcome = answer if isinstance(answer, StepOutcome) else StepOutcome()
+        status = StepStatus.SKIPPED if outcome.skipped else StepStatus.SUCCEEDED
+        await self._move(reference, status, message=outcome.message)
+        return answer
+
+    async def _mapped(self, input: ExecuteActivityInput, *, relentless: bool) -> Any:
+        info = activity.info()
+        try:
+            return await self.next.execute_activity(input)
+        except SeawayError as error:
+            raise application_error(error, attempt=info.attempt, relentless=relentless) from error
+        except (ApplicationError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            logger.exception("activity %s failed unexpectedly", info.activity_type)
+            raise unexpected_error(
+                info.activity_type, error, attempt=info.attempt, relentless=relentless
+            ) from error
+
+    async def _fail(self, reference: StepReference, error: ApplicationError) -> None:
+        await self._move(reference, StepStatus.FAILED, message=error.message)
+        cause = error.__cause__
+        # Evidence (log lines, a build's output) may hold what its owner let slip into a log: it goes
+        # to our own database and never into a workflow's history.
+        detail = cause.detail if isinstance(cause, SeawayError) else ""
+        await self._store.deployments.update(
+            reference.deployment_id,
+            error_code=error.type or "",
+            error_message=error.message,
+            error_detail=detail,
+        )
+
+    async def _move(
+        self, reference: StepReference, status: StepStatus, *, message: str | None = None
+    ) -> None:
+        attempt = None if reference.undo else activity.info().attempt
+        await self._store.deployments.set_step(
+            reference.deployment_id,
+            reference.name,
+            reference.server,
+            status,
+            attempt=attempt,
+            message=message,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    task = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(HEARTBEAT_SECONDS)

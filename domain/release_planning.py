@@ -1,0 +1,47 @@
+"""Which steps an operation has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.configuration import ApplicationConfiguration
+from domain.deployments import OperationKind, Step, StepName
+
+BRINGS_UP = frozenset(
+    {
+        OperationKind.DEPLOY,
+        OperationKind.ROLLBACK,
+        OperationKind.RESTART,
+        OperationKind.START,
+        OperationKind.SCALE,
+    }
+)
+RUNS_COMMANDS = frozenset({OperationKind.DEPLOY, OperationKind.ROLLBACK})
+
+
+def stops_first(configuration: ApplicationConfiguration, kind: OperationKind) -> bool:
+    """Two replicas cannot share a port of the host, so the old ones have to go first."""
+    return bool(configuration.runtime.port_mappings) and kind is not OperationKind.SCALE
+
+
+def planned_steps(
+    kind: OperationKind, configuration: ApplicationConfiguration, servers: Sequence[str], *, replaces: bool
+) -> tuple[Step, ...]:
+    """The steps in order, on every server. `replaces` tells whether something runs already."""
+    names = [StepName.SWITCH]
+    stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
+    if kind in BRINGS_UP:
+        names = [StepName.RESOLVE_SOURCE, StepName.BUILD]
+        if kind in RUNS_COMMANDS and configuration.hooks.pre_deploy and replaces:
+            names.append(StepName.PRE_DEPLOY)
+        if kind in RUNS_COMMANDS and configuration.hooks.release:
+            names.append(StepName.RELEASE_COMMAND)
+        if stop_first and replaces:
+            names.append(StepName.STOP_OLD)
+        names += [StepName.START, StepName.HEALTH, StepName.SWITCH]
+        if kind in RUNS_COMMANDS and configuration.hooks.post_deploy:
+            names.append(StepName.POST_DEPLOY)
+    if not stop_first:
+        names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
+    names.append(StepName.CLEAN_UP)
+    return tuple(Step(name=name, server=server) for name in names for server in servers)

@@ -1,0 +1,51 @@
+"""Names and labels of an application's containers: the same for every try."""
+
+from __future__ import annotations
+
+from domain.configuration import ApplicationConfiguration
+
+APPLICATION_LABEL = "seaway.application"
+RELEASE_LABEL = "seaway.release"
+ROLE_LABEL = "seaway.role"
+REPLICA_LABEL = "seaway.replica"
+GRACE_LABEL = "seaway.stop-grace-seconds"
+PORTS_LABEL = "seaway.ports"
+REPLICA_ROLE = "replica"
+RELEASE_COMMAND_ROLE = "release-command"
+
+
+def replica_name(application_id: str, release_id: str, number: int) -> str:
+    """The container of a release's replica; short enough for a DNS label (RFC 1035, 63 characters)."""
+    return f"{application_id}-{release_id}-{number}"
+
+
+def release_command_name(application_id: str, deployment_id: str) -> str:
+    """The container in which a deployment's release command runs."""
+    return f"{application_id}-{deployment_id}-release"
+
+
+def application_labels(application_id: str) -> dict[str, str]:
+    """What marks everything of an application."""
+    return {"seaway.managed": "true", APPLICATION_LABEL: application_id}
+
+
+def replica_labels(configuration: ApplicationConfiguration, release_id: str, number: int) -> dict[str, str]:
+    """The owner's labels, and over them ours, which nobody may take for something else."""
+    own = {key: value for key, value in configuration.runtime.labels if not key.startswith("seaway.")}
+    return (
+        own
+        | application_labels(configuration.application_id)
+        | {
+            RELEASE_LABEL: release_id,
+            ROLE_LABEL: REPLICA_ROLE,
+            REPLICA_LABEL: str(number),
+            GRACE_LABEL: str(configuration.runtime.stop_grace_seconds),
+            PORTS_LABEL: ",".join(str(port) for port in serving_ports(configuration)),
+        }
+    )
+
+
+def serving_ports(configuration: ApplicationConfiguration) -> tuple[int, ...]:
+    """The container ports that visitors reach: the main one, and those that domains name."""
+    ports = [domain.port for domain in configuration.routing.domains if domain.port is not None]
+    return tuple(dict.fromkeys([configuration.runtime.port, *ports]))
