@@ -1,0 +1,52 @@
+"""What a proxy does for Seaway: it serves the routes of applications and confirms each switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Route:
+    """One public address of an application and the servers behind it (`http://name:port`, balanced)."""
+
+    host: str
+    upstreams: tuple[str, ...]
+    path: str = "/"
+    scheme: Literal["http", "https"] = "http"
+    strip_prefix: bool = True
+    force_https: bool = True
+    compress: bool = True
+
+
+@dataclass(frozen=True)
+class ApplicationRoutes:
+    """All that the proxy serves for one application, with the release that it leads to."""
+
+    application_id: str
+    release_id: str
+    routes: tuple[Route, ...]
+
+
+class Proxy(Protocol):
+    """The proxy of one server. Every method may be repeated, and raises ProxyUnavailable without one."""
+
+    async def ensure_running(self) -> None:
+        """The proxy runs as configured afterwards. Raises ReplicaRefused when it cannot (a port in use)."""
+        ...
+
+    async def apply(self, routes: ApplicationRoutes) -> None:
+        """Serve these routes, atomically; returns when new requests go there. Raises RouteRefused."""
+        ...
+
+    async def withdraw(self, application_id: str) -> None:
+        """Serve nothing for the application any more; returns when that is so."""
+        ...
+
+    async def current(self, application_id: str) -> ApplicationRoutes | None:
+        """What was applied last."""
+        ...
+
+    async def routes_applied(self, application_id: str) -> str | None:
+        """The release that requests go to at this moment, as the proxy itself says."""
+        ...

@@ -1,0 +1,161 @@
+"""Traefik as a `Proxy`: a container on the server, one file for each application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import uuid
+from pathlib import Path
+
+from adapters.bundled_images import binary_reference, ensure_binary_image
+from adapters.docker.engine import DockerEngine
+from adapters.docker.specifications import SPECIFICATION_LABEL
+from adapters.proxy import ApplicationRoutes
+from adapters.reach import LocalReach, Reach
+from adapters.traefik.api import TraefikApi
+from adapters.traefik.confirmation import confirm_absent, confirm_answering, confirm_applied
+from adapters.traefik.folder import LocalRouteFolder, RouteFolder
+from adapters.traefik.routes import parse, release_of, render, serialise, validate
+from adapters.traefik.settings import API_FILE, GRACE_SECONDS, TraefikSettings, api_routes, proxy_container
+from domain.errors import DeploymentError, RouteRefused, TransientError
+
+PULL_LIMIT_SECONDS = 60.0
+
+
+class TraefikProxy:
+    """The proxy of one server. Nothing that it holds is lost with the process: files and container stay."""
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: DockerEngine,
+        settings: TraefikSettings | None = None,
+        *,
+        reach: Reach | None = None,
+        files: RouteFolder | None = None,
+    ) -> None:
+        """`folder` keeps the API's token, and here the route files as well unless `files` are elsewhere."""
+        self._folder = folder
+        self._engine = engine
+        self._settings = settings or TraefikSettings()
+        self._reach = reach or LocalReach()
+        self._files = files or LocalRouteFolder(folder)
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @property
+    def network(self) -> str:
+        """The network that containers join to be served."""
+        return self._settings.network
+
+    async def ensure_running(self) -> None:
+        """The container runs as configured and answers; one that does already is left alone.
+
+        Raises ReplicaRefused when the engine cannot start it (a port in use), ProxyUnavailable when it
+        starts and does not answer.
+        """
+        identity = await self._files.prepare()
+        content = api_routes(await self._token())
+        if await self._files.read(API_FILE) != content:
+            await self._files.write(API_FILE, content)
+        await self._engine.ensure_network(self._settings.network, {"seaway.managed": "true"})
+        name = self._settings.container_name
+        present = await self._engine.inspect(name)
+        specification = proxy_container(self._settings, await self._image(), self._files.dynamic, identity)
+        if present and present.labels.get(SPECIFICATION_LABEL) not in (None, specification.hash):
+            # Open requests may end before the new one takes the ports.
+            await self._engine.stop(name, GRACE_SECONDS + 5)
+        await self._engine.ensure_container(specification)
+        await self._engine.start(name)
+        async with await self._api() as api:
+            await confirm_answering(api)
+
+    async def apply(self, routes: ApplicationRoutes) -> None:
+        """Write the application's file, unless it is that already, and return when Traefik serves it.
+
+        Raises RouteRefused when the routes are not valid or Traefik rejects them; the file from before is
+        back then. Raises ProxyUnavailable when Traefik does not confirm in time: the file stays, so that it
+        serves the routes when it can, and a repetition only confirms.
+        """
+        rendered = render(routes)
+        validate(rendered)
+        content = serialise(routes, rendered)
+        name = routes.application_id
+        async with self._lock(name):
+            before = await self._files.read(name)
+            if before != content:
+                await self._files.write(name, content)
+            stale = _router_names(before) - rendered["http"]["routers"].keys()
+            try:
+                async with await self._api() as api:
+                    await confirm_applied(api, rendered, stale)
+            except RouteRefused:
+                await self._put_back(name, before if before != content else None)
+                raise
+
+    async def withdraw(self, application_id: str) -> None:
+        """Remove the application's file and return when Traefik has none of its routes."""
+        async with self._lock(application_id):
+            # The first router is asked for in any case: an earlier try may have removed the file unconfirmed.
+            routers = _router_names(await self._files.read(application_id)) | {f"{application_id}-0"}
+            await self._files.remove(application_id)
+            async with await self._api() as api:
+                await confirm_absent(api, routers)
+
+    async def current(self, application_id: str) -> ApplicationRoutes | None:
+        """What was written last for the application."""
+        content = await self._files.read(application_id)
+        return None if content is None else parse(content)
+
+    async def routes_applied(self, application_id: str) -> str | None:
+        """The release that Traefik leads the application's first address to at this moment."""
+        async with await self._api() as api:
+            state = await api.router(f"{application_id}-0")
+        return release_of(state.service) if state and state.enabled else None
+
+    async def _put_back(self, name: str, before: str | None) -> None:
+        if before is None:
+            await self._files.remove(name)
+        else:
+            await self._files.write(name, before)
+
+    async def _image(self) -> str:
+        for image in (*self._settings.images, binary_reference("traefik")):
+            if await self._engine.image_id(image):
+                return image
+        for image in self._settings.images if self._settings.pull else ():
+            try:
+                async with asyncio.timeout(PULL_LIMIT_SECONDS):
+                    await self._engine.pull(image, lambda _line: None)
+            except (TimeoutError, TransientError, DeploymentError):
+                continue  # the binary that came with Seaway serves as well
+            return image
+        return await ensure_binary_image(self._engine, "traefik")
+
+    async def _api(self) -> TraefikApi:
+        return TraefikApi(self._reach, self._settings.api_port, await self._token())
+
+    async def _token(self) -> str:
+        return await asyncio.to_thread(_kept_token, self._folder / "api-token")
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _router_names(content: str | None) -> set[str]:
+    routes = parse(content) if content else None
+    return set(render(routes)["http"]["routers"]) if routes else set()
+
+
+def _kept_token(path: Path) -> str:
+    """The token in the file, which is made with a new one, for its owner only, if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_urlsafe(32), "ascii")
+        # Of two who do this at once, the first one's token stays.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(unfinished)
+        unfinished.unlink()
+    return path.read_text("ascii").strip()
