@@ -1,0 +1,194 @@
+"""Bare mirrors of repositories below one folder, which several workers may share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from adapters import git_commands
+from adapters.file_locks import exclusive, owned_folder, remove_abandoned
+from adapters.git_access import GitCredential, GitHome
+from adapters.git_failures import MISSING_LOCALLY, NOT_OUR_COMMIT, failure_of
+from adapters.processes import Completed, OnLine, run
+from domain.errors import SourceUnavailable, UnknownRevision
+from domain.git_references import RepositoryAddress, is_full_commit
+
+# Lines; a long commit message or a list of submodules must come back whole.
+LONGEST_ANSWER: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a mirror knows of a commit; kept in a file, so that no process is needed to ask again.
+
+    `committed_at` counts seconds since 1970; `author` is `name <email>`.
+    """
+
+    commit: str
+    committed_at: int
+    author: str
+    message: str
+
+
+class Mirrors:
+    """Finds, makes, fetches and mends mirrors. Fetches into one mirror never run side by side."""
+
+    def __init__(self, home: GitHome, transfer_limit: timedelta) -> None:
+        """`transfer_limit` is for a single command, such as one fetch."""
+        self.home = home
+        self._transfer_limit = transfer_limit
+        self._locks: dict[Path, asyncio.Lock] = {}
+
+    def path(self, address: RepositoryAddress, credential: GitCredential | None) -> Path:
+        """Where the mirror of this address, as this credential sees it, is or would be."""
+        identity = f"{address.display}\0{credential.id if credential else ''}"
+        return self.home.root / f"{hashlib.sha256(identity.encode()).hexdigest()}.git"
+
+    async def git(
+        self, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine | None = None
+    ) -> Completed:
+        """Runs one Git command in an empty folder."""
+        return await run(
+            arguments,
+            environment=environment,
+            cwd=self.home.empty,
+            timeout=self._transfer_limit,
+            on_line=on_line,
+            kept_lines=LONGEST_ANSWER,
+        )
+
+    async def obtain(
+        self, address: RepositoryAddress, commit: str, credential: GitCredential | None
+    ) -> Description:
+        """Brings the mirror up to date and describes the commit, fetching it by its id if need be."""
+        mirror = self.path(address, credential)
+        async with self._locked(mirror):
+            with self.home.access(address, credential) as environment:
+                await self._make(mirror, environment)
+                await self._fetch(mirror, address, environment)
+                description = await self.describe(mirror, commit, environment)
+                if description is None and is_full_commit(commit):
+                    arguments = git_commands.fetch_commit(mirror, address, commit)
+                    completed = await self.git(arguments, environment)
+                    if completed.exit_code != 0 and not NOT_OUR_COMMIT.search(completed.output):
+                        raise failure_of(address, completed.output)
+                    description = await self.describe(mirror, commit, environment)
+        if description is None:
+            raise unknown_revision(address, commit)
+        return description
+
+    async def describe(
+        self, mirror: Path, revision: str, environment: Mapping[str, str]
+    ) -> Description | None:
+        """What the mirror itself knows of a commit; None if it lacks it."""
+        known = await asyncio.to_thread(_read, mirror, revision)
+        if known is not None:
+            return known
+        completed = await self.git(git_commands.describe(mirror, revision), environment)
+        if completed.exit_code != 0:
+            return None
+        commit, committed_at, author, *message = completed.output.split("\n")
+        description = Description(commit, int(committed_at), author, "\n".join(message).strip())
+        await asyncio.to_thread(_write, mirror, description)
+        return description
+
+    async def known(
+        self, address: RepositoryAddress, commit: str, credential: GitCredential | None
+    ) -> Description | None:
+        """What was written down of a commit when it was fetched; no process is started."""
+        return await asyncio.to_thread(_read, self.path(address, credential), commit)
+
+    async def collect_garbage(self, unused_for: timedelta) -> list[Path]:
+        """Removes the mirrors without a new commit for so long, packs the others; returns the removed."""
+        removed = []
+        for mirror in sorted(self.home.root.glob("*.git")):
+            async with self._locked(mirror):
+                if await asyncio.to_thread(_idle, mirror) > unused_for:
+                    await asyncio.to_thread(shutil.rmtree, mirror)
+                    removed.append(mirror)
+                else:
+                    await self.git(git_commands.collect_garbage(mirror), self.home.environment())
+        return removed
+
+    async def _make(self, mirror: Path, environment: Mapping[str, str]) -> None:
+        if await asyncio.to_thread((mirror / "HEAD").is_file):
+            return
+        prefix = f"{mirror.name}.tmp-"
+        await asyncio.to_thread(remove_abandoned, self.home.root, prefix)
+        with owned_folder(self.home.root, prefix) as workplace:
+            made = await self.git(git_commands.initialize(workplace / "mirror"), environment)
+            if made.exit_code != 0:
+                raise SourceUnavailable("A mirror of the repository cannot be made.", detail=made.output)
+            await asyncio.to_thread(shutil.rmtree, mirror, ignore_errors=True)
+            (workplace / "mirror").rename(mirror)
+
+    async def _fetch(self, mirror: Path, address: RepositoryAddress, environment: Mapping[str, str]) -> None:
+        """Fetches; where a killed Git left lock files or a broken mirror, mends it and tries again."""
+        arguments = git_commands.fetch(mirror, address)
+        completed = await self.git(arguments, environment)
+        if completed.exit_code != 0 and ".lock" in completed.output:
+            await asyncio.to_thread(_remove_locks, mirror)
+            completed = await self.git(arguments, environment)
+        if completed.exit_code != 0 and MISSING_LOCALLY.search(completed.output):
+            await asyncio.to_thread(shutil.rmtree, mirror)
+            await self._make(mirror, environment)
+            completed = await self.git(arguments, environment)
+        if completed.exit_code != 0:
+            raise failure_of(address, completed.output)
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, mirror: Path) -> AsyncIterator[None]:
+        # Tasks of this process queue in order; the file keeps other processes out.
+        async with self._locks.setdefault(mirror, asyncio.Lock()), exclusive(mirror.with_suffix(".lock")):
+            yield
+
+
+def unknown_revision(address: RepositoryAddress, revision: str) -> UnknownRevision:
+    """The error for a name that means nothing in this repository."""
+    return UnknownRevision(
+        f"The repository {address.display} has no branch, tag or commit {revision!r}. "
+        "Check its spelling, or push it first."
+    )
+
+
+def _remove_locks(mirror: Path) -> None:
+    for lock in mirror.rglob("*.lock"):
+        lock.unlink(missing_ok=True)
+
+
+def _description_path(mirror: Path, commit: str) -> Path:
+    return mirror / "seaway" / f"{commit}.json"
+
+
+def _read(mirror: Path, commit: str) -> Description | None:
+    if not is_full_commit(commit):
+        return None
+    try:
+        return Description(**json.loads(_description_path(mirror, commit).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None  # absent, or cut short by a power failure: Git is asked again
+
+
+def _write(mirror: Path, description: Description) -> None:
+    path = _description_path(mirror, description.commit)
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(asdict(description)))
+    temporary.replace(path)
+
+
+def _idle(mirror: Path) -> timedelta:
+    """How long ago a new commit was last written down."""
+    marks = [mark for mark in (mirror / "seaway", mirror) if mark.exists()]
+    newest = max((mark.stat().st_mtime for mark in marks), default=0.0)
+    return timedelta(seconds=time.time() - newest)
