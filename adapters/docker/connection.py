@@ -140,7 +140,11 @@ class EngineConnection:
     def registry_login(self, reference: str) -> dict[str, str]:
         """The header with the login that this machine's Docker configuration has for the image's registry."""
         registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
-        login = docker.auth.resolve_authconfig(docker.auth.load_config(), registry)
+        try:
+            login = docker.auth.resolve_authconfig(docker.auth.load_config(), registry)
+        except docker.errors.DockerException:
+            # A credential helper that fails must not keep public images away.
+            login = None
         return {"X-Registry-Auth": docker.auth.encode_header(login).decode("ascii")} if login else {}
 
     def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.Future[Result]:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import docker.errors
-
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.refusals import pull_refusal
 from adapters.docker.streams import JsonReader
 from domain.errors import ImageNotFound, RegistryUnavailable
+from domain.image_references import parse_image_reference
 
 # Without any progress for this long, a pull has stalled.
 PULL_SILENCE_SECONDS = 120.0
@@ -35,25 +34,21 @@ class Images(EngineConnection):
         """Pull an image and return it pinned: `name@sha256:…`, or its id where the registry gives no digest.
 
         `on_line` hears what changes, without the progress bars. Raises ImageNotFound when it does not exist
-        or is not for us, RegistryUnavailable when its registry is out of reach.
+        or is not for us, RegistryUnavailable when its registry is out of reach, InvalidInput for what is no
+        reference.
         """
+        wanted = parse_image_reference(reference)
         try:
-            await self._pull(with_tag(reference), on_line)
+            await self._pull(wanted.canonical, on_line)
         except EngineRefusal as refusal:
             raise pull_refusal(reference, refusal.status, refusal.reason) from refusal
-        image = await self.call(lambda client: client.inspect_image(reference))
-        name = repository(reference)
-        pinned = [digest for digest in image.get("RepoDigests") or () if digest.partition("@")[0] == name]
+        image = await self.call(lambda client: client.inspect_image(wanted.canonical))
+        pinned = [name for name in image.get("RepoDigests") or () if name.partition("@")[0] == wanted.name]
         # Docker Hub's names have a short and a long form, so the digest may stand under the other one.
         return str((pinned or image.get("RepoDigests") or [image["Id"]])[0])
 
     async def _pull(self, reference: str, on_line: Callable[[str], None]) -> None:
-        try:
-            login = await asyncio.to_thread(self.registry_login, reference)
-        except (docker.errors.DockerException, ValueError) as error:
-            raise ImageNotFound(
-                f"The image reference {reference} is not valid.", detail=str(error)
-            ) from error
+        login = await asyncio.to_thread(self.registry_login, reference)
         progress = JsonReader()
         heard: set[str] = set()
         try:
@@ -74,9 +69,9 @@ class Images(EngineConnection):
 
     async def tag(self, reference: str, new_reference: str) -> None:
         """Give a local image another name. Raises ImageNotFound."""
-        name, _, tag = with_tag(new_reference).rpartition(":")
+        new = parse_image_reference(new_reference)
         try:
-            await self.call(lambda client: client.tag(reference, name, tag, force=True))
+            await self.call(lambda client: client.tag(reference, new.name, new.tag, force=True))
         except EngineRefusal as refusal:
             raise ImageNotFound(f"There is no image {reference} to tag.", detail=refusal.reason) from refusal
 
@@ -110,22 +105,10 @@ class Images(EngineConnection):
 
     async def import_image(self, archive: Path, reference: str, changes: Sequence[str]) -> None:
         """Make an image out of a tar of a file system; `changes` are lines of a Dockerfile."""
-        name, _, tag = with_tag(reference).rpartition(":")
+        image = parse_image_reference(reference)
         await self.call(
-            lambda client: client.import_image(str(archive), repository=name, tag=tag, changes=list(changes)),
+            lambda client: client.import_image(
+                str(archive), repository=image.name, tag=image.tag, changes=list(changes)
+            ),
             extra_seconds=TRANSFER_TIMEOUT_SECONDS,
         )
-
-
-def with_tag(reference: str) -> str:
-    """With `:latest` where the reference has neither tag nor digest; else every tag would be pulled."""
-    if "@" in reference or ":" in reference.rpartition("/")[2]:
-        return reference
-    return f"{reference}:latest"
-
-
-def repository(reference: str) -> str:
-    """The reference without tag and digest; a registry's port stays."""
-    name = reference.partition("@")[0]
-    path, separator, last = name.rpartition("/")
-    return path + separator + last.partition(":")[0]

@@ -1,16 +1,22 @@
-"""Images on a real engine. No registry is reached: what pulling gives is tested against refusals only."""
+"""Images on a real engine, pulled from a real registry."""
 
 from __future__ import annotations
 
+import asyncio
 import io
+import re
 import tarfile
 import uuid
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import httpx
 import pytest
 
 from adapters.docker import DockerEngine
-from domain.errors import ImageNotFound, RegistryUnavailable
+from domain.configuration import PortMapping
+from domain.errors import ImageNotFound, InvalidInput, RegistryUnavailable
+from tests.harness.images import DEBIAN, build, exists
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture
@@ -69,5 +75,51 @@ async def test_pulling_from_a_registry_that_does_not_answer_may_be_tried_again(d
 
 @pytest.mark.parametrize("reference", ["UPPER/case:1", "two words", "http://registry.example/shop"])
 async def test_pulling_what_is_no_reference_is_the_owners_to_mend(docker_engine, reference):
-    with pytest.raises(ImageNotFound):
-        await docker_engine.pull(reference, print)
+    with pytest.raises(InvalidInput):
+        await docker_engine.pull(reference, [].append)
+
+
+REGISTRY = "seaway-test/registry:1"
+REGISTRY_DOCKERFILE = f"""\
+FROM {DEBIAN}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends docker-registry >/dev/null
+CMD ["docker-registry", "serve", "/etc/docker/registry/config.yml"]
+"""
+
+
+@pytest.fixture
+async def registry(docker_engine, engine, base_images, container, free_port) -> str:
+    """The address of a registry that asks for no login."""
+    if not exists(engine, REGISTRY):
+        await asyncio.to_thread(build, engine, {"Dockerfile": REGISTRY_DOCKERFILE.encode()}, REGISTRY)
+    configuration = "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/docker-registry}}\nhttp: {addr: ':5000'}\n"
+    mapping = PortMapping(host_ip="127.0.0.1", host_port=free_port, container_port=5000)
+    specification = await container(image=REGISTRY, port_mappings=(mapping,), start=False)
+    path = PurePosixPath("/etc/docker/registry/config.yml")
+    await docker_engine.write_file(specification.name, path, configuration.encode())
+    await docker_engine.start(specification.name)
+
+    async def answers() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{free_port}/v2/")).status_code == 200
+
+    await eventually(answers, ignored=(httpx.HTTPError,))
+    return f"localhost:{free_port}"
+
+
+async def test_a_pulled_image_is_pinned_to_its_digest(docker_engine, engine, registry, archive):
+    reference = f"{registry}/team/shop:1"
+    await docker_engine.import_image(archive, reference, ['ENTRYPOINT ["/hello"]'])
+    await asyncio.to_thread(engine.images.push, f"{registry}/team/shop", "1")
+    assert await docker_engine.remove_image(reference)
+    lines: list[str] = []
+    pinned = await docker_engine.pull(reference, lines.append)
+    assert re.fullmatch(rf"{registry}/team/shop@sha256:[0-9a-f]{{64}}", pinned)
+    assert any("Pull complete" in line for line in lines)
+    assert len(lines) == len(set(lines))
+    assert await docker_engine.remove_image(reference)
+    assert await docker_engine.pull(pinned, lines.append) == pinned
+    for absent in (f"{registry}/team/shop:2", f"{registry}/team/other:1"):
+        with pytest.raises(ImageNotFound):
+            await docker_engine.pull(absent, lines.append)
+    assert await docker_engine.remove_image(pinned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 import uuid
 from functools import partial
@@ -18,7 +19,7 @@ from adapters.traefik.settings import API_FILE
 from domain.errors import ProxyUnavailable, RouteRefused
 from tests.harness.load import LoadGenerator
 from tests.harness.waiting import eventually
-from tests.integration.adapters.traefik.conftest import to
+from tests.integration.adapters.traefik.conftest import free_ports, to
 
 SWITCHES = 20
 
@@ -142,6 +143,23 @@ async def test_a_refused_route_leaves_no_file_and_others_can_still_switch(runnin
     assert await running.proxy.current("bad") is None
     await running.proxy.apply(to(app, "rel1", name))
     assert list((running.folder / "staging").iterdir()) == []
+    await running.proxy.withdraw(app)
+
+
+async def test_a_changed_setting_makes_the_container_anew_and_keeps_the_routes(
+    running, replica, docker_engine
+):
+    name, app = await replica("v1"), application()
+    await running.proxy.apply(to(app, "rel1", name))
+    before = await docker_engine.inspect(running.settings.container_name)
+    changed = dataclasses.replace(running.settings, https_port=free_ports(1)[0])
+    try:
+        await TraefikProxy(running.folder, docker_engine, changed).ensure_running()
+        assert (await docker_engine.inspect(running.settings.container_name)).id != before.id
+        assert await running.proxy.routes_applied(app) == "rel1"
+        assert (await get(running)).text.strip() == "v1"
+    finally:
+        await running.proxy.ensure_running()
     await running.proxy.withdraw(app)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.docker.images import repository, with_tag
 from adapters.docker.refusals import pull_refusal, replica_refusal
 from domain.errors import ImageNotFound, RegistryUnavailable
 
@@ -83,21 +82,3 @@ def test_an_absent_image_is_told_from_a_registry_out_of_reach(
     status: int, reason: str, kind: type[Exception]
 ):
     assert type(pull_refusal("x", status, reason)) is kind
-
-
-@pytest.mark.parametrize(
-    ("reference", "tagged", "name"),
-    [
-        ("redis", "redis:latest", "redis"),
-        ("redis:7", "redis:7", "redis"),
-        ("r.example:5000/a/b", "r.example:5000/a/b:latest", "r.example:5000/a/b"),
-        ("r.example:5000/a/b:1", "r.example:5000/a/b:1", "r.example:5000/a/b"),
-        ("a@sha256:00", "a@sha256:00", "a"),
-        ("a:1@sha256:00", "a:1@sha256:00", "a"),
-    ],
-)
-def test_references_are_taken_apart_without_mistaking_a_port_for_a_tag(
-    reference: str, tagged: str, name: str
-):
-    assert with_tag(reference) == tagged
-    assert repository(reference) == name
