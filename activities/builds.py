@@ -78,7 +78,7 @@ class BuildActivities:
     ) -> str:
         folder = self._surroundings.work_folder / "builds" / build.step.deployment_id
         try:
-            tree = folder / "source"
+            tree = folder / static_site.SITE_FOLDER
             await self._mirrors.check_out(
                 parse_repository(source.repository),
                 build.commit,
@@ -102,11 +102,13 @@ class BuildActivities:
         context = await asyncio.to_thread(_inside, tree, tree, options.base_directory, "base directory")
         labels = application_labels(configuration.application_id)
         if options.pack is BuildPack.STATIC:
-            await asyncio.to_thread(_inside, tree, context, options.publish_directory, "publish directory")
+            site = await asyncio.to_thread(
+                _inside, tree, context, options.publish_directory, "publish directory"
+            )
             base = await ensure_binary_image(parts.engine, "caddy")
-            dockerfile = await asyncio.to_thread(_write_static_build, configuration, context, base)
+            dockerfile = await asyncio.to_thread(_write_static_build, configuration, tree, site, base)
             return BuildRequest(
-                context=context,
+                context=tree.parent,
                 dockerfile=dockerfile,
                 tag=build.image,
                 target="",
@@ -164,12 +166,12 @@ def _inside(tree: Path, start: Path, relative: str, what: str) -> Path:
     return path
 
 
-def _write_static_build(configuration: ApplicationConfiguration, context: Path, base: str) -> Path:
-    options = configuration.build
-    folder = context / static_site.FOLDER
-    folder.mkdir(exist_ok=True)
-    (folder / "Caddyfile").write_text(static_site.caddyfile(options.single_page, configuration.runtime.port))
+def _write_static_build(configuration: ApplicationConfiguration, tree: Path, site: Path, base: str) -> Path:
+    folder = tree.parent
+    published = "/" + str(site.relative_to(tree.resolve()))
+    single_page = configuration.build.single_page
+    (folder / "Caddyfile").write_text(static_site.caddyfile(single_page, configuration.runtime.port))
+    (folder / ".dockerignore").write_text(static_site.DOCKERIGNORE)
     dockerfile = folder / "Dockerfile"
-    dockerfile.write_text(static_site.dockerfile(options.publish_directory, base))
-    dockerfile.with_name("Dockerfile.dockerignore").write_text(static_site.DOCKERIGNORE)
+    dockerfile.write_text(static_site.dockerfile("/" if published == "/." else published, base))
     return dockerfile

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 SITE_FOLDER = "site"
-"""Where the build context holds the source. Next to it lie `caddy`, `Caddyfile` and `Dockerfile`; the
+"""Where the build context holds the source. Next to it lie `Caddyfile` and `Dockerfile`; the
 repository's own .dockerignore, which often leaves out built folders, is then out of effect."""
 
 DOCKERIGNORE = "**/.git\n"
@@ -142,17 +142,16 @@ def caddyfile(single_page: bool, port: int) -> str:
     }
 
 
-def dockerfile(publish_directory: str) -> str:
+def dockerfile(publish_directory: str, base_image: str) -> str:
     """The Dockerfile of the site's image, for a context as described at `SITE_FOLDER`.
 
-    `publish_directory` starts with `/` and is relative to the source. Nothing in the image is written
-    to, and nothing runs as root.
+    `publish_directory` starts with `/` and is relative to the source; `base_image` holds `/caddy`.
+    Nothing in the image is written to, and nothing runs as root.
     """
     source = f"{SITE_FOLDER}/{publish_directory.strip('/')}".rstrip("/") + "/"
     return "\n".join(
         [
-            "FROM scratch",
-            'COPY ["caddy", "/caddy"]',
+            f"FROM {base_image}",
             "ENV HOME=/tmp XDG_CONFIG_HOME=/tmp XDG_DATA_HOME=/tmp",
             "USER 65534:65534",
             'ENTRYPOINT ["/caddy", "run", "--config", "/Caddyfile", "--adapter", "caddyfile"]',

@@ -18,7 +18,7 @@ def test_only_a_single_page_falls_back_to_its_index() -> None:
 
 
 def test_the_image_holds_the_published_folder_whatever_its_name() -> None:
-    lines = dockerfile("/my dist").splitlines()
-    assert lines[0] == "FROM scratch"
+    lines = dockerfile("/my dist", "seaway/caddy:2").splitlines()
+    assert lines[0] == "FROM seaway/caddy:2"
     assert 'COPY --chown=65534:65534 ["site/my dist/", "/srv/"]' in lines
-    assert 'COPY --chown=65534:65534 ["site/", "/srv/"]' in dockerfile("/").splitlines()
+    assert 'COPY --chown=65534:65534 ["site/", "/srv/"]' in dockerfile("/", "seaway/caddy:2").splitlines()
