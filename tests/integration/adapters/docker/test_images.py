@@ -92,7 +92,11 @@ async def registry(docker_engine, engine, base_images, container, free_port) -> 
     """The address of a registry that asks for no login."""
     if not exists(engine, REGISTRY):
         await asyncio.to_thread(build, engine, {"Dockerfile": REGISTRY_DOCKERFILE.encode()}, REGISTRY)
-    configuration = "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/docker-registry}}\nhttp: {addr: ':5000'}\n"
+    configuration = """\
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http: {addr: ":5000"}
+"""
     mapping = PortMapping(host_ip="127.0.0.1", host_port=free_port, container_port=5000)
     specification = await container(image=REGISTRY, port_mappings=(mapping,), start=False)
     path = PurePosixPath("/etc/docker/registry/config.yml")

@@ -146,9 +146,7 @@ async def test_a_refused_route_leaves_no_file_and_others_can_still_switch(runnin
     await running.proxy.withdraw(app)
 
 
-async def test_a_changed_setting_makes_the_container_anew_and_keeps_the_routes(
-    running, replica, docker_engine
-):
+async def test_a_changed_setting_makes_a_new_container_with_the_old_routes(running, replica, docker_engine):
     name, app = await replica("v1"), application()
     await running.proxy.apply(to(app, "rel1", name))
     before = await docker_engine.inspect(running.settings.container_name)
