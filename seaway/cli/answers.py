@@ -1,0 +1,166 @@
+"""What the API answers, as far as the command reads it. Fields that it does not read are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.deployments import DeploymentStatus, Step
+
+
+class Answer(BaseModel):
+    """An answer that keeps every field it came with."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def document(self) -> dict[str, Any]:
+        """What `--json` prints: the fields that the API sent, no others."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Application(Answer):
+    """An application. `urls` are what visitors open; `fqdn` lists its domains as they are configured."""
+
+    uuid: str
+    name: str
+    status: str = "unknown"
+    fqdn: str | None = None
+    urls: tuple[str, ...] = ()
+    build_pack: str = ""
+    current_deployment_uuid: str | None = None
+    project_uuid: str = ""
+    environment_name: str = ""
+    git_repository: str | None = None
+    git_branch: str | None = None
+    docker_registry_image_name: str | None = None
+    docker_registry_image_tag: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The repository with its branch, or the image."""
+        if self.git_repository:
+            return f"{self.git_repository}#{self.git_branch}" if self.git_branch else self.git_repository
+        image, tag = self.docker_registry_image_name or "", self.docker_registry_image_tag
+        return f"{image}:{tag}" if tag else image
+
+
+class ProgressStep(Step):
+    """A step as the API shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Failure(Answer):
+    """Why a deployment failed: a code for programs, a message for people, and evidence."""
+
+    code: str = ""
+    message: str = ""
+    detail: str | None = None
+
+
+class Deployment(Answer):
+    """One operation on an application. `serving_at` is when its version took the traffic.
+
+    `status` is in Coolify's words, where a superseded one is cancelled; `outcome` is the final state.
+    """
+
+    deployment_uuid: str
+    status: DeploymentStatus
+    outcome: DeploymentStatus | None = None
+    kind: str = "deploy"
+    application_uuid: str | None = None
+    application_name: str | None = None
+    commit: str | None = None
+    commit_message: str | None = None
+    steps: tuple[ProgressStep, ...] | None = None
+    error: Failure | None = None
+    superseded_by: str | None = None
+    workflow_url: str | None = None
+    deployment_url: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    serving_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def state(self) -> DeploymentStatus:
+        """How it stands, in our own words."""
+        return self.outcome or self.status
+
+    @property
+    def short_commit(self) -> str:
+        """The commit's first characters; empty before it is known."""
+        return "" if self.commit in (None, "HEAD") else str(self.commit)[:12]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took from its start, or its request, to its end."""
+        begin = self.started_at or self.created_at
+        return (self.finished_at - begin).total_seconds() if begin and self.finished_at else None
+
+
+class LogLine(Answer):
+    """One line of a deployment's log."""
+
+    id: int
+    step: str
+    server: str = ""
+    attempt: int = 1
+    text: str = ""
+
+
+class Receipt(Answer):
+    """A command was taken; `deployment_uuid` names the operation that came of it."""
+
+    deployment_uuid: str
+    message: str = ""
+
+
+class Variable(Answer):
+    """An environment variable; `value` is masked or missing for those who may not see it."""
+
+    uuid: str
+    key: str
+    value: str | None = None
+    is_preview: bool = False
+    is_runtime: bool = True
+    is_buildtime: bool = True
+    is_build_secret: bool = False
+
+
+class Project(Answer):
+    """A project."""
+
+    uuid: str
+    name: str
+    description: str | None = None
+
+
+class Environment(Answer):
+    """An environment of a project."""
+
+    name: str
+    uuid: str = ""
+
+
+class Server(Answer):
+    """A server that applications run on; `is_coolify_host` (Coolify's word) marks Seaway's own."""
+
+    uuid: str
+    name: str
+    ip: str = ""
+    user: str = ""
+    port: int = 22
+    is_coolify_host: bool = False
+    is_usable: bool = True
+
+
+class PrivateKey(Answer):
+    """A private key, without the key itself."""
+
+    uuid: str
+    name: str
+    description: str | None = None
+    fingerprint: str | None = None

@@ -1,0 +1,193 @@
+"""Seaway's REST API, typed: one method for each operation that the command uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.errors import SeawayError
+from domain.identifiers import new_identifier
+from seaway.cli.answers import (
+    Application,
+    Deployment,
+    Environment,
+    LogLine,
+    PrivateKey,
+    Project,
+    Receipt,
+    Server,
+    Variable,
+)
+from seaway.cli.event_stream import ServerEvent
+from seaway.cli.rest import RestClient
+
+Model = TypeVar("Model")
+LOG_PAGE = 1000
+
+
+class SeawayClient:
+    """Every method raises errors of `domain.errors`; see `RestClient`.
+
+    What starts an operation always carries an idempotency key, so that a request whose answer was
+    lost can be sent again.
+    """
+
+    def __init__(self, rest: RestClient) -> None:
+        self.rest = rest
+
+    def version(self) -> str:
+        """The version of the Seaway that answers."""
+        answer = self.rest.request("GET", "/version")
+        return str(answer.get("version", "")) if isinstance(answer, dict) else str(answer).strip().strip('"')
+
+    def applications(self) -> list[Application]:
+        """All applications of the team."""
+        return _read(list[Application], self.rest.request("GET", "/applications"))
+
+    def application(self, uuid: str) -> Application:
+        """One application. Raises NotFound."""
+        return _read(Application, self.rest.request("GET", f"/applications/{uuid}"))
+
+    def create_application(self, kind: str, fields: Mapping[str, object]) -> Application:
+        """Creates an application of the kind `public`, `private-deploy-key` or `dockerimage`."""
+        return _read(Application, self.rest.request("POST", f"/applications/{kind}", body=fields))
+
+    def update_application(self, uuid: str, fields: Mapping[str, object]) -> Application:
+        """Changes the given fields. They take effect with the next deployment."""
+        return _read(Application, self.rest.request("PATCH", f"/applications/{uuid}", body=fields))
+
+    def delete_application(self, uuid: str, *, delete_volumes: bool) -> Receipt:
+        """Takes the application down and forgets it; its volumes only when asked."""
+        query = {"delete_volumes": delete_volumes}
+        return _read(
+            Receipt,
+            self.rest.request(
+                "DELETE", f"/applications/{uuid}", query=query, idempotency_key=new_identifier()
+            ),
+        )
+
+    def deploy(
+        self, uuid: str, *, idempotency_key: str = "", branch: str = "", commit: str = "", force: bool = False
+    ) -> Receipt:
+        """Queues a deployment; the same key twice is one deployment."""
+        query = {"uuid": uuid, "force": force, "branch": branch, "commit": commit}
+        answer = self.rest.request(
+            "POST", "/deploy", query=query, idempotency_key=idempotency_key or new_identifier()
+        )
+        return _read(list[Receipt], _read(dict[str, Any], answer)["deployments"])[0]
+
+    def command(self, uuid: str, verb: str, body: Mapping[str, object] | None = None) -> Receipt:
+        """Queues `start`, `stop`, `restart`, `scale` or `rollback`."""
+        return _read(
+            Receipt,
+            self.rest.request(
+                "POST", f"/applications/{uuid}/{verb}", body=body, idempotency_key=new_identifier()
+            ),
+        )
+
+    def deployment(self, uuid: str) -> Deployment:
+        """One deployment with its steps. Raises NotFound."""
+        return _read(Deployment, self.rest.request("GET", f"/deployments/{uuid}"))
+
+    def deployments(
+        self, application_uuid: str, *, take: int = 10, every_kind: bool = False
+    ) -> list[Deployment]:
+        """What released the application, newest first; with `every_kind` all that was done to it."""
+        if every_kind:
+            path, name = f"/applications/{application_uuid}/operations", "operations"
+        else:
+            path, name = f"/deployments/applications/{application_uuid}", "deployments"
+        answer = self.rest.request("GET", path, query={"take": take})
+        return _read(list[Deployment], _read(dict[str, Any], answer)[name])
+
+    def cancel(self, deployment_uuid: str) -> dict[str, Any]:
+        """Asks for a deployment to be ended."""
+        return _read(dict[str, Any], self.rest.request("POST", f"/deployments/{deployment_uuid}/cancel"))
+
+    def deployment_log(self, uuid: str, *, after: int = 0) -> list[LogLine]:
+        """One page of the log after the line with that id; empty at the end of what there is."""
+        query = {"after": after, "limit": LOG_PAGE}
+        answer = self.rest.request("GET", f"/deployments/{uuid}/log", query=query)
+        return _read(list[LogLine], _read(dict[str, Any], answer)["lines"])
+
+    def deployment_events(
+        self, uuid: str, last_event_id: str
+    ) -> AbstractContextManager[Iterator[ServerEvent]]:
+        """The live progress of a deployment, after the event with that id."""
+        return self.rest.events(f"/deployments/{uuid}/stream", last_event_id=last_event_id)
+
+    def logs(self, application_uuid: str, *, lines: int, timestamps: bool) -> str:
+        """The last lines that the application wrote."""
+        query = {"lines": lines, "show_timestamps": timestamps}
+        answer = self.rest.request("GET", f"/applications/{application_uuid}/logs", query=query)
+        return str(_read(dict[str, Any], answer)["logs"])
+
+    def log_events(
+        self, application_uuid: str, *, lines: int
+    ) -> AbstractContextManager[Iterator[ServerEvent]]:
+        """The last lines that the application wrote, and then each new one."""
+        return self.rest.events(f"/applications/{application_uuid}/logs/stream", query={"lines": lines})
+
+    def variables(self, application_uuid: str) -> list[Variable]:
+        """The application's environment variables."""
+        return _read(list[Variable], self.rest.request("GET", f"/applications/{application_uuid}/envs"))
+
+    def set_variables(self, application_uuid: str, variables: Sequence[Mapping[str, object]]) -> None:
+        """Creates or replaces the variables by their keys, all or none."""
+        body = {"data": list(variables)}
+        self.rest.request("PATCH", f"/applications/{application_uuid}/envs/bulk", body=body)
+
+    def delete_variable(self, application_uuid: str, variable_uuid: str) -> None:
+        """Removes one variable."""
+        self.rest.request("DELETE", f"/applications/{application_uuid}/envs/{variable_uuid}")
+
+    def projects(self) -> list[Project]:
+        """All projects of the team."""
+        return _read(list[Project], self.rest.request("GET", "/projects"))
+
+    def create_project(self, name: str, description: str = "") -> str:
+        """Creates a project with the environment `production`; its uuid."""
+        body = {"name": name, "description": description}
+        return str(_read(dict[str, Any], self.rest.request("POST", "/projects", body=body))["uuid"])
+
+    def environments(self, project_uuid: str) -> list[Environment]:
+        """The environments of a project."""
+        return _read(list[Environment], self.rest.request("GET", f"/projects/{project_uuid}/environments"))
+
+    def create_environment(self, project_uuid: str, name: str) -> None:
+        """Adds an environment to a project."""
+        self.rest.request("POST", f"/projects/{project_uuid}/environments", body={"name": name})
+
+    def servers(self) -> list[Server]:
+        """All servers of the team."""
+        return _read(list[Server], self.rest.request("GET", "/servers"))
+
+    def keys(self) -> list[PrivateKey]:
+        """All private keys of the team."""
+        return _read(list[PrivateKey], self.rest.request("GET", "/security/keys"))
+
+    def create_key(self, name: str, private_key: str, description: str = "") -> str:
+        """Stores a private key; its uuid."""
+        body = {"name": name, "description": description, "private_key": private_key}
+        return str(_read(dict[str, Any], self.rest.request("POST", "/security/keys", body=body))["uuid"])
+
+    def delete_key(self, uuid: str) -> None:
+        """Removes a private key that nothing uses."""
+        self.rest.request("DELETE", f"/security/keys/{uuid}")
+
+
+def _read(shape: type[Model], answer: object) -> Model:
+    try:
+        return TypeAdapter(shape).validate_python(answer)
+    except ValidationError as error:
+        places = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()[:3]
+        )
+        raise SeawayError(
+            "Seaway answered something that this version of the command does not understand. "
+            "Compare `seaway version` on both sides.",
+            detail=places,
+        ) from error

@@ -1,0 +1,251 @@
+"""`seaway app`: create, list, show, change and delete applications."""
+
+from __future__ import annotations
+
+import contextlib
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.errors import Conflict, InvalidInput, SeawayError
+from seaway.cli.application_fields import long_name, parse_changes
+from seaway.cli.commands.deployments import ApplicationName
+from seaway.cli.commands.environment import parse_assignments
+from seaway.cli.commands.operations import remove
+from seaway.cli.naming import find_application, find_key, find_project, find_server
+from seaway.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from seaway.cli.answers import Application
+    from seaway.cli.client import SeawayClient
+
+DEFAULT_PROJECT = "default"
+DEFAULT_ENVIRONMENT = "production"
+_SOURCE, _BUILD, _RUN, _HOOKS, _PLACE = "Source", "Build", "Runtime", "Commands around a release", "Place"
+
+
+class Pack(StrEnum):
+    """How the command lets a repository be built."""
+
+    DOCKERFILE = "dockerfile"
+    STATIC = "static"
+
+
+def register(root: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(help="Applications.", no_args_is_help=True)
+    command(group, "create")(create)
+    command(group, "list")(list_applications)
+    command(group, "show")(show)
+    command(group, "set")(change)
+    command(group, "delete")(remove)
+    root.add_typer(group, name="app")
+
+
+def create(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    repo: Annotated[str | None, typer.Option(help="A Git URL.", rich_help_panel=_SOURCE)] = None,
+    branch: Annotated[str | None, typer.Option(help="Branch or tag.", rich_help_panel=_SOURCE)] = None,
+    commit: Annotated[str | None, typer.Option(help="Stay at this commit.", rich_help_panel=_SOURCE)] = None,
+    deploy_key: Annotated[
+        str | None, typer.Option(help="A key of `seaway key list`, by name or uuid.", rich_help_panel=_SOURCE)
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Instead of a repository: name:tag or name@sha256:...", rich_help_panel=_SOURCE),
+    ] = None,
+    build_pack: Annotated[Pack | None, typer.Option(rich_help_panel=_BUILD)] = None,
+    dockerfile: Annotated[
+        str | None, typer.Option(help="Its path, such as /Dockerfile.", rich_help_panel=_BUILD)
+    ] = None,
+    base_directory: Annotated[
+        str | None, typer.Option(help="Where in the repository to build.", rich_help_panel=_BUILD)
+    ] = None,
+    publish_directory: Annotated[
+        str | None, typer.Option(help="Which folder `static` serves.", rich_help_panel=_BUILD)
+    ] = None,
+    target_stage: Annotated[
+        str | None, typer.Option(help="A stage of the Dockerfile.", rich_help_panel=_BUILD)
+    ] = None,
+    spa: Annotated[
+        bool, typer.Option("--spa", help="`static`: unknown paths get index.html.", rich_help_panel=_BUILD)
+    ] = False,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as https://example.com/api; may be repeated.", rich_help_panel=_RUN),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Where the application listens.", rich_help_panel=_RUN),
+    ] = None,
+    health_path: Annotated[
+        str | None, typer.Option(help="What must answer 200 to 399.", rich_help_panel=_RUN)
+    ] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUN)] = None,
+    memory: Annotated[str | None, typer.Option(help="Such as 512m.", rich_help_panel=_RUN)] = None,
+    cpus: Annotated[str | None, typer.Option(help="Such as 0.5.", rich_help_panel=_RUN)] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K=V", help="May be repeated; K alone is taken from here.", rich_help_panel=_RUN
+        ),
+    ] = None,
+    release_command: Annotated[
+        str | None, typer.Option(help="Once in the new image, such as a migration.", rich_help_panel=_HOOKS)
+    ] = None,
+    pre_deploy: Annotated[
+        str | None, typer.Option(help="In the old version, before.", rich_help_panel=_HOOKS)
+    ] = None,
+    post_deploy: Annotated[
+        str | None, typer.Option(help="In the new version, after.", rich_help_panel=_HOOKS)
+    ] = None,
+    project: Annotated[
+        str, typer.Option(help="Created where it does not exist.", rich_help_panel=_PLACE)
+    ] = DEFAULT_PROJECT,
+    environment: Annotated[
+        str, typer.Option(help="Created where it does not exist.", rich_help_panel=_PLACE)
+    ] = DEFAULT_ENVIRONMENT,
+    server: Annotated[
+        str | None, typer.Option(help="Name, address or uuid; the local one.", rich_help_panel=_PLACE)
+    ] = None,
+) -> None:
+    """Create an application from a Git repository or an image. `seaway deploy` then deploys it."""
+    written: dict[str, object] = {
+        "repo": repo,
+        "branch": branch,
+        "commit": commit,
+        "image": image,
+        "build_pack": build_pack.value if build_pack else None,
+        "dockerfile": dockerfile,
+        "base_directory": base_directory,
+        "publish_directory": publish_directory,
+        "target_stage": target_stage,
+        "spa": spa or None,
+        "domain": ",".join(domain) if domain else None,
+        "port": str(port) if port else None,
+        "health_path": health_path,
+        "replicas": replicas,
+        "memory": memory,
+        "cpus": cpus,
+        "release_command": release_command,
+        "pre_deploy": pre_deploy,
+        "post_deploy": post_deploy,
+    }
+    fields = {long_name(key): value for key, value in written.items() if value is not None}
+    _check_source(fields)
+    variables = parse_assignments(env or [])
+    client = session.client
+    if deploy_key is not None:
+        fields["private_key_uuid"] = find_key(client, deploy_key).uuid
+    fields |= {"name": name, **_place(client, project, environment, server)}
+    application = client.create_application(_kind(fields), fields)
+    if variables:
+        _set_variables(client, application, variables)
+    session.output.show(application.document(), lambda: _say_created(session, application))
+
+
+def _check_source(fields: dict[str, object]) -> None:
+    """Refuses what no application can be, before anything is made for it."""
+    if ("git_repository" in fields) is ("docker_registry_image_name" in fields):
+        raise InvalidInput("Give either --repo or --image.", field="repo")
+    of_repository = ("git_branch", "git_commit_sha", "build_pack", "dockerfile_location", "is_spa")
+    if "docker_registry_image_name" in fields:
+        wrong = [name for name in of_repository if name in fields]
+        if wrong:
+            raise InvalidInput(f"A prebuilt image has no {', '.join(wrong)}.", field=wrong[0])
+    else:
+        fields.setdefault("build_pack", Pack.DOCKERFILE.value)
+
+
+def _kind(fields: dict[str, object]) -> str:
+    if "docker_registry_image_name" in fields:
+        return "dockerimage"
+    return "private-deploy-key" if "private_key_uuid" in fields else "public"
+
+
+def _place(client: SeawayClient, project: str, environment: str, server: str | None) -> dict[str, object]:
+    """Finds the server first, so that nothing is made for a server that does not exist."""
+    server_uuid = find_server(client, server).uuid
+    project_uuid = _find_or_create_project(client, project)
+    if environment not in [
+        known for one in client.environments(project_uuid) for known in (one.name, one.uuid)
+    ]:
+        with contextlib.suppress(Conflict):  # somebody else made it in the meantime
+            client.create_environment(project_uuid, environment)
+    return {"project_uuid": project_uuid, "environment_name": environment, "server_uuid": server_uuid}
+
+
+def _find_or_create_project(client: SeawayClient, name: str) -> str:
+    known = [one for one in client.projects() if name in (one.name, one.uuid)]
+    return find_project(client, name).uuid if known else client.create_project(name)
+
+
+def _set_variables(
+    client: SeawayClient, application: Application, variables: list[dict[str, object]]
+) -> None:
+    try:
+        client.set_variables(application.uuid, variables)
+    except SeawayError as error:
+        error.message = (
+            f"{application.name} ({application.uuid}) was created, but its variables were not set: "
+            f"{error.message} Set them with `seaway env set`."
+        )
+        raise
+
+
+def _say_created(session: Session, application: Application) -> None:
+    session.output.say(f"Created {application.name} ({application.uuid}).")
+    for url in application.urls:
+        session.output.say(f"  {url}")
+    session.output.say(f"  Deploy it with: seaway deploy {application.name}", "dim")
+
+
+def list_applications(session: Session) -> None:
+    """List applications with their status."""
+    found = session.client.applications()
+    session.output.show(
+        [one.document() for one in found],
+        lambda: session.output.table(
+            ["Name", "Status", "URL", "Source", "UUID"],
+            [[one.name, one.status, "\n".join(one.urls), one.source, one.uuid] for one in found],
+            "No application yet. `seaway app create` makes one.",
+        ),
+    )
+
+
+def show(session: Session, app: ApplicationName) -> None:
+    """Show every field of an application."""
+    document = find_application(session.client, app).document()
+    session.output.show(
+        document,
+        lambda: session.output.table(
+            ["Field", "Value"],
+            [
+                [key, str(value)]
+                for key, value in document.items()
+                if value not in (None, "", [], {}) and key != "settings"
+            ],
+            "",
+        ),
+    )
+
+
+def change(
+    session: Session,
+    app: ApplicationName,
+    assignments: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...")],
+) -> None:
+    """Change fields, by the API's names or those of `app create`; `null` unsets one."""
+    application = find_application(session.client, app)
+    changes = parse_changes(assignments, application.document())
+    if changes.get("private_key_uuid"):
+        changes["private_key_uuid"] = find_key(session.client, str(changes["private_key_uuid"])).uuid
+    changed = session.client.update_application(application.uuid, changes)
+    session.output.show(
+        changed.document(),
+        lambda: session.output.say(
+            f"Changed {', '.join(changes)} of {changed.name}. Deploy to make it take effect."
+        ),
+    )
