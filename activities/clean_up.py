@@ -39,14 +39,11 @@ class CleanUpActivities:
         present = await parts.engine.images_with_prefix(f"seaway/{clean.application_id}")
         application = await self._store.applications.get(clean.application_id)
         finished = await self._store.deployments.list_finished(clean.application_id)
+        newest_of_image = {deployment.image: deployment for deployment in reversed(finished)}
+        # By image: restarts and scalings of one release must not push older releases out.
         kept = [
-            KeptDeployment(
-                deployment_id=deployment.id,
-                image=deployment.image,
-                finished_at=deployment.finished_at or now(),
-                is_current=deployment.id == application.current_deployment_id,
-            )
-            for deployment in finished
+            KeptDeployment(deployment.id, image, deployment.finished_at or now())
+            for image, deployment in newest_of_image.items()
         ]
         if application.current_deployment_id is not None:
             # The deployment that cleans up is not finished yet, and serves already.

@@ -31,12 +31,12 @@ class Policy:
 
     attempt: timedelta
     limit: timedelta | None
-    retry: RetryPolicy = PATIENT
+    retry: RetryPolicy
 
 
 def within(limit: timedelta) -> Policy:
     """A step that ends itself after `limit`; the engine ends it somewhat later, should it hang."""
-    return Policy(attempt=limit + MARGIN, limit=2 * (limit + MARGIN))
+    return Policy(attempt=limit + MARGIN, limit=2 * (limit + MARGIN), retry=PATIENT)
 
 
 SHORT = within(timedelta(minutes=2))

@@ -1,0 +1,41 @@
+"""The data folder: one Seaway at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from domain.errors import StartUpError
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the lock goes with the process, however it ends.
+
+    Raises StartUpError when another Seaway has it, or when it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "seaway.lock").open("a+")
+    except OSError as error:
+        raise StartUpError(
+            f"The data folder {folder} cannot be written to ({error.strerror}). "
+            "Choose another with --data-dir, or run as a user who may write there."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "?"
+            raise StartUpError(
+                f"The data folder {folder} is in use by another Seaway (process {holder}). "
+                "Stop that one first, or choose another folder with --data-dir."
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

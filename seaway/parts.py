@@ -1,0 +1,167 @@
+"""The parts of Seaway, put together: the API, the worker, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from api.application import create_api
+from api.context import ApiContext, ApiSettings
+from api.operations import Operations
+from api.pages import pages_router
+from domain.errors import StartUpError
+from seaway import __version__
+from seaway.first_run import prepare
+from seaway.local_server import LocalServers
+from seaway.runtime_view import EngineView
+from seaway.settings import Settings
+from seaway.temporal_server import connect
+from seaway.worker import build_worker
+from store.database import Database
+from store.encryption import KeyRing, load_or_create_keys
+from store.store import Store
+
+logger = logging.getLogger("seaway")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What API and worker share in one process."""
+
+    settings: Settings
+    store: Store
+    servers: LocalServers
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The encryption keys: from the settings, else from a file in the data folder."""
+    given = settings.secret_keys.get_secret_value().replace(",", " ").split()
+    keys = [SecretStr(key) for key in given] or load_or_create_keys(settings.data_dir / "secret.keys")
+    return KeyRing(keys)
+
+
+@contextlib.asynccontextmanager
+async def installation(settings: Settings) -> AsyncIterator[Installation]:
+    """Opens the database (migrated) and the connection to the local engine, and closes them."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.effective_database_url)
+    servers = None
+    try:
+        await database.migrate()
+        store = Store(database, key_ring(settings))
+        await prepare(store, settings)
+        servers = LocalServers(store, settings)
+        yield Installation(settings, store, servers)
+    finally:
+        if servers is not None:
+            await servers.close()
+        await database.close()
+
+
+def api_of(parts: Installation, client: Client) -> FastAPI:
+    """The API and the pages."""
+    settings = parts.settings
+    session_secret = hashlib.sha256(parts.store.encryption.fingerprint("sessions").encode()).hexdigest()
+    context = ApiContext(
+        store=parts.store,
+        operations=Operations(client, parts.store),
+        runtime=EngineView(parts.servers.engine),
+        settings=ApiSettings(
+            public_url=settings.effective_public_url,
+            temporal_ui_url=settings.effective_temporal_ui_url,
+            temporal_namespace=settings.temporal_namespace,
+            http_port=settings.http_port,
+            https_port=settings.https_port,
+            session_secret=SecretStr(session_secret),
+            version=__version__,
+        ),
+    )
+    return create_api(context, pages=pages_router())
+
+
+class ApiServer:
+    """Uvicorn within our own event loop; it ends when told to, not by signals of its own."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                lifespan="on",
+                access_log=False,
+                timeout_graceful_shutdown=5,
+                proxy_headers=True,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> ApiServer:
+        """Returns when it answers. Raises StartUpError when it cannot listen."""
+        # Seaway itself handles the signals, for all its parts together.
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        self._task = asyncio.create_task(self._serve())
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise StartUpError("The API could not start; the lines above say why.")
+            await asyncio.sleep(0.01)
+        return self
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.serve()
+        except SystemExit as error:
+            raise StartUpError("The API could not start; the lines above say why.") from error
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ends open streams and answers what is being answered."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+async def until_signal(announce: Callable[[], None] | None = None) -> None:
+    """Returns when the process is asked to end (Ctrl-C or SIGTERM)."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, asked.set)
+    if announce is not None:
+        announce()
+    await asked.wait()
+
+
+def run_api(settings: Settings) -> None:
+    """Runs the API alone until a signal, against an existing Temporal cluster."""
+    asyncio.run(_api(settings))
+
+
+async def _api(settings: Settings) -> None:
+    async with installation(settings) as parts:
+        client = await connect(settings)
+        async with ApiServer(api_of(parts, client), settings):
+            await until_signal(lambda: print(f"Ready: API on {settings.effective_public_url}", flush=True))  # noqa: T201
+
+
+def run_worker(settings: Settings) -> None:
+    """Runs a worker alone until a signal, against an existing Temporal cluster."""
+    asyncio.run(_worker(settings))
+
+
+async def _worker(settings: Settings) -> None:
+    async with installation(settings) as parts:
+        client = await connect(settings)
+        async with build_worker(client, parts.store, parts.servers, settings):
+            await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

@@ -1,0 +1,62 @@
+"""The worker: every workflow and activity of Seaway on one task queue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.builds import BuildActivities
+from activities.clean_up import CleanUpActivities
+from activities.commands import CommandActivities
+from activities.records import RecordActivities
+from activities.replicas import ReplicaActivities
+from activities.routes import RouteActivities
+from activities.servers import Servers, Surroundings
+from activities.sources import SourceActivities
+from activities.step_recording import StepRecording
+from adapters.buildkit import BuildKit
+from adapters.git import GitMirrors
+from domain.errors import SeawayError
+from seaway.settings import Settings
+from store.store import Store
+from workflows.application import ApplicationWorkflow
+from workflows.deployment import DeploymentWorkflow
+from workflows.names import TASK_QUEUE
+
+CACHED_WORKFLOWS = 2000
+CONCURRENT_ACTIVITIES = 50
+
+
+def build_worker(
+    client: Client, store: Store, servers: Servers, settings: Settings, *, task_queue: str = TASK_QUEUE
+) -> Worker:
+    """A worker with all its parts put together; run it with `async with` or `run()`."""
+    surroundings = Surroundings(
+        work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
+    )
+    mirrors = GitMirrors(settings.data_dir / "mirrors")
+    groups = [
+        RecordActivities(store),
+        SourceActivities(store, servers, mirrors, surroundings),
+        BuildActivities(store, servers, mirrors, BuildKit(), surroundings),
+        CommandActivities(store, servers, surroundings),
+        ReplicaActivities(store, servers, surroundings),
+        RouteActivities(store, servers),
+        CleanUpActivities(store, servers),
+    ]
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[ApplicationWorkflow, DeploymentWorkflow],
+        activities=[activity for group in groups for activity in group.all()],
+        interceptors=[StepRecording(store)],
+        workflow_failure_exception_types=[SeawayError],
+        max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_activities=CONCURRENT_ACTIVITIES,
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        default_heartbeat_throttle_interval=timedelta(seconds=1),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
+    )
