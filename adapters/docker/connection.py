@@ -69,7 +69,8 @@ class EngineConnection:
         for stream in tuple(self._open):
             stream.interrupt()
         for pool in (self._calls, self._readers):
-            pool.shutdown(wait=False, cancel_futures=True)
+            # What is queued runs still: a cancelled future would look to its waiter like a cancelled task.
+            pool.shutdown(wait=False)
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 

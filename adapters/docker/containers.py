@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 import time
@@ -15,7 +16,9 @@ from adapters.docker.states import ContainerState, container_state
 from adapters.docker.waiting import Waiting
 from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound, ReplicaRefused
 
-CREATE_TRIES = 3
+# How long a name may stay reserved for a container that cannot be inspected yet.
+NAME_LIMIT_SECONDS = 30.0
+FIRST_PAUSE_SECONDS = 0.02
 
 
 class Containers(Waiting, EngineConnection):
@@ -60,27 +63,39 @@ class Containers(Waiting, EngineConnection):
         belongs to a container that Seaway did not make; ImageNotFound when the image is not there.
         """
         name = specification.name
-        for _ in range(CREATE_TRIES):
-            if state := await self.inspect(name):
-                made_from = state.labels.get(SPECIFICATION_LABEL)
-                if made_from == specification.hash:
-                    return state
-                if made_from is None:
-                    raise ReplicaRefused(
-                        f"The name {name} belongs to a container that Seaway did not make. Remove it."
-                    )
-                await self.remove(name)
-            try:
-                await self.call(
-                    lambda client: client.create_container_from_config(container_request(specification), name)
-                )
-            except EngineRefusal as refusal:
-                # 409: somebody else has just made it; the next round looks at what they made.
-                if refusal.status != 409:
-                    raise _create_refusal(specification, refusal) from refusal
+        pause = FIRST_PAUSE_SECONDS
+        try:
+            async with asyncio.timeout(NAME_LIMIT_SECONDS):
+                while not (state := await self._ensure_once(specification)):
+                    await asyncio.sleep(pause)
+                    pause *= 2
+        except TimeoutError as error:
+            raise EngineUnavailable(
+                f"The name {name} is taken by a container that is not there yet."
+            ) from error
+        return state
+
+    async def _ensure_once(self, specification: ContainerSpecification) -> ContainerState | None:
+        """One try; None while somebody else is just making a container of that name."""
+        name = specification.name
         if state := await self.inspect(name):
-            return state
-        raise EngineUnavailable(f"The container {name} comes and goes: something else manages it, too.")
+            made_from = state.labels.get(SPECIFICATION_LABEL)
+            if made_from == specification.hash:
+                return state
+            if made_from is None:
+                raise ReplicaRefused(
+                    f"The name {name} belongs to a container that Seaway did not make. Remove it."
+                )
+            await self.remove(name)
+        request = container_request(specification)
+        try:
+            await self.call(lambda client: client.create_container_from_config(request, name))
+        except EngineRefusal as refusal:
+            # The engine reserves a name a while before its container can be inspected.
+            if refusal.status == 409:
+                return None
+            raise _create_refusal(specification, refusal) from refusal
+        return await self.inspect(name)
 
     async def start(self, name: str) -> None:
         """The container has been started; one that runs is left alone.
