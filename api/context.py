@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi import Request
@@ -42,8 +42,9 @@ class ApiSettings:
     temporal_namespace: str = "default"
     http_port: int = 80
     https_port: int = 443
-    session_secret: SecretStr = SecretStr("")
+    session_secret: SecretStr = field(default_factory=lambda: SecretStr(""))
     version: str = "0"
+    requests_per_minute: int = 200
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""Parameters that many routes take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Path
+
+from api.context import ApiContext, context_of
+
+ContextOf = Annotated[ApiContext, Depends(context_of)]
+
+# The patterns keep out what a database refuses to compare with; what does not match is not found.
+Uuid = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The public id.")]
+NameOrUuid = Annotated[
+    str, Path(pattern=r"^[^\x00-\x1f\x7f/]{1,255}$", description="The name or the public id.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="The same key twice is one operation, however often the request is repeated.",
+    ),
+]

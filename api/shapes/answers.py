@@ -1,0 +1,75 @@
+"""Shapes that every resource shares."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """What a request carries. Unknown fields are refused, because a typo must not pass as done."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+class Answer(BaseModel):
+    """What the API answers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Resource(Answer):
+    """A thing with a public id. `id` is a number only for clients that must have one."""
+
+    id: int = Field(description="A number derived from the uuid. Use the uuid.")
+    uuid: str
+
+
+class Done(Answer):
+    """That it is done."""
+
+    message: str
+
+
+class Queued(Answer):
+    """An operation was accepted; its deployment tells how it goes."""
+
+    message: str
+    deployment_uuid: str
+
+
+class Problem(Answer):
+    """Why it was not done. `code` is stable, `message` is for people."""
+
+    message: str
+    code: str
+    detail: str | None = None
+
+
+class ValidationProblem(Problem):
+    """Which parts of the request are wrong, and why."""
+
+    errors: dict[str, list[str]] = Field(default_factory=dict)
+
+
+class DomainConflict(Answer):
+    """An address that another application has. Its name is shown only within its team."""
+
+    domain: str
+    resource_name: str | None
+    resource_uuid: str | None
+    resource_type: str
+    message: str
+
+
+class DomainConflicts(Problem):
+    """Which addresses are taken."""
+
+    warning: str
+    conflicts: list[DomainConflict]
+
+
+def number_of(uuid: str) -> int:
+    """A number for a public id, always the same, below 2^48 so that JavaScript can hold it."""
+    return int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:6], "big")
