@@ -1,0 +1,101 @@
+"""Private keys, which open repositories and servers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import SecretStr
+
+from api.auditing import audit
+from api.authentication import Principal, Reader, Writer, sees_secrets
+from api.context import ApiContext
+from api.routes.parameters import ContextOf, Uuid
+from api.shapes.answers import Done
+from api.shapes.descriptions import checked_description, checked_name
+from api.shapes.private_keys import ChangePrivateKey, CreatePrivateKey, PrivateKeyAnswer
+from domain.configuration import GitSource
+from domain.errors import InvalidInput
+from domain.private_keys import normalise_private_key, public_part
+from store.tables import PrivateKey
+
+router = APIRouter(prefix="/security/keys", tags=["Private Keys"])
+
+
+@router.get("", summary="List private keys")
+async def list_private_keys(context: ContextOf, principal: Reader) -> list[PrivateKeyAnswer]:
+    """The team's keys, oldest first."""
+    keys = await context.store.servers.keys(team_id=principal.team_id)
+    return [_answer(context, principal, key) for key in keys]
+
+
+@router.post("", summary="Add a private key", status_code=201)
+async def create_private_key(
+    body: CreatePrivateKey, context: ContextOf, principal: Writer
+) -> PrivateKeyAnswer:
+    """Its public part and fingerprint are computed."""
+    private_key = normalise_private_key(body.private_key)
+    public = public_part(private_key)
+    key = PrivateKey(
+        team_id=principal.team_id,
+        name=checked_name(body.name) or f"key {public.fingerprint[7:15]}",
+        description=checked_description(body.description),
+        private_key_sealed="",
+        public_key=public.public_key,
+        fingerprint=public.fingerprint,
+        is_git_related=True,
+    )
+    added = await context.store.servers.add_key(key, private_key)
+    await audit(context, principal, "private_key.create", "private_key", added.id, added.name)
+    return _answer(context, principal, added)
+
+
+@router.get("/{uuid}", summary="One private key")
+async def get_private_key_by_uuid(uuid: Uuid, context: ContextOf, principal: Reader) -> PrivateKeyAnswer:
+    """Its private part is shown only to those who may see secrets."""
+    return _answer(context, principal, await context.store.servers.key(uuid, team_id=principal.team_id))
+
+
+@router.patch("/{uuid}", summary="Change a private key", status_code=201)
+async def update_private_key(
+    uuid: Uuid, body: ChangePrivateKey, context: ContextOf, principal: Writer
+) -> PrivateKeyAnswer:
+    """What is left out stays."""
+    key = await context.store.servers.key(uuid, team_id=principal.team_id)
+    key.name = checked_name(body.name) or key.name
+    if "description" in body.model_fields_set:
+        key.description = checked_description(body.description)
+    private_key = None
+    if body.private_key is not None:
+        private_key = normalise_private_key(body.private_key)
+        public = public_part(private_key)
+        key.public_key, key.fingerprint = public.public_key, public.fingerprint
+    changed = await context.store.servers.update_key(key, private_key)
+    given = ", ".join(sorted(body.model_fields_set))
+    await audit(context, principal, "private_key.update", "private_key", key.id, given)
+    return _answer(context, principal, changed)
+
+
+@router.delete("/{uuid}", summary="Delete a private key")
+async def delete_private_key_by_uuid(uuid: Uuid, context: ContextOf, principal: Writer) -> Done:
+    """Refused while an application or a server uses it."""
+    key = await context.store.servers.key(uuid, team_id=principal.team_id)
+    if await _is_used(context, principal, key.id):
+        raise InvalidInput("Private Key is in use and cannot be deleted.")
+    await context.store.servers.delete_key(key.id, team_id=principal.team_id)
+    await audit(context, principal, "private_key.delete", "private_key", key.id, key.name)
+    return Done(message="Private Key deleted.")
+
+
+async def _is_used(context: ApiContext, principal: Principal, key_id: str) -> bool:
+    servers = await context.store.servers.list(team_id=principal.team_id)
+    if any(server.private_key_id == key_id for server in servers):
+        return True
+    for application in await context.store.applications.list(team_id=principal.team_id):
+        source = context.store.applications.configured(application)[0].source
+        if isinstance(source, GitSource) and source.private_key_id == key_id:
+            return True
+    return False
+
+
+def _answer(context: ApiContext, principal: Principal, key: PrivateKey) -> PrivateKeyAnswer:
+    private_key: SecretStr | None = context.store.servers.reveal(key) if sees_secrets(principal) else None
+    return PrivateKeyAnswer.of(key, private_key)
