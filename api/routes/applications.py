@@ -1,0 +1,133 @@
+"""Applications: looking at them, changing and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api.auditing import audit
+from api.authentication import Ability, Principal, Reader, Writer, require_ability, sees_secrets
+from api.context import ApiContext
+from api.operation_requests import request_operation
+from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
+from api.shapes.answers import Queued
+from api.shapes.application_changes import change_configuration
+from api.shapes.applications import (
+    ApplicationAnswer,
+    Change,
+    ChangeApplication,
+    ShownApplication,
+    show_application,
+)
+from api.shapes.descriptions import checked_description, checked_name
+from api.shown_applications import complete_application, load_application, load_applications
+from domain.configuration import ApplicationConfiguration
+from domain.deployments import OperationKind
+from domain.errors import InvalidInput
+from store.tables import Application
+
+router = APIRouter(prefix="/applications", tags=["Applications"])
+
+
+@router.get("", summary="List applications", response_model=list[ApplicationAnswer])
+async def list_applications(
+    context: ContextOf, principal: Reader, tag: Annotated[str | None, Query()] = None
+) -> list[dict[str, Any]]:
+    """The team's applications with their status, oldest first. Nothing has a tag yet."""
+    applications = [] if tag else await load_applications(context, principal)
+    return [_answer(context, principal, one) for one in applications]
+
+
+@router.get("/{uuid}", summary="One application", response_model=ApplicationAnswer)
+async def get_application_by_uuid(uuid: Uuid, context: ContextOf, principal: Reader) -> dict[str, Any]:
+    """Every field as it was written."""
+    return _answer(context, principal, await load_application(context, principal, uuid))
+
+
+@router.patch("/{uuid}", summary="Change an application", response_model=ApplicationAnswer)
+async def update_application_by_uuid(
+    uuid: Uuid,
+    body: ChangeApplication,
+    context: ContextOf,
+    principal: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """What is left out stays. The next deployment releases the change."""
+    change: Change = body
+    if change.instant_deploy:
+        require_ability(principal, Ability.DEPLOY)
+    shown = await load_application(context, principal, uuid)
+    _refuse_move(change, shown)
+    written = {name: getattr(change, name) for name in change.model_fields_set}
+    if written.get("private_key_uuid"):
+        await context.store.servers.key(written["private_key_uuid"], team_id=principal.team_id)
+    name, description = checked_name(change.name), checked_description(change.description)
+
+    def edit(
+        row: Application, configuration: ApplicationConfiguration, earlier: Mapping[str, object]
+    ) -> tuple[ApplicationConfiguration, Mapping[str, object]]:
+        row.name = row.name if name is None else name
+        row.description = description if "description" in written else row.description
+        return change_configuration(configuration, earlier, written)
+
+    row = await context.store.applications.modify(uuid, team_id=principal.team_id, edit=edit)
+    await audit(context, principal, "application.update", "application", row.id, ", ".join(sorted(written)))
+    deployment_id = None
+    if change.instant_deploy:
+        queued = await request_operation(
+            context, principal, row, OperationKind.DEPLOY, idempotency_key=idempotency_key
+        )
+        deployment_id = queued.deployment.id
+    return _answer(context, principal, await complete_application(context, row), deployment_id)
+
+
+@router.delete("/{uuid}", summary="Delete an application")
+async def delete_application_by_uuid(
+    uuid: Uuid,
+    context: ContextOf,
+    principal: Writer,
+    idempotency_key: IdempotencyKey = None,
+    delete_volumes: bool = True,
+    delete_configurations: bool = True,
+    docker_cleanup: bool = True,
+    delete_connected_networks: bool = True,
+) -> Queued:
+    """Queues the deletion of its containers, images, routes and, unless told otherwise, its volumes.
+
+    The other flags of Coolify are taken and mean what always happens.
+    """
+    application = await context.store.applications.get(uuid, team_id=principal.team_id)
+    queued = await request_operation(
+        context,
+        principal,
+        application,
+        OperationKind.DELETE,
+        idempotency_key=idempotency_key,
+        delete_volumes=delete_volumes,
+    )
+    return Queued(message=queued.message, deployment_uuid=queued.deployment.id)
+
+
+def _answer(
+    context: ApiContext, principal: Principal, shown: ShownApplication, deployment_id: str | None = None
+) -> dict[str, Any]:
+    return show_application(
+        shown, context.settings, with_secrets=sees_secrets(principal), deployment_id=deployment_id
+    )
+
+
+def _refuse_move(change: Change, shown: ShownApplication) -> None:
+    present = {
+        "project_uuid": shown.project.id,
+        "server_uuid": shown.configuration.server_ids[0],
+        "environment_name": shown.environment.name,
+    }
+    problems = {
+        name: ["Moving an application is not supported yet."]
+        for name, value in present.items()
+        if getattr(change, name) not in (None, value)
+    }
+    if problems:
+        raise InvalidInput("Moving an application is not supported yet.", fields=problems)
