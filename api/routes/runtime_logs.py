@@ -1,0 +1,46 @@
+"""What an application's replicas print."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sse_starlette import EventSourceResponse
+
+from api.authentication import Reader
+from api.routes.parameters import ContextOf, Uuid
+from api.shapes.answers import Answer
+from api.streams import answer_with, follow_runtime_log
+
+router = APIRouter(prefix="/applications/{uuid}/logs", tags=["Applications"])
+
+Lines = Annotated[int, Query(ge=1, le=10_000)]
+
+
+class Logs(Answer):
+    """The last lines, as text."""
+
+    logs: str
+
+
+@router.get("", summary="The last lines of an application")
+async def get_application_logs_by_uuid(
+    uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100, show_timestamps: bool = False
+) -> Logs:
+    """Of all its replicas."""
+    application = await context.store.applications.get(uuid, team_id=principal.team_id)
+    return Logs(logs=await context.runtime.logs(application.id, lines=lines, timestamps=show_timestamps))
+
+
+@router.get(
+    "/stream",
+    summary="Follow the lines of an application live",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream_application_logs_by_uuid(
+    uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100
+) -> EventSourceResponse:
+    """Server-sent events named `log`, with the line as `text`."""
+    application = await context.store.applications.get(uuid, team_id=principal.team_id)
+    return answer_with(follow_runtime_log(context, application.id, lines=lines))
