@@ -1,0 +1,71 @@
+"""Pages that stay current: the server sends each part of a page again when what it shows has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from domain.errors import NotFound, SeawayError
+from ui.rendering import render
+
+logger = logging.getLogger(__name__)
+
+PERIOD = timedelta(seconds=1)
+# The browser connects again by itself, and with that the log-in is checked again.
+LONGEST = timedelta(minutes=10)
+PING_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A part of a page: a template whose first element has the id `id`, and what it shows.
+
+    It is sent again when its values change or, where `state` is given, when that does.
+    """
+
+    id: str
+    template: str
+    values: Mapping[str, object]
+    state: object = None
+
+    def is_like(self, other: Fragment | None) -> bool:
+        """Whether the browser that was sent the other shows this already."""
+        if other is None:
+            return False
+        return self.values == other.values if self.state is None else self.state == other.state
+
+
+Produce = Callable[[], Awaitable[Sequence[Fragment]]]
+
+
+def stream_fragments(produce: Produce, *, period: timedelta = PERIOD) -> EventSourceResponse:
+    """Events `fragment` with HTML; `gone` when the thing no longer exists."""
+    return EventSourceResponse(_events(produce, period), ping=PING_SECONDS)
+
+
+async def _events(produce: Produce, period: timedelta) -> AsyncIterator[ServerSentEvent]:
+    shown: dict[str, Fragment] = {}
+    ends_at = time.monotonic() + LONGEST.total_seconds()
+    while time.monotonic() < ends_at:
+        try:
+            fragments = await produce()
+        except NotFound:
+            yield ServerSentEvent(event="gone", data="{}")
+            return
+        except SeawayError as error:
+            # The page keeps what it shows; the next round may do better.
+            logger.warning("a live page could not be read: %s", error.message)
+            fragments = ()
+        for fragment in fragments:
+            if not fragment.is_like(shown.get(fragment.id)):
+                shown[fragment.id] = fragment
+                html = render(fragment.template, **fragment.values)
+                yield ServerSentEvent(event="fragment", data=json.dumps(html))
+        await asyncio.sleep(period.total_seconds())

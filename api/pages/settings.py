@@ -1,0 +1,88 @@
+"""The settings of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+
+from api.authentication import Ability
+from api.pages.application import OwnApplication, tab_page
+from api.pages.application_views import application_url
+from api.pages.forms import filled, general_error, read_body, to, value_of
+from api.pages.page_route import PageRoute
+from api.pages.setting_fields import setting_groups
+from api.pages.views import FieldGroup
+from api.pages.visitors import Context, OwnForm, Visiting
+from api.routes.applications import update_application_by_uuid
+from api.shapes.application_changes import show_fields
+from api.shapes.applications import ChangeApplication
+from domain.errors import SeawayError
+from store.tables import Application
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+async def _groups(context: Context, visitor: Visiting, application: Application) -> tuple[FieldGroup, ...]:
+    configuration, written = context.store.applications.configured(application)
+    keys = await context.store.servers.keys(team_id=visitor.team_id)
+    shown = show_fields(configuration, written, with_secrets=False)
+    return setting_groups(application, configuration, shown, keys, may_write=visitor.may_write)
+
+
+async def _show(
+    request: Request,
+    context: Context,
+    visitor: Visiting,
+    application: Application,
+    groups: Sequence[FieldGroup],
+    *,
+    error: str = "",
+    status: HTTPStatus = HTTPStatus.OK,
+) -> Response:
+    return await tab_page(
+        request,
+        context,
+        visitor,
+        application,
+        "settings",
+        tab="settings",
+        status=status,
+        groups=groups,
+        error=error,
+    )
+
+
+@router.get("/applications/{application_id}/settings")
+async def settings_page(
+    request: Request, context: Context, visitor: Visiting, application: OwnApplication
+) -> Response:
+    """Everything that can be set, as it is."""
+    groups = await _groups(context, visitor, application)
+    return await _show(request, context, visitor, application, groups)
+
+
+@router.post("/applications/{application_id}/settings")
+async def save_settings(
+    request: Request, context: Context, visitor: Visiting, application: OwnApplication, form: OwnForm
+) -> Response:
+    """Writes what was changed, and only that: all of it or nothing."""
+    visitor.must(Ability.WRITE)
+    groups = await _groups(context, visitor, application)
+    fields = [field for group in groups for field in group.fields]
+    changes = {
+        field.name: value_of(field, form)
+        for field in fields
+        if value_of(field, form) != value_of(field, {field.name: field.value})
+    }
+    try:
+        body = read_body(ChangeApplication, changes)
+        await update_application_by_uuid(application.id, body, context, visitor.principal)
+    except SeawayError as error:
+        marked = [replace(group, fields=filled(group.fields, form, error)) for group in groups]
+        said = general_error(error, fields)
+        status = HTTPStatus(error.http_status)
+        return await _show(request, context, visitor, application, marked, error=said, status=status)
+    return to(f"{application_url(application.id)}/settings", "settings")
