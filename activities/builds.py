@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapters.buildkit import BuildKit, BuildRequest
 from temporalio import activity
 
 from activities import messages as m
@@ -18,6 +17,7 @@ from activities.environments import build_environment
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
 from activities.step_log import Write, step_log
+from adapters.buildkit import BuildKit, BuildRequest
 from adapters.bundled_images import ensure_binary_image
 from adapters.git import GitMirrors
 from domain import static_site
@@ -76,7 +76,7 @@ class BuildActivities:
         parts: ServerParts,
         write: Write,
     ) -> str:
-        folder = self._surroundings.work_folder / "builds" / build.step.deployment_id
+        folder = self._folder(build.step.deployment_id)
         try:
             tree = folder / static_site.SITE_FOLDER
             await self._mirrors.check_out(
@@ -88,45 +88,51 @@ class BuildActivities:
                 credential=await credential_for(self._store, source),
                 on_line=write,
             )
-            request = await self._request(build, configuration, tree, parts)
+            if configuration.build.pack is BuildPack.STATIC:
+                request = await self._static_request(build, configuration, tree, parts)
+            else:
+                request = await self._dockerfile_request(build, configuration, tree)
             return await self._buildkit.build(
                 request, engine_socket=parts.engine.socket, on_line=write, timeout=build.limit
             )
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _request(
-        self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path, parts: ServerParts
+    def _folder(self, deployment_id: str) -> Path:
+        return self._surroundings.work_folder / "builds" / deployment_id
+
+    async def _dockerfile_request(
+        self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path
     ) -> BuildRequest:
         options = configuration.build
         context = await asyncio.to_thread(_inside, tree, tree, options.base_directory, "base directory")
-        labels = application_labels(configuration.application_id)
-        if options.pack is BuildPack.STATIC:
-            site = await asyncio.to_thread(
-                _inside, tree, context, options.publish_directory, "publish directory"
-            )
-            base = await ensure_binary_image(parts.engine, "caddy")
-            dockerfile = await asyncio.to_thread(_write_static_build, configuration, tree, site, base)
-            return BuildRequest(
-                context=tree.parent,
-                dockerfile=dockerfile,
-                tag=build.image,
-                target="",
-                arguments={},
-                secrets={},
-                labels=labels,
-                use_cache=options.use_cache and not build.force,
-                pull=False,
-            )
-        dockerfile = await asyncio.to_thread(_inside, tree, context, options.dockerfile_path, "Dockerfile")
         return BuildRequest(
             context=context,
-            dockerfile=dockerfile,
+            dockerfile=await asyncio.to_thread(_inside, tree, context, options.dockerfile_path, "Dockerfile"),
             tag=build.image,
             target=options.target_stage,
             arguments=build_environment(configuration, self._surroundings, commit=build.commit),
             secrets=build_secrets(configuration),
-            labels=labels,
+            labels=application_labels(configuration.application_id),
+            use_cache=options.use_cache and not build.force,
+            pull=False,
+        )
+
+    async def _static_request(
+        self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path, parts: ServerParts
+    ) -> BuildRequest:
+        options = configuration.build
+        context = await asyncio.to_thread(_inside, tree, tree, options.base_directory, "base directory")
+        site = await asyncio.to_thread(_inside, tree, context, options.publish_directory, "publish directory")
+        base = await ensure_binary_image(parts.engine, "caddy")
+        return BuildRequest(
+            context=tree.parent,
+            dockerfile=await asyncio.to_thread(_write_static_build, configuration, tree, site, base),
+            tag=build.image,
+            target="",
+            arguments={},
+            secrets={},
+            labels=application_labels(configuration.application_id),
             use_cache=options.use_cache and not build.force,
             pull=False,
         )
@@ -138,6 +144,9 @@ class BuildActivities:
         if discard.image not in {deployment.image for deployment in finished}:
             parts = await self._servers.parts(discard.server_id)
             await parts.engine.remove_image(discard.image)
+        # A worker that was killed in the middle of the build could not remove its checkout.
+        folder = self._folder(discard.step.deployment_id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return m.StepOutcome()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, Protocol
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -29,6 +31,14 @@ CACHED_WORKFLOWS = 2000
 CONCURRENT_ACTIVITIES = 50
 
 
+class ActivityGroup(Protocol):
+    """A class of activities."""
+
+    def all(self) -> list[Callable[..., Any]]:
+        """Its activities."""
+        ...
+
+
 def build_worker(
     client: Client, store: Store, servers: Servers, settings: Settings, *, task_queue: str = TASK_QUEUE
 ) -> Worker:
@@ -37,7 +47,7 @@ def build_worker(
         work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
     )
     mirrors = GitMirrors(settings.data_dir / "mirrors")
-    groups = [
+    groups: list[ActivityGroup] = [
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
         BuildActivities(store, servers, mirrors, BuildKit(), surroundings),
