@@ -51,7 +51,7 @@ drill: packages venv ## The slow tests: long load, kill matrix, disasters
 	@$(BIN)/pytest -m drill --timeout 3600 $(PYTEST_ARGS)
 
 bench: packages venv ## The numbers that the documentation quotes
-	@$(BIN)/python benchmarks/deploy.py
+	@$(BIN)/python -m benchmarks.deploy
 
 clean: ## Remove what the build and the tests leave behind; keeps Seaway's data
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
