@@ -319,7 +319,8 @@ async def _pairs(
     await seaway.release("v0")
     await floor.release("v0")
     seaway.deployments.clear()
-    ours, floors = [], []
+    ours: list[float] = []
+    floors: list[float] = []
     for number in range(1, pairs + 1):
         version = f"v{number}"
         repository.release(version)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -20,6 +22,7 @@ FIRST_PROJECT = "default"
 async def prepare(store: Store, settings: Settings) -> None:
     """Makes the first account with a token for the `seaway` command, a project, and the local server."""
     if await store.access.has_users():
+        update_addresses(settings)
         return
     password = settings.admin_password
     if not password.get_secret_value():
@@ -36,8 +39,8 @@ async def prepare(store: Store, settings: Settings) -> None:
     )
     write_credentials(
         settings.credentials_path,
-        {
-            "url": settings.effective_public_url,
+        addresses(settings)
+        | {
             "token": token.get_secret_value(),
             "email": user.email,
             "password": password.get_secret_value(),
@@ -45,7 +48,25 @@ async def prepare(store: Store, settings: Settings) -> None:
     )
 
 
-def write_credentials(path: Path, credentials: dict[str, str]) -> None:
+def addresses(settings: Settings) -> dict[str, str | int]:
+    """Where things are, for the `seaway` command and whoever reads the file."""
+    return {
+        "url": settings.effective_public_url,
+        "temporal_url": settings.effective_temporal_ui_url,
+        "http_port": settings.http_port,
+        "https_port": settings.https_port,
+    }
+
+
+def update_addresses(settings: Settings) -> None:
+    """Ports may differ from one start to the next; the log-in stays as it is."""
+    with contextlib.suppress(FileNotFoundError):
+        known = json.loads(settings.credentials_path.read_text())
+        if known | addresses(settings) != known:
+            write_credentials(settings.credentials_path, known | addresses(settings))
+
+
+def write_credentials(path: Path, credentials: Mapping[str, str | int]) -> None:
     """Writes the log-in where only this user can read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
