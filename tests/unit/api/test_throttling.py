@@ -1,0 +1,82 @@
+"""Limits on how often somebody may ask or guess."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from api.throttling import MAXIMUM_KEYS, LoginThrottle, RequestLimiter, SlidingWindow
+from domain.errors import TooManyRequests
+from tests.unit.api.conftest import SETTINGS, Seaway, make_seaway
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_requests_are_refused_until_the_oldest_is_a_minute_old() -> None:
+    clock = Clock()
+    limiter = RequestLimiter(2, clock)
+    limiter.admit("a")
+    clock.now += 20
+    limiter.admit("a")
+    limiter.admit("b")
+    with pytest.raises(TooManyRequests) as refused:
+        limiter.admit("a")
+    assert refused.value.retry_after_seconds == 40
+    clock.now += 40
+    limiter.admit("a")
+    with pytest.raises(TooManyRequests):
+        limiter.admit("a")
+
+
+def test_five_wrong_passwords_make_this_email_wait_at_this_address_only() -> None:
+    clock = Clock()
+    throttle = LoginThrottle(clock=clock)
+    for _ in range(5):
+        throttle.check("a@example.com", "192.0.2.1")
+        throttle.failed("A@example.com ", "192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        throttle.check("a@example.com", "192.0.2.1")
+    throttle.check("a@example.com", "192.0.2.2")
+    throttle.check("b@example.com", "192.0.2.1")
+    clock.now += 60
+    throttle.check("a@example.com", "192.0.2.1")
+
+
+def test_a_right_password_forgives_the_wrong_ones() -> None:
+    throttle = LoginThrottle()
+    for _ in range(4):
+        throttle.failed("a@example.com", "192.0.2.1")
+    throttle.succeeded("a@example.com", "192.0.2.1")
+    throttle.failed("a@example.com", "192.0.2.1")
+    throttle.check("a@example.com", "192.0.2.1")
+
+
+def test_memory_does_not_grow_with_the_number_of_guessers() -> None:
+    window = SlidingWindow(1, 60)
+    for number in range(MAXIMUM_KEYS + 1):
+        window.add(number)
+    assert window.wait_seconds(0) == 0
+    assert window.wait_seconds(MAXIMUM_KEYS) == 60
+
+
+async def test_a_token_that_asks_too_often_is_told_when_to_come_back(seaway: Seaway) -> None:
+    limited = make_seaway(seaway.store, seaway.mine, seaway.theirs, replace(SETTINGS, requests_per_minute=2))
+    async with limited.client(limited.mine.token) as client:
+        for _ in range(2):
+            assert (await client.get("/version")).status_code == 200
+        answer = await client.get("/version")
+        assert answer.status_code == 429
+        assert answer.json()["code"] == "too_many_requests"
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        assert (await client.get("/health")).status_code == 200
+    async with limited.client(limited.theirs.token) as client:
+        assert (await client.get("/version")).status_code == 200
