@@ -43,7 +43,7 @@ class _Recorder(ActivityInboundInterceptor):
         reference = getattr(input.args[0], "step", None) if input.args else None
         async with _heartbeats():
             if not isinstance(reference, StepReference):
-                return await self._mapped(input, relentless=activity.info().schedule_to_close_timeout is None)
+                return await self._mapped(input, relentless=_has_no_limit())
             if reference.undo:
                 answer = await self._mapped(input, relentless=True)
                 await self._move(reference, StepStatus.COMPENSATED)
@@ -53,7 +53,7 @@ class _Recorder(ActivityInboundInterceptor):
     async def _forward(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
         await self._move(reference, StepStatus.RUNNING, message="")
         try:
-            answer = await self._mapped(input, relentless=False)
+            answer = await self._mapped(input, relentless=_has_no_limit())
         except asyncio.CancelledError:
             # A worker that shuts down is no cancellation: another one goes on with this step.
             if not activity.is_worker_shutdown():
@@ -110,6 +110,11 @@ class _Recorder(ActivityInboundInterceptor):
             attempt=attempt,
             message=message,
         )
+
+
+def _has_no_limit() -> bool:
+    """Whether the workflow wants this tried for ever: there is no way back, so giving up is no way out."""
+    return not activity.info().schedule_to_close_timeout
 
 
 @contextlib.asynccontextmanager

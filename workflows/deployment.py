@@ -116,7 +116,7 @@ class DeploymentWorkflow:
     async def _pause_old(self, served: m.Served) -> None:
         pause = self._for(m.PauseReplicas, served=served)
         self._undo(StepName.STOP_OLD, s.RESUME_REPLICAS, pause)
-        await self._steps.run(StepName.STOP_OLD, s.PAUSE_REPLICAS, pause, UNDO)
+        await self._steps.run(StepName.STOP_OLD, s.PAUSE_REPLICAS, pause, within(self._plan.stop_grace))
 
     async def _start_new(self, serve: m.Served) -> None:
         limit = self._plan.health_limit
@@ -147,9 +147,10 @@ class DeploymentWorkflow:
         self._compensations.forget()
         recorded = m.RecordRelease(command=self._command, serve=self._plan.serve)
         await call(s.RECORD_RELEASE, recorded, RECORD)
-        if not self._plan.stop_first:
-            retire = self._for(m.RetireReplicas, keep=self._plan.serve)
-            await self._steps.run(StepName.STOP_OLD, s.RETIRE_REPLICAS, retire, UNDO)
+        retire = self._for(m.RetireReplicas, keep=self._plan.serve)
+        # Where the old version had to stop first, its containers are left to be cleaned up.
+        retiring = StepName.CLEAN_UP if self._plan.stop_first else StepName.STOP_OLD
+        await self._steps.run(retiring, s.RETIRE_REPLICAS, retire, UNDO)
         deletes = self._command.kind is OperationKind.DELETE
         clean_up = self._for(
             m.CleanUp,
