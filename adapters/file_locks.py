@@ -48,7 +48,7 @@ def remove_abandoned(parent: Path, prefix: str) -> list[Path]:
     """Removes the folders `prefix…` whose owner died before its end; returns them."""
     removed = []
     for folder in parent.glob(f"{_escaped(prefix)}*"):
-        descriptor = _lock_folder(folder)
+        descriptor = None if folder.is_symlink() else _lock_folder(folder)
         if descriptor is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
@@ -57,10 +57,10 @@ def remove_abandoned(parent: Path, prefix: str) -> list[Path]:
 
 
 def _lock_folder(folder: Path) -> int | None:
-    """An open, locked descriptor of the folder; None if another holds it or has just removed it."""
+    """An open, locked descriptor of the folder; None if it is another's or has just been removed."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     if _try_lock(descriptor) and folder.is_dir():
         return descriptor

@@ -1,0 +1,149 @@
+"""Builds images with BuildKit, by way of a client that reads the context here and talks to any engine."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from adapters.build_clients import find_build_command
+from adapters.build_commands import BuildCommand, BuildRequest, build_arguments, build_environment
+from adapters.file_locks import owned_folder, remove_abandoned
+from adapters.processes import Completed, OnLine, run
+from domain.build_log import BuildFailureKind, failing_excerpt
+from domain.errors import (
+    BuildFailed,
+    DeadlineExceeded,
+    EngineUnavailable,
+    InvalidInput,
+    RegistryUnavailable,
+    SeawayError,
+    StartUpError,
+    TransientError,
+)
+from domain.redaction import Redactor
+
+__all__ = ["BuildCommand", "BuildKit", "BuildRequest", "find_build_command"]
+
+FOLDER_PREFIX: Final = "seaway-build-"
+# Enough to hold the failing step even when steps run side by side.
+KEPT_LINES: Final = 2000
+ENGINE_GONE: Final = re.compile(
+    r"Cannot connect to the Docker daemon|error during connect|error reading from server|transport is closing"
+    r"|code = Unavailable|failed to dial|connection error|use of closed network connection|dial unix"
+    # Docker 20.10 takes an answer that ends too early for a whole one, and misses only the id.
+    r"|server did not provide an image ID"
+    r"|no active session|(?:^|: )(?:unexpected )?EOF$|connection reset by peer$|broken pipe$",
+    re.IGNORECASE,
+)
+REGISTRY_TROUBLE: Final = re.compile(r"status(?: code)?:?(?: \[.*?\])?:? (?:5\d\d|429) |toomanyrequests")
+CLIENT_TOO_OLD: Final = re.compile(r"client version \S+ is too old")
+# Lines of steps, of their output in the final report, and of the report's own frame.
+OF_A_STEP: Final = re.compile(r"#\d+ |\d+\.\d+ | > |-{6,}|\s*\d+ \| ")
+
+
+class BuildKit:
+    """Runs one client process for each build; the build ends when that process does."""
+
+    def __init__(self, configuration: Path | None = None, *, command: BuildCommand | None = None) -> None:
+        """`configuration` is the client's DOCKER_CONFIG; by default an empty folder for each build."""
+        self._configuration = configuration
+        self._command = command
+
+    async def build(
+        self,
+        request: BuildRequest,
+        *,
+        engine_socket: str,
+        on_line: OnLine,
+        timeout: timedelta,  # noqa: ASYNC109 - it must also end the build, which a caller's timeout cannot
+    ) -> str:
+        """Builds and tags the image, and returns its id. Cancelling ends the build on the engine too.
+
+        `on_line` gets the log as the client prints it: whatever the build prints, secrets included.
+        Raises BuildFailed, DeadlineExceeded, EngineUnavailable, RegistryUnavailable, or InvalidInput for
+        variables that no process can be given; StartUpError where no client is installed.
+        """
+        command = await self._find_command()
+        temporary = Path(tempfile.gettempdir())
+        await asyncio.to_thread(remove_abandoned, temporary, FOLDER_PREFIX)
+        with owned_folder(temporary, FOLDER_PREFIX) as folder:
+            image_id_file = folder / "image-id"
+            completed = await self._run(
+                build_arguments(command, request, image_id_file),
+                build_environment(command, request, engine_socket, self._configuration or folder),
+                on_line,
+                timeout,
+            )
+            if completed.exit_code != 0:
+                raise failure_of(completed, request)
+            return (await asyncio.to_thread(image_id_file.read_text)).strip()
+
+    async def _find_command(self) -> BuildCommand:
+        if self._command is None:
+            self._command = await find_build_command()
+        return self._command
+
+    async def _run(
+        self, arguments: list[str], environment: dict[str, str], on_line: OnLine, limit: timedelta
+    ) -> Completed:
+        try:
+            return await run(
+                arguments, environment=environment, on_line=on_line, timeout=limit, kept_lines=KEPT_LINES
+            )
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"The build took longer than {limit.total_seconds():g} s and was stopped.",
+                detail="\n".join(error.detail.splitlines()[-20:]),
+            ) from error
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            raise InvalidInput(
+                "The build's variables are too large: one holds at most 128 KiB, all together about 2 MiB.",
+                field="value",
+            ) from error
+
+
+def failure_of(completed: Completed, request: BuildRequest) -> SeawayError:
+    """The error for a build client that ended with another exit code than 0, without the build's secrets."""
+    redact = Redactor(secret.get_secret_value() for secret in request.secrets.values())
+    lines = [redact(line) for line in completed.output.splitlines()]
+    last_words = _last_words(lines)
+    if any(CLIENT_TOO_OLD.search(line) for line in last_words):
+        return StartUpError(
+            "The Docker client of this machine is too old for the engine. Install buildx: "
+            "apt-get install docker-buildx, or docker-buildx-plugin of Docker's own packages.",
+            detail="\n".join(last_words),
+        )
+    failure = failing_excerpt(lines)
+    if failure.kind is BuildFailureKind.REGISTRY:
+        return RegistryUnavailable(failure.summary, detail=failure.excerpt)
+    if failure.kind is BuildFailureKind.IMAGE and REGISTRY_TROUBLE.search("\n".join(last_words)):
+        message = "An image cannot be fetched: its registry is in trouble at the moment."
+        return RegistryUnavailable(message, detail=failure.excerpt)
+    if completed.exit_code < 0:
+        return TransientError(f"The build client was killed by signal {-completed.exit_code}.")
+    if any(ENGINE_GONE.search(line) for line in last_words):
+        return EngineUnavailable(
+            "The connection to the Docker Engine broke off during the build.", detail="\n".join(last_words)
+        )
+    line = f" (line {failure.dockerfile_line} of the Dockerfile)" if failure.dockerfile_line else ""
+    return BuildFailed(f"The build failed{line}: {failure.summary}", detail=failure.excerpt)
+
+
+def _last_words(lines: Sequence[str]) -> list[str]:
+    """What the client itself said at the end, as opposed to what the steps of the build printed."""
+    said: deque[str] = deque()
+    for line in reversed(lines):
+        if line.startswith("#"):
+            break
+        if line and not OF_A_STEP.match(line):
+            said.appendleft(line)
+    return list(said)
