@@ -1,23 +1,33 @@
-"""What the API answers, as far as the command reads it. Fields that it does not read are kept."""
+"""What the API answers, as far as the command reads it. `--json` shows it as it came."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from domain.deployments import DeploymentStatus, Step
 
 
 class Answer(BaseModel):
-    """An answer that keeps every field it came with."""
+    """An answer that remembers how it came."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True)
+
+    _sent: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember(cls, sent: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        answer = read(sent)
+        if isinstance(sent, dict):
+            answer._sent = sent  # noqa: SLF001  its own class
+        return answer
 
     def document(self) -> dict[str, Any]:
-        """What `--json` prints: the fields that the API sent, no others."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """What `--json` prints: what the API sent."""
+        return dict(self._sent)
 
 
 class Application(Answer):
@@ -46,12 +56,6 @@ class Application(Answer):
         return f"{image}:{tag}" if tag else image
 
 
-class ProgressStep(Step):
-    """A step as the API shows it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
 class Failure(Answer):
     """Why a deployment failed: a code for programs, a message for people, and evidence."""
 
@@ -74,7 +78,7 @@ class Deployment(Answer):
     application_name: str | None = None
     commit: str | None = None
     commit_message: str | None = None
-    steps: tuple[ProgressStep, ...] | None = None
+    steps: tuple[Step, ...] | None = None
     error: Failure | None = None
     superseded_by: str | None = None
     workflow_url: str | None = None
@@ -83,6 +87,10 @@ class Deployment(Answer):
     started_at: datetime | None = None
     serving_at: datetime | None = None
     finished_at: datetime | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What the API sent but the log, which `seaway logs --build` shows."""
+        return {name: value for name, value in super().document().items() if name != "logs"}
 
     @property
     def state(self) -> DeploymentStatus:

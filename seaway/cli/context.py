@@ -1,8 +1,8 @@
 """Which Seaway the command talks to, and as whom.
 
-In this order: the flags; SEAWAY_URL and SEAWAY_TOKEN; the context named by `--context` or
-SEAWAY_CONTEXT; the credentials file of an explicit SEAWAY_DATA_DIR; the current context; the
-credentials file of the default data folder, which `seaway up` writes.
+In this order: the flags; SEAWAY_URL and SEAWAY_TOKEN; the context named by SEAWAY_CONTEXT; the
+credentials file of an explicit SEAWAY_DATA_DIR; the current context; the credentials file of the
+default data folder, which `seaway up` writes.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ def resolve_connection(flags: ConnectionFlags, environment: Mapping[str, str]) -
     when no address or no token is known, InvalidInput for an unknown context or a bad address.
     """
     contexts = Contexts(configuration_file(environment))
-    named = flags.context or (None if flags.url else environment.get("SEAWAY_CONTEXT"))
     if flags.url and flags.context:
         raise InvalidInput("Give --url or --context, not both.", field="context")
+    url = flags.url or environment.get("SEAWAY_URL")
+    named = flags.context or (None if url else environment.get("SEAWAY_CONTEXT"))
     if named:
         chosen = contexts.get(named)
         return Connection(chosen.url, flags.token or chosen.token, chosen.origin)
-    url = flags.url or environment.get("SEAWAY_URL")
     token = flags.token or environment.get("SEAWAY_TOKEN")
     saved = list(_saved_connections(contexts, environment))
     if url:

@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.SUCCESS: "Done. For `deploy`: the new version serves.",
     ExitCode.FAILED: "The deployment or operation failed, or Seaway refused it in the present state.",
-    ExitCode.WRONG_INPUT: "Wrong usage or input: nothing was changed.",
+    ExitCode.WRONG_INPUT: "Wrong usage or input.",
     ExitCode.REPLACED: "The deployment was cancelled, or superseded by a newer one.",
     ExitCode.NO_ACCESS: "Seaway cannot be reached, cannot answer now, or does not accept the token.",
     ExitCode.NOT_FOUND: "There is no such application, deployment or other thing.",

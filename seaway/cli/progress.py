@@ -87,7 +87,7 @@ class Progress:
     def _change_step(self, step: Step) -> list[Change]:
         place = (step.name.value, step.server)
         known, self._steps[place] = self._steps.get(place), step
-        if known is not None and _state(known) == _state(step):
+        if known == step:
             return []
         return [StepChanged(step)]
 
@@ -114,11 +114,6 @@ class Progress:
         for number in stale:
             del self._lines[number]
         return [reset] if known and reset.attempt > known else []
-
-
-def _state(step: Step) -> tuple[object, ...]:
-    """What makes a step news; an answer's further fields do not."""
-    return (step.status, step.attempt, step.started_at, step.finished_at, step.message)
 
 
 def title_of(step: str) -> str:

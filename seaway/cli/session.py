@@ -52,6 +52,7 @@ _SHARED: tuple[tuple[str, Any, object], ...] = (
         None,
     ),
 )
+SHARED_OPTIONS = ("--json", "--url", "--token", "--context")
 
 
 @dataclass

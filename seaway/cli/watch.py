@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
+from domain.deployments import Step
 from domain.errors import Forbidden, NotFound, TransientError
-from seaway.cli.answers import Deployment, LogLine, ProgressStep
+from seaway.cli.answers import Deployment, LogLine
 from seaway.cli.client import LOG_PAGE, SeawayClient
 from seaway.cli.event_stream import ServerEvent
 from seaway.cli.progress import AttemptReset, Change, LineWritten, Progress, StepChanged
@@ -106,7 +107,7 @@ def change_of(event: ServerEvent) -> Change | None:
     try:
         match event.name:
             case "step":
-                return StepChanged(ProgressStep.model_validate(document))
+                return StepChanged(Step.model_validate(document))
             case "log":
                 return LineWritten(LogLine.model_validate({"id": event.id, **document}))
             case "reset":

@@ -28,7 +28,9 @@ def login(
     session: Session,
     address: Annotated[str, typer.Argument(metavar="URL", help="Such as https://seaway.example.com.")],
     name: Annotated[str | None, typer.Option(help="What to call the log-in; its host, if not given.")] = None,
-    token_stdin: Annotated[bool, typer.Option(help="Read the token from standard input.")] = False,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read the token from standard input.")
+    ] = False,
 ) -> None:
     """Check an API token and remember it as the current context. Asks for the token."""
     url = normalised_url(address)
