@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.unit.cli.conftest import Run
@@ -115,7 +116,7 @@ def test_version_works_without_any_seaway(seaway: StubSeaway, run: Run) -> None:
 
 
 def test_an_answer_that_is_not_from_seaway_is_said_to_be_so(seaway: StubSeaway, run: Run) -> None:
-    seaway.on("GET", "/applications", lambda request: __import__("httpx").Response(502, text="<html>Bad"))
+    seaway.on("GET", "/applications", lambda _request: httpx.Response(502, text="<html>Bad"))
     result = run("status")
     assert result.exit_code == 4
     assert "not as Seaway answers" in result.stderr
