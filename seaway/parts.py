@@ -84,6 +84,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
             https_port=settings.https_port,
             session_secret=SecretStr(session_secret),
             version=__version__,
+            requests_per_minute=settings.requests_per_minute,
         ),
     )
     return create_api(context, pages=pages_router())

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     admin_email: str = "admin@seaway.localhost"
     admin_password: SecretStr = SecretStr("")
     shutdown_seconds: int = Field(default=10, ge=0)
+    requests_per_minute: int = Field(default=200, ge=1, description="Of one API token.")
     log_level: str = "info"
 
     @field_validator("data_dir")
