@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import os
@@ -167,10 +168,13 @@ class TestResult:
             "HTTPS_PROXY": "http://192.0.2.1:3128",
         }
         declared = "".join(f"ARG {name}\n" for name in values)
-        request = bench.request(f"FROM BASE\n{declared}RUN env -0 > /values\n")
+        request = bench.request(
+            f"FROM BASE\n{declared}RUN env -0 | base64 --wrap=0 > /values; echo >> /values\n"
+        )
         await bench.build(replace(request, arguments=values))
         content = bench.engine.containers.run(request.tag, ["cat", "/values"], remove=True).decode()
-        seen = dict(line.split("=", 1) for line in content.split("\0") if line)
+        lines = base64.b64decode(content).decode().split("\0")
+        seen = dict(line.split("=", 1) for line in lines if line)
         assert values.items() <= seen.items()
 
     async def test_without_the_cache_every_step_runs_again(self, bench: Workbench) -> None:
