@@ -94,7 +94,7 @@ async def run(
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_line: OnLine | None = None,
-    input: bytes | None = None,  # noqa: A002 - the name that subprocess.run gave it
+    input: bytes | None = None,
     kept_lines: int = KEPT_LINES,
 ) -> Completed:
     """Runs a program to its end and returns its exit code and the last `kept_lines` lines of output.
