@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from adapters.buildkit import BuildKit, BuildRequest
 from adapters.bundled_images import ensure_binary_image
 from adapters.git import GitMirrors
 from domain import static_site
+from domain.build_log import is_noise
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
 from domain.environment import build_secrets
 from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
@@ -92,11 +94,25 @@ class BuildActivities:
                 request = await self._static_request(build, configuration, tree, parts)
             else:
                 request = await self._dockerfile_request(build, configuration, tree)
+                if await self._secrets_changed(configuration):
+                    write("A build secret has changed, so nothing is taken from the build cache.")
+                    request = dataclasses.replace(request, use_cache=False)
             return await self._buildkit.build(
-                request, engine_socket=parts.engine.socket, on_line=write, timeout=build.limit
+                request,
+                engine_socket=parts.engine.socket,
+                on_line=lambda line: None if is_noise(line) else write(line),
+                timeout=build.limit,
             )
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _secrets_changed(self, configuration: ApplicationConfiguration) -> bool:
+        # BuildKit leaves secrets out of what it compares, so a step that used the old one would stay.
+        application = await self._store.applications.get(configuration.application_id)
+        if application.current_deployment_id is None:
+            return False
+        released = await self._store.deployments.snapshot(application.current_deployment_id)
+        return build_secrets(released) != build_secrets(configuration)
 
     def _folder(self, deployment_id: str) -> Path:
         return self._surroundings.work_folder / "builds" / deployment_id

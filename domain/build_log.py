@@ -34,6 +34,7 @@ _FINAL = re.compile(
 _SNIPPET_HEAD = re.compile(r"\S+:(?P<line>\d+)")
 _SNIPPET_LINE = re.compile(r"\s*\d+ \|(?: .*)?")
 _SNIPPET_MARKED = re.compile(r"\s*(?P<line>\d+) \| >>> ?(?P<text>.*)")
+_DIGEST_ALONE = re.compile(r"#\d+ sha256:[0-9a-f]{64}")
 _RULE = re.compile(r"-{6,}")
 
 _PARSE_ERROR = re.compile(r"dockerfile parse error (?:on )?line (?P<line>\d+): (?P<text>.*)", re.IGNORECASE)
@@ -216,3 +217,8 @@ def _short(text: str) -> str:
     """The text on one line, at most 300 characters, without a full stop at its end."""
     text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= MAXIMUM_SHOWN else f"{text[:MAXIMUM_SHOWN]}…"
+
+
+def is_noise(line: str) -> bool:
+    """Whether a line of BuildKit's progress tells a person nothing: the digest of a step, all alone."""
+    return _DIGEST_ALONE.fullmatch(line) is not None

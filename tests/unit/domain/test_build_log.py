@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.build_log import EXCERPT_LINES, BuildFailureKind, failing_excerpt
+from domain.build_log import EXCERPT_LINES, BuildFailureKind, failing_excerpt, is_noise
 
 PREAMBLE = """\
 #1 [internal] load build definition from Dockerfile
@@ -222,3 +222,10 @@ _fragments = st.sampled_from((OLD_RUN + NEW_RUN + NEW_COPY + NEW_IMAGE + OLD_PAR
 @given(st.lists(_fragments | st.text(max_size=40)))
 def test_no_log_makes_it_fail(lines: list[str]) -> None:
     assert failing_excerpt(lines).summary
+
+
+def test_only_digests_that_stand_alone_are_noise() -> None:
+    digest = "sha256:" + "0" * 64
+    assert is_noise(f"#1 {digest}")
+    assert not is_noise(f"#6 writing image {digest} done")
+    assert not is_noise("#5 0.123 hello")
