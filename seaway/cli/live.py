@@ -92,7 +92,7 @@ class PlainView(SilentView):
         if step.status is StepStatus.PENDING or self._shown.get(place) == state:
             return
         self._shown[place] = state
-        facts = [step.status.value, *facts_of(step)]
+        facts = [step.status.value, *facts_of(step, so_far=False)]
         self._print(
             f"{_MARKS[step.status][0]} {self._place(step.name.value, step.server)}: {', '.join(facts)}"
         )
@@ -171,12 +171,12 @@ class TerminalView:
         return table
 
 
-def facts_of(step: Step) -> list[str]:
-    """Attempt (from the second on), duration so far, and message of a step."""
+def facts_of(step: Step, *, so_far: bool = True) -> list[str]:
+    """Attempt (from the second on), duration (of a running step only with `so_far`) and message of a step."""
     facts = [f"attempt {step.attempt}"] if step.attempt > 1 else []
     if step.started_at is not None and step.status is not StepStatus.SKIPPED:
         end = step.finished_at or datetime.now(UTC)
-        if step.finished_at or step.status is StepStatus.RUNNING:
+        if step.finished_at or (step.status is StepStatus.RUNNING and so_far):
             facts.append(duration((end - step.started_at).total_seconds()))
     if step.message:
         facts.append(" ".join(plain(step.message).split()))
