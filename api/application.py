@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from api.context import ApiContext
 from api.description import describe
-from api.errors import ERROR_ANSWERS, install_error_handlers
+from api.errors import install_error_handlers
 from api.routes import (
     application_creation,
     applications,
@@ -70,7 +70,7 @@ def create_api(context: ApiContext, *, pages: APIRouter | None = None) -> FastAP
     app.include_router(health.open_router, prefix="/api", include_in_schema=False)
     app.include_router(health.open_router, prefix=PREFIX)
     for router in ROUTERS:
-        app.include_router(router, prefix=PREFIX, responses=ERROR_ANSWERS, max_body_size=MAXIMUM_BODY_BYTES)
+        app.include_router(router, prefix=PREFIX, max_body_size=MAXIMUM_BODY_BYTES)
     if pages is not None:
         app.include_router(pages, include_in_schema=False)
     return app

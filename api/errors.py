@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.shapes.answers import DomainConflicts, Problem, ValidationProblem
 from domain.errors import DomainTaken, InvalidInput, SeawayError, TooManyRequests, TransientError
 from domain.identifiers import new_identifier
 
@@ -143,14 +142,3 @@ class UnexpectedErrors:
                     "internal",
                 )
                 await answer(scope, receive, send)
-
-
-ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
-    **{
-        status: {"model": Problem, "description": HTTPStatus(status).phrase}
-        for status in (400, 401, 403, 404, 413, 429, 500, 503)
-    },
-    409: {"model": DomainConflicts | Problem, "description": "Taken already"},
-    422: {"model": ValidationProblem, "description": VALIDATION_FAILED},
-}
-"""The error answers of every route, for its description."""

@@ -168,10 +168,16 @@ async def make_tenant(store: Store, name: str) -> Tenant:
     return Tenant(user, team, server, project, token.get_secret_value())
 
 
-def make_seaway(store: Store, mine: Tenant, theirs: Tenant, settings: ApiSettings = SETTINGS) -> Seaway:
+def make_seaway(app: FastAPI, store: Store, mine: Tenant, theirs: Tenant) -> Seaway:
     operations, runtime = RecordingOperations(store), FixedRuntime()
-    app = create_api(ApiContext(store, operations, runtime, settings))  # type: ignore[arg-type]
+    app.state.context = ApiContext(store, operations, runtime, SETTINGS)  # type: ignore[arg-type]
     return Seaway(app, store, operations, runtime, mine, theirs)
+
+
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """One application for all tests, because building it takes longer than most of them."""
+    return create_api(ApiContext(None, None, None, SETTINGS))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -190,12 +196,14 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Secr
 
 
 @pytest.fixture
-async def seaway(prepared: tuple[Path, SecretStr, Tenant, Tenant], tmp_path: Path) -> AsyncIterator[Seaway]:
-    """A fresh API."""
+async def seaway(
+    app: FastAPI, prepared: tuple[Path, SecretStr, Tenant, Tenant], tmp_path: Path
+) -> AsyncIterator[Seaway]:
+    """The API on a fresh store."""
     path, key, mine, theirs = prepared
     shutil.copy(path, tmp_path / "seaway.db")
     database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
-    yield make_seaway(Store(database, KeyRing([key])), mine, theirs)
+    yield make_seaway(app, Store(database, KeyRing([key])), mine, theirs)
     await database.close()
 
 

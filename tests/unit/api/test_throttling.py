@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from api.throttling import MAXIMUM_KEYS, LoginThrottle, RequestLimiter, SlidingWindow
 from domain.errors import TooManyRequests
-from tests.unit.api.conftest import SETTINGS, Seaway, make_seaway
+from tests.unit.api.conftest import Seaway
 
 
 class Clock:
@@ -68,9 +66,11 @@ def test_memory_does_not_grow_with_the_number_of_guessers() -> None:
     assert window.wait_seconds(MAXIMUM_KEYS) == 60
 
 
-async def test_a_token_that_asks_too_often_is_told_when_to_come_back(seaway: Seaway) -> None:
-    limited = make_seaway(seaway.store, seaway.mine, seaway.theirs, replace(SETTINGS, requests_per_minute=2))
-    async with limited.client(limited.mine.token) as client:
+async def test_a_token_that_asks_too_often_is_told_when_to_come_back(
+    seaway: Seaway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seaway.app.state, "request_limiter", RequestLimiter(2))
+    async with seaway.client(seaway.mine.token) as client:
         for _ in range(2):
             assert (await client.get("/version")).status_code == 200
         answer = await client.get("/version")
@@ -78,5 +78,5 @@ async def test_a_token_that_asks_too_often_is_told_when_to_come_back(seaway: Sea
         assert answer.json()["code"] == "too_many_requests"
         assert 0 < int(answer.headers["Retry-After"]) <= 60
         assert (await client.get("/health")).status_code == 200
-    async with limited.client(limited.theirs.token) as client:
+    async with seaway.client(seaway.theirs.token) as client:
         assert (await client.get("/version")).status_code == 200
