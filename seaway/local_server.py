@@ -23,7 +23,7 @@ class LocalServers:
             settings.data_dir / "proxy",
             self.engine,
             TraefikSettings(
-                container_name=f"{settings.instance}-proxy",
+                container_name=settings.proxy_container,
                 network=settings.instance,
                 http_port=settings.http_port,
                 https_port=settings.https_port,

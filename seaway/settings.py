@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         return host.removeprefix("unix://") if host.startswith("unix://") else "/var/run/docker.sock"
 
     @property
+    def proxy_container(self) -> str:
+        """The name of the proxy's container on the local server."""
+        return f"{self.instance}-proxy"
+
+    @property
     def credentials_path(self) -> Path:
         """Where the first account's log-in and token are kept for the `seaway` command (mode 0600)."""
         return self.data_dir / "credentials.json"

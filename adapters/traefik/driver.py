@@ -11,14 +11,22 @@ from pathlib import Path
 from adapters.bundled_images import binary_reference, ensure_binary_image
 from adapters.docker.engine import DockerEngine
 from adapters.docker.specifications import SPECIFICATION_LABEL
+from adapters.docker.states import ContainerState
 from adapters.proxy import ApplicationRoutes
 from adapters.reach import LocalReach, Reach
 from adapters.traefik.api import TraefikApi
 from adapters.traefik.confirmation import confirm_absent, confirm_answering, confirm_applied
 from adapters.traefik.folder import LocalRouteFolder, RouteFolder
 from adapters.traefik.routes import parse, release_of, render, serialise, validate
-from adapters.traefik.settings import API_FILE, GRACE_SECONDS, TraefikSettings, api_routes, proxy_container
-from domain.errors import DeploymentError, RouteRefused, TransientError
+from adapters.traefik.settings import (
+    API_FILE,
+    GRACE_SECONDS,
+    OWNER_LABEL,
+    TraefikSettings,
+    api_routes,
+    proxy_container,
+)
+from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
 
@@ -52,7 +60,7 @@ class TraefikProxy:
         """The container runs as configured and answers; one that does already is left alone.
 
         Raises ReplicaRefused when the engine cannot start it (a port in use), ProxyUnavailable when it
-        starts and does not answer.
+        starts and does not answer, StartUpError when the name is taken by the proxy of another Seaway.
         """
         identity = await self._files.prepare()
         content = api_routes(await self._token())
@@ -61,6 +69,8 @@ class TraefikProxy:
         await self._engine.ensure_network(self._settings.network, {"seaway.managed": "true"})
         name = self._settings.container_name
         present = await self._engine.inspect(name)
+        if present and present.running:
+            await self._refuse_foreign(present)
         specification = proxy_container(self._settings, await self._image(), self._files.dynamic, identity)
         if present and present.labels.get(SPECIFICATION_LABEL) not in (None, specification.hash):
             # Open requests may end before the new one takes the ports.
@@ -69,6 +79,14 @@ class TraefikProxy:
         await self._engine.start(name)
         async with await self._api() as api:
             await confirm_answering(api)
+
+    async def _refuse_foreign(self, present: ContainerState) -> None:
+        owner = present.labels.get(OWNER_LABEL, self._files.dynamic)
+        if owner != self._files.dynamic and await self._files.exists(owner):
+            raise StartUpError(
+                f"The proxy container '{present.name}' serves another Seaway (routes in {owner}). "
+                "Give this one a name of its own with SEAWAY_INSTANCE, or end the other one for good."
+            )
 
     async def apply(self, routes: ApplicationRoutes) -> None:
         """Write the application's file, unless it is that already, and return when Traefik serves it.

@@ -23,6 +23,10 @@ class RouteFolder(Protocol):
         """The folders exist afterwards; returns what differs when the watched one was made anew."""
         ...
 
+    async def exists(self, folder: str) -> bool:
+        """Whether this folder is on the server."""
+        ...
+
     async def read(self, name: str) -> str | None:
         """The content, or None."""
         ...
@@ -52,6 +56,10 @@ class LocalRouteFolder:
     async def prepare(self) -> str:
         """Make the folders and drop unfinished files. A mount follows the inode, so that is the identity."""
         return await asyncio.to_thread(self._prepare)
+
+    async def exists(self, folder: str) -> bool:
+        """Whether this folder is on this machine."""
+        return await asyncio.to_thread(Path(folder).is_dir)
 
     async def read(self, name: str) -> str | None:
         """The content, or None."""

@@ -15,6 +15,7 @@ DYNAMIC_FOLDER = "/etc/seaway/dynamic"
 API_FILE = "_seaway"
 API_USER = "seaway"
 API_PORT_INSIDE = 8080
+OWNER_LABEL = "seaway.proxy-folder"
 HTTP_PORT_INSIDE, HTTPS_PORT_INSIDE = 80, 443
 # Traefik ends a request whose body takes longer than this; its own default of a minute breaks long uploads.
 READ_TIMEOUT_SECONDS = 3600
@@ -77,7 +78,12 @@ def proxy_container(
         name=settings.container_name,
         image=image,
         command=FLAGS,
-        labels={"seaway.managed": "true", "seaway.role": "proxy", "seaway.folder": folder_identity},
+        labels={
+            "seaway.managed": "true",
+            "seaway.role": "proxy",
+            "seaway.folder": folder_identity,
+            OWNER_LABEL: dynamic_folder,
+        },
         network=settings.network,
         mounts=(MountSpecification(VolumeKind.BIND, dynamic_folder, DYNAMIC_FOLDER, read_only=True),),
         restart_policy="always",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import httpx
 
+from adapters.docker.engine import DockerEngine
 from domain.errors import DeploymentError, SeawayError, StartUpError
 from seaway.demo import ports, repository
 from seaway.demo.background import BackgroundSeaway, command
 from seaway.demo.client import Credentials, SeawayClient, read_credentials
 from seaway.demo.engine import ensure_engine
+from seaway.settings import Settings
 
 HOST = "example.localhost"
 SERVING_LIMIT_SECONDS = 60.0
@@ -108,7 +111,7 @@ def _ensure_seaway(seaway: BackgroundSeaway, data_folder: Path) -> Credentials:
             print(remark)
         print("Starting Seaway …", flush=True)
         ports.write(seaway.ports_path, chosen)
-        seaway.start(command(data_folder, chosen))
+        seaway.start(command(data_folder, chosen), chosen.environment)
     try:
         seaway.wait_until_ready()
     except StartUpError:
@@ -173,8 +176,18 @@ def _remove(data_folder: Path) -> None:
     if not seaway.stop():
         print("The example application is gone. Seaway was not started by `make demo`, so it runs on.")
         return
+    asyncio.run(_remove_proxy(Settings(data_dir=data_folder)))
     shutil.rmtree(data_folder)
-    print(f"The example application, Seaway's process and {data_folder} are gone.")
+    print(f"The example application, Seaway with its proxy, and {data_folder} are gone.")
+
+
+async def _remove_proxy(settings: Settings) -> None:
+    engine = DockerEngine(settings.effective_docker_socket)
+    try:
+        await engine.remove(settings.proxy_container)
+        await engine.remove_network(settings.instance)
+    finally:
+        await engine.close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from domain.errors import StartUpError
@@ -47,11 +47,16 @@ class BackgroundSeaway:
             return None
         return pid if _born(pid) == born else None
 
-    def start(self, arguments: Sequence[str]) -> None:
-        """Starts it; `wait_until_ready` says how that went."""
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Starts it, with this on top of our environment; `wait_until_ready` says how that went."""
         with self.log_path.open("wb") as log:
             process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | dict(environment or {}),
             )
         self._pid_path.write_text(f"{process.pid} {_born(process.pid)}\n")
         process.returncode = 0  # it is meant to outlive this process; Popen would complain about that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from domain.errors import StartUpError
@@ -15,11 +15,23 @@ TRIES = 100
 
 @dataclass(frozen=True)
 class Ports:
-    """The API's port, and those on which the proxy serves applications."""
+    """The API's port, those on which the proxy serves applications, and those for inside use."""
 
     api: int = 8000
     http: int = 80
     https: int = 443
+    proxy_api: int = 8089
+    temporal: int = 7233
+    temporal_ui: int = 8233
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What has no option on the command line."""
+        return {
+            "SEAWAY_PROXY_API_PORT": str(self.proxy_api),
+            "SEAWAY_TEMPORAL_PORT": str(self.temporal),
+            "SEAWAY_TEMPORAL_UI_PORT": str(self.temporal_ui),
+        }
 
 
 def is_free(port: int) -> bool:
@@ -40,13 +52,23 @@ def choose(previous: Ports | None, free: Callable[[int], bool] = is_free) -> Por
 
     Raises StartUpError where a hundred candidates in a row are taken.
     """
-    api = _first_free([previous.api] if previous else [], 8000, 8001, free)
+    taken: set[int] = set()
+
+    def first(earlier: int | None, usual: int, alternatives_from: int) -> int:
+        candidates = [] if earlier is None else [earlier]
+        port = _first_free(candidates, usual, alternatives_from, lambda one: one not in taken and free(one))
+        taken.add(port)
+        return port
+
+    own = Ports(
+        api=first(previous.api if previous else None, 8000, 8001),
+        temporal=first(previous.temporal if previous else None, 7233, 7333),
+        temporal_ui=first(previous.temporal_ui if previous else None, 8233, 8333),
+    )
     if previous is not None:
-        return Ports(api=api, http=previous.http, https=previous.https)
-    return Ports(
-        api=api,
-        http=_first_free([], 80, 8080, lambda port: port != api and free(port)),
-        https=_first_free([], 443, 8443, lambda port: port != api and free(port)),
+        return replace(own, http=previous.http, https=previous.https, proxy_api=previous.proxy_api)
+    return replace(
+        own, http=first(None, 80, 8080), https=first(None, 443, 8443), proxy_api=first(None, 8089, 8090)
     )
 
 

@@ -29,9 +29,11 @@ def test_the_usual_ports_need_no_remark() -> None:
 
 
 def test_no_port_is_given_twice() -> None:
-    only_high = ports.choose(None, free=lambda port: port >= 8080)
+    scarce = {8080, 8081, 8090, 7333, 8333, 8443}
+    chosen = ports.choose(None, free=lambda port: port in scarce)
 
-    assert only_high == Ports(api=8080, http=8081, https=8443)
+    assert {chosen.api, chosen.http} == {8080, 8081}
+    assert (chosen.temporal, chosen.temporal_ui, chosen.proxy_api) == (7333, 8333, 8090)
 
 
 def test_the_proxy_that_still_serves_keeps_its_ports() -> None:
