@@ -28,7 +28,12 @@ async def applications_page(request: Request, context: Context, visitor: Visitin
         crumbs=(Crumb("Applications"),),
         live_url="/ui/applications/stream",
     )
-    return page("applications", frame, rows=await ApplicationReader(context, visitor).rows())
+    return page(
+        "applications",
+        frame,
+        rows=await ApplicationReader(context, visitor).rows(),
+        may_write=visitor.may_write,
+    )
 
 
 @router.get("/ui/applications/stream")

@@ -82,7 +82,7 @@ def deployment_view(
         seconds=_seconds(deployment),
         running_since=deployment.started_at if is_open else None,
         workflow_url=_workflow_url(context, deployment),
-        outcome=_outcome(deployment, current_id),
+        outcome=_outcome(deployment, steps, current_id),
         steps=_step_views(steps),
         progress=_progress(steps),
         waiting=_waiting(deployment),
@@ -137,17 +137,18 @@ def _workflow_url(context: ApiContext, deployment: Deployment) -> str:
     return f"{base}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
 
 
-def _outcome(deployment: Deployment, current_id: str | None) -> OutcomeView | None:
+def _outcome(deployment: Deployment, steps: Sequence[Step], current_id: str | None) -> OutcomeView | None:
     match DeploymentStatus(deployment.status):
         case DeploymentStatus.FINISHED:
             return _success(deployment, current_id)
         case DeploymentStatus.FAILED:
-            what_now = WHAT_NOW if current_id else NOTHING_BEFORE
+            failed = next((step.title for step in steps if step.status is StepStatus.FAILED), "")
             return OutcomeView(
                 "bad",
-                deployment.error_message or "The deployment failed.",
-                what_now,
-                detail=deployment.error_detail,
+                f"Failed at: {failed}" if failed else "The deployment failed",
+                deployment.error_message,
+                WHAT_NOW if current_id else NOTHING_BEFORE,
+                deployment.error_detail,
             )
         case DeploymentStatus.CANCELLED:
             return OutcomeView("idle", "Cancelled. What it had done was undone.", deployment.error_message)

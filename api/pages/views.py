@@ -181,6 +181,7 @@ class OutcomeView:
     tone: str
     title: str
     text: str = ""
+    advice: str = ""
     detail: str = ""
     links: tuple[LinkView, ...] = ()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from api.pages.views import StatusView
 from domain.deployments import DeploymentStatus, OperationKind
+from domain.errors import InvalidInput
+from domain.image_references import parse_image_reference
 from store.tables import Application, Deployment
 from store.tables.applications import DesiredState
 from ui.formats import short_commit
@@ -84,9 +86,17 @@ def version_of(deployment: Deployment) -> str:
     if deployment.commit:
         return short_commit(deployment.commit)
     if deployment.image:
-        name, _, digest = deployment.image.partition("@")
-        return digest.removeprefix("sha256:")[:12] if digest else name.rpartition("/")[2]
+        _, tag = _split_image(deployment.image)
+        return tag
     return short_commit(deployment.requested_commit) if deployment.requested_commit != "HEAD" else ""
+
+
+def _split_image(reference: str) -> tuple[str, str]:
+    try:
+        image = parse_image_reference(reference)
+    except InvalidInput:
+        return reference, ""
+    return image.name, image.digest.removeprefix("sha256:")[:12] if image.digest else image.tag
 
 
 def summary_of(deployment: Deployment) -> str:
@@ -98,5 +108,5 @@ def summary_of(deployment: Deployment) -> str:
     if kind in (OperationKind.DEPLOY, OperationKind.ROLLBACK) and subject:
         return subject[0]
     if kind is OperationKind.DEPLOY:
-        return deployment.image or "Deploy"
+        return _split_image(deployment.image)[0] if deployment.image and not deployment.commit else "Deploy"
     return KIND_LABELS[kind]
