@@ -10,6 +10,7 @@ from domain.errors import EngineUnavailable, StartUpError
 from seaway.data_folder import exclusive
 from seaway.parts import ApiServer, Installation, api_of, installation, until_signal
 from seaway.ports import require_free
+from seaway.reconciliation import close_lost_deployments
 from seaway.settings import Settings
 from seaway.temporal_server import EmbeddedTemporal, connect
 from seaway.worker import build_worker
@@ -36,6 +37,7 @@ async def _up(settings: Settings, began: float) -> None:
         async with installation(settings) as parts:
             proxy = asyncio.create_task(_start_proxy(parts))
             client = await connect(settings)
+            await close_lost_deployments(parts.store, client)
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with ApiServer(api_of(parts, client), settings), worker:
                 await proxy

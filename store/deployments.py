@@ -101,6 +101,12 @@ class DeploymentStore:
         async with self._database.reading() as session:
             return (await session.exec(query)).all()
 
+    async def list_all_open(self) -> Sequence[Deployment]:
+        """Every team's queued and running deployments, oldest first."""
+        query = select(Deployment).where(col(Deployment.status).in_(OPEN_STATUSES))
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(Deployment.requested_at)))).all()
+
     async def list_finished(self, application_id: str) -> Sequence[Deployment]:
         """The application's successful deployments that have an image, newest first."""
         query = select(Deployment).where(
