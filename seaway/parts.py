@@ -20,7 +20,7 @@ from api.context import ApiContext, ApiSettings
 from api.operations import Operations
 from api.pages import pages_router
 from domain.errors import StartUpError
-from seaway import __version__
+from seaway import __version__, console_log
 from seaway.first_run import prepare
 from seaway.local_server import LocalServers
 from seaway.runtime_view import EngineView
@@ -146,6 +146,7 @@ async def until_signal(announce: Callable[[], None] | None = None) -> None:
 
 def run_api(settings: Settings) -> None:
     """Runs the API alone until a signal, against an existing Temporal cluster."""
+    console_log.configure(settings.log_level)
     asyncio.run(_api(settings))
 
 
@@ -158,6 +159,7 @@ async def _api(settings: Settings) -> None:
 
 def run_worker(settings: Settings) -> None:
     """Runs a worker alone until a signal, against an existing Temporal cluster."""
+    console_log.configure(settings.log_level)
     asyncio.run(_worker(settings))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
     admin_password: SecretStr = SecretStr("")
     shutdown_seconds: int = Field(default=10, ge=0)
     requests_per_minute: int = Field(default=200, ge=1, description="Of one API token.")
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("data_dir")
     @classmethod

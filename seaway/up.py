@@ -7,6 +7,7 @@ import sys
 import time
 
 from domain.errors import EngineUnavailable, StartUpError
+from seaway import console_log
 from seaway.data_folder import exclusive
 from seaway.parts import ApiServer, Installation, api_of, installation, until_signal
 from seaway.ports import require_free
@@ -19,6 +20,7 @@ from seaway.worker import build_worker
 def run_up(settings: Settings) -> None:
     """Runs until Ctrl-C. Raises StartUpError, with the way out, when it cannot start."""
     began = time.monotonic()
+    console_log.configure(settings.log_level)
     with exclusive(settings.data_dir):
         asyncio.run(_up(settings, began))
 

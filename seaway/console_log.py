@@ -1,0 +1,20 @@
+"""Seaway's own log, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
+QUIET = ("alembic", "asyncssh", "docker", "httpcore", "httpx", "urllib3")
+
+
+def configure(level: str) -> None:
+    """Sends the log of this process to standard error, in UTC, with libraries kept to warnings."""
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter(FORMAT, "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
