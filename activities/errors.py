@@ -1,8 +1,12 @@
-"""The tree of errors as Temporal sees it: the one place where they are mapped."""
+"""The tree of errors as Temporal sees it: the one place where they are mapped.
+
+They are benign to Temporal's client, which would else put a stack trace for each into the log: whoever
+raises them has told already, in one line, what its owner can mend.
+"""
 
 from __future__ import annotations
 
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.errors import SeawayError
 
@@ -16,7 +20,12 @@ UNEXPECTED_CODE = "internal"
 def application_error(error: SeawayError, *, attempt: int, relentless: bool) -> ApplicationError:
     """The error for Temporal. `relentless` is for compensation, which never gives up."""
     may_help = relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS)
-    return ApplicationError(error.message, type=error.code, non_retryable=not may_help)
+    return ApplicationError(
+        error.message,
+        type=error.code,
+        non_retryable=not may_help,
+        category=ApplicationErrorCategory.BENIGN,
+    )
 
 
 def unexpected_error(activity: str, error: Exception, *, attempt: int, relentless: bool) -> ApplicationError:
@@ -27,4 +36,5 @@ def unexpected_error(activity: str, error: Exception, *, attempt: int, relentles
         "This is not your application's fault; the worker's log says more.",
         type=UNEXPECTED_CODE,
         non_retryable=not may_help,
+        category=ApplicationErrorCategory.BENIGN,
     )

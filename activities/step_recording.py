@@ -76,6 +76,9 @@ class _Recorder(ActivityInboundInterceptor):
         try:
             return await self.next.execute_activity(input)
         except SeawayError as error:
+            logger.warning(
+                "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
+            )
             raise application_error(error, attempt=info.attempt, relentless=relentless) from error
         except (ApplicationError, asyncio.CancelledError):
             raise
