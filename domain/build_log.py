@@ -40,7 +40,9 @@ _RULE = re.compile(r"-{6,}")
 _PARSE_ERROR = re.compile(r"dockerfile parse error (?:on )?line (?P<line>\d+): (?P<text>.*)", re.IGNORECASE)
 _EXIT_CODE = re.compile(r"exit code: (?P<code>\d+)")
 _MISSING = re.compile(
-    r"\"?(?P<path>/[^\"]*?)\"?: not found|\"(?P<old>[^\"]+)\" not found|lstat (?P<lstat>\S+): no such file"
+    # The path is bounded, because the time for one without end grows with the square of the message.
+    r"\"?(?P<path>/[^\"]{0,400}?)\"?: not found|\"(?P<old>[^\"]+)\" not found"
+    r"|lstat (?P<lstat>\S+): no such file"
 )
 _STAGE = re.compile(r"target stage \"?(?P<stage>[^\"\s]+)\"? could not be found")
 _NO_DOCKERFILE = re.compile(

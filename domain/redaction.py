@@ -1,7 +1,8 @@
 """Taking secrets out of log lines before anybody stores or sees them.
 
 Two nets: the values that are known to be secret, and the shapes that tokens are known to have. The
-patterns run only on lines that hold one of their marks, so that an ordinary line costs little.
+patterns run only on lines that hold one of their marks, so that an ordinary line costs little. What a
+build prints is not ours to trust: every pattern must take time in proportion to the line.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _KEY_BLOCK = re.compile(
 )
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
-_KEY_LINE = re.compile(r"(?:^|\s)(?:[A-Za-z0-9+/=]{16,}|[A-Za-z-]+: \S.*|[A-Za-z0-9+/]*={1,2})?\s*$")
+_KEY_WORD = re.compile(r"[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]*={1,2}")
+_KEY_HEADER = re.compile(r"(?:^|\s)[A-Za-z-]+: \S")
 
 _MARKED: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (("://",), re.compile(r"(?<=://)[^\s/@'\"]+(?:@[^\s/@'\"]+)*@(?=[\w\[])"), f"{REDACTED}@"),
@@ -41,7 +43,7 @@ _MARKED: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (("xox",), re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"), REDACTED),
     (("npm_",), re.compile(r"\bnpm_[A-Za-z0-9]{36}\b"), REDACTED),
     (("sk_", "rk_"), re.compile(r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"), REDACTED),
-    (("eyJ",), re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
+    (("eyJ",), re.compile(r"\beyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
 )
 _AUTHORIZATION = re.compile(
     r"""(\bbearer\s+(?=\S*[0-9])|authorization["']?\s*[:=]\s*["']?[a-z]+\s+)[A-Za-z0-9._~+/-]{8,}=*""",
@@ -82,7 +84,7 @@ class Redactor:
         if end := _KEY_END.search(line):
             self._key_lines_left = 0
             return REDACTED + _redacted(line[end.end() :], self._secrets)
-        if _KEY_LINE.search(line):
+        if _looks_like_key(line):
             return REDACTED
         self._key_lines_left = 0
         return self(line)
@@ -91,6 +93,14 @@ class Redactor:
 def redact(line: str, secrets: Iterable[str] = ()) -> str:
     """One text without secrets; for many lines of one log, keep a `Redactor`."""
     return _redacted(_without_control(line), _any_of(secrets))
+
+
+def _looks_like_key(line: str) -> bool:
+    """Whether the line is blank (after the builder's own prefix), a header, or ends with base64."""
+    if not line or line[-1].isspace():
+        return True
+    last_word = line.rsplit(maxsplit=1)[-1]
+    return _KEY_WORD.fullmatch(last_word) is not None or _KEY_HEADER.search(line) is not None
 
 
 def _without_control(line: str) -> str:
