@@ -1,3 +1,5 @@
+import { fetchText } from "./fragments.js";
+
 /** Links marked data-dialog lead to a page with a form; here its form opens in a dialog instead. */
 export function startDialogs() {
   document.addEventListener("click", (event) => {
@@ -18,14 +20,13 @@ export function startDialogs() {
 export async function openDialog(address) {
   const dialog = document.getElementById("dialog");
   if (dialog.open) return;
-  try {
-    const answer = await fetch(address, { headers: { "X-Seaway-Fragment": "1" } });
-    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    dialog.innerHTML = await answer.text();
-  } catch {
+  const html = await fetchText(address);
+  if (html === null) {
     location.assign(address);
     return;
   }
+  if (dialog.open) return;
+  dialog.innerHTML = html;
   dialog.setAttribute("aria-labelledby", dialog.querySelector("h2")?.id ?? "");
   dialog.showModal();
   dialog.querySelector("[autofocus]")?.focus();

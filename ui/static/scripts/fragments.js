@@ -23,8 +23,16 @@ function placeOfFocus(element) {
   return address ? `${focused.localName}[href="${CSS.escape(address)}"]` : "";
 }
 
+/** The text at the address, or null where it cannot be had or leads to the log-in. */
+export async function fetchText(address) {
+  const options = { headers: { "X-Seaway-Fragment": "1" } };
+  // A network that changes cuts off what is under way; reading may be repeated.
+  const answer = await fetch(address, options).catch(() => fetch(address, options).catch(() => null));
+  return answer?.ok && !answer.redirected ? answer.text() : null;
+}
+
 /** Fetch fragments of a page and put them in place. A failure leaves what is there. */
 export async function refreshFragment(address) {
-  const answer = await fetch(address, { headers: { "X-Seaway-Fragment": "1" } });
-  if (answer.ok && !answer.redirected) replaceFragment(await answer.text());
+  const html = await fetchText(address);
+  if (html !== null) replaceFragment(html);
 }

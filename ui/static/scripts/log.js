@@ -2,6 +2,7 @@ import { refreshFragment } from "./fragments.js";
 
 const LINES_PER_BLOCK = 200;
 const AT_THE_END_PIXELS = 40;
+const BY_HAND_MILLISECONDS = 1500;
 const REFRESH_MILLISECONDS = 120;
 
 export function startLogs() {
@@ -40,15 +41,26 @@ class Log {
     this.jump.hidden = true;
     this.jump.addEventListener("click", () => this.follow(true));
     this.element.append(this.jump);
-    // Whoever scrolls up reads; whoever comes back to the end follows again.
+    this.watchScrolling();
+  }
+
+  /** Whoever scrolls up reads; whoever comes back to the end follows again. */
+  watchScrolling() {
+    let touchedAt = -Infinity;
+    for (const name of ["wheel", "touchmove", "pointerdown", "pointermove", "keydown"]) {
+      this.lines.addEventListener(name, () => (touchedAt = performance.now()), { passive: true });
+    }
     this.lines.addEventListener("scroll", () => {
       const rest = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight;
-      const isAtEnd = rest < AT_THE_END_PIXELS;
       const wentUp = this.lines.scrollTop < this.lastTop;
       this.lastTop = this.lines.scrollTop;
-      if (isAtEnd) this.follow(true);
+      if (performance.now() - touchedAt > BY_HAND_MILLISECONDS) return;
+      if (rest < AT_THE_END_PIXELS) this.follow(true);
       else if (wentUp) this.follow(false);
     });
+    // Blocks out of sight have a guessed height; the end moves when they get their real one.
+    this.sizes = new ResizeObserver(() => this.follows && this.scrollToEnd());
+    for (const block of this.lines.querySelectorAll(".log-block")) this.sizes.observe(block);
   }
 
   follow(follows) {
@@ -103,6 +115,7 @@ class Log {
       block.append(heading);
     }
     this.lines.append(block);
+    this.sizes.observe(block);
     return block;
   }
 
