@@ -11,10 +11,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.errors import DomainTaken, InvalidInput, SeawayError, TooManyRequests, TransientError
+from domain.errors import Conflict, DomainTaken, InvalidInput, SeawayError, TooManyRequests, TransientError
 from domain.identifiers import new_identifier
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SeawayError, _answer_seaway_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(IntegrityError, _answer_lost_race)
+    app.add_exception_handler(OperationalError, _answer_absent_database)
     app.add_middleware(UnexpectedErrors)
 
 
@@ -102,6 +105,21 @@ def _answer_http_exception(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
     status = HTTPStatus(error.status_code)
     return _plain(status, f"{status.phrase}.", status.name.lower(), error.headers)
+
+
+def _answer_lost_race(request: Request, error: Exception) -> JSONResponse:
+    """What was checked a moment ago is no longer so: the database's own constraints had the last word."""
+    logger.warning("a request lost a race", exc_info=error)
+    return _answer_seaway_error(
+        request, Conflict("Somebody else changed this at the same moment. Look at it and try again.")
+    )
+
+
+def _answer_absent_database(request: Request, error: Exception) -> JSONResponse:
+    logger.error("the database does not answer", exc_info=error)
+    return _answer_seaway_error(
+        request, TransientError("The database does not answer. Try again in a moment.")
+    )
 
 
 def _plain(

@@ -32,9 +32,9 @@ from domain.configuration import (
 )
 from domain.deployments import OperationKind
 from domain.domains import generated_domain
-from domain.errors import InvalidInput, NotPossibleNow
+from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.git_references import HEAD, parse_repository
-from domain.identifiers import new_identifier
+from domain.identifiers import derived_identifier, new_identifier
 from domain.image_references import parse_image_reference
 from domain.names import slug, validate_name
 from store.tables import Application, Environment, Project, Server
@@ -112,13 +112,39 @@ async def _create(
     if body.instant_deploy:
         require_ability(principal, Ability.DEPLOY)
     project = await context.store.projects.get(body.project_uuid, team_id=principal.team_id)
+    if idempotency_key:
+        application_id = derived_identifier("application", project.id, idempotency_key)
+        if known := await _known(context, principal, application_id):
+            return await _answer(context, principal, body, known, idempotency_key)
+    else:
+        application_id = new_identifier()
     environment = await _environment(context, project, body)
     server = await _server(context, principal, body.server_uuid)
-    row, configuration, spelled = _new_application(principal, body, source, project, environment, server)
+    row, configuration, spelled = _new_application(
+        application_id, principal, body, source, project, environment, server
+    )
     if isinstance(configuration.source, GitSource) and configuration.source.private_key_id:
         await context.store.servers.key(configuration.source.private_key_id, team_id=principal.team_id)
     row = await context.store.applications.create(row, configuration, spelled)
     await audit(context, principal, "application.create", "application", row.id, row.name)
+    return await _answer(context, principal, body, row, idempotency_key)
+
+
+async def _known(context: ApiContext, principal: Principal, application_id: str) -> Application | None:
+    """What an earlier request with the same key made."""
+    try:
+        return await context.store.applications.get(application_id, team_id=principal.team_id)
+    except NotFound:
+        return None
+
+
+async def _answer(
+    context: ApiContext,
+    principal: Principal,
+    body: Creation,
+    row: Application,
+    idempotency_key: str | None,
+) -> dict[str, Any]:
     deployment_id = None
     if body.instant_deploy:
         queued = await request_operation(
@@ -134,6 +160,7 @@ async def _create(
 
 
 def _new_application(
+    application_id: str,
     principal: Principal,
     body: Creation,
     source: GitSource | ImageSource,
@@ -141,7 +168,6 @@ def _new_application(
     environment: Environment,
     server: Server,
 ) -> tuple[Application, ApplicationConfiguration, dict[str, Any]]:
-    application_id = new_identifier()
     is_image = isinstance(source, ImageSource)
     written = {name: getattr(body, name) for name in body.model_fields_set}
     configuration, spelled = change_configuration(

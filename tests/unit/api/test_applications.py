@@ -208,3 +208,15 @@ async def test_runtime_logs_are_the_last_lines_that_were_asked_for(
     assert answer.json() == {"logs": "first\nsecond"}
     assert seaway.runtime.asked == [(uuid, 7, True)]
     assert (await client.get(f"/applications/{uuid}/logs", params={"lines": 0})).status_code == 422
+
+
+async def test_the_same_key_twice_creates_and_deploys_one_application(
+    seaway: Seaway, client: httpx.AsyncClient
+) -> None:
+    client.headers["Idempotency-Key"] = "create-shop"
+    first = await create(client, seaway.mine.project.id, instant_deploy=True)
+    second = await create(client, seaway.mine.project.id, instant_deploy=True)
+    assert first.status_code == second.status_code == 201
+    assert first.json() == second.json()
+    assert len((await client.get("/applications")).json()) == 1
+    assert len(seaway.operations.submitted) == 1
