@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 from pydantic import Field, SecretStr
 
@@ -10,7 +11,9 @@ from api.shapes.answers import Answer, Body, Resource, number_of
 from domain.configuration import Volume, VolumeKind
 from domain.errors import InvalidInput
 from domain.identifiers import derived_identifier
-from domain.volumes import normalised_target, parse_volume
+from domain.volumes import normalised_target, parse_volume, volume_name_for
+
+Read = TypeVar("Read")
 
 MAXIMUM_CONTENT_BYTES = 5 * 1024**2
 
@@ -78,18 +81,20 @@ def volume_to_mount(application_id: str, body: CreateStorage) -> Volume:
     if body.type == "file" and not body.is_directory:
         return _file(application_id, body, target)
     if body.type == "file":
-        field, source = "fs_path", body.fs_path
-    elif body.host_path is not None:
-        field, source = "host_path", body.host_path
-    else:
-        field, source = "name", body.name
-    if not source or ":" in source:
-        raise InvalidInput("This is needed, without a colon.", field=field)
+        return _path("fs_path", body.fs_path, target, body)
+    if body.host_path is not None:
+        return _path("host_path", body.host_path, target, body)
+    name = (body.name or "").strip()
+    if not name:
+        raise InvalidInput("A volume needs a name.", field="name")
+    _under("name", lambda text: volume_name_for(application_id, text), name)
+    return Volume(kind=VolumeKind.NAMED, source=name, target=target, read_only=body.is_read_only)
+
+
+def _path(field: str, source: str | None, target: str, body: CreateStorage) -> Volume:
+    if not source or not source.startswith("/") or ":" in source:
+        raise InvalidInput("Give a path of the host that starts with a slash, without a colon.", field=field)
     volume = _under(field, parse_volume, f"{source}:{target}")
-    if (volume.kind is VolumeKind.NAMED) is not (field == "name"):
-        raise InvalidInput(
-            "A name has letters, digits, '_', '.' and '-'; a path starts with a slash.", field=field
-        )
     return volume.model_copy(update={"read_only": body.is_read_only})
 
 
@@ -105,7 +110,7 @@ def _file(application_id: str, body: CreateStorage, target: str) -> Volume:
     return volume.model_copy(update={"source": name})
 
 
-def _under(field: str, read, text: str):  # type: ignore[no-untyped-def]
+def _under(field: str, read: Callable[[str], Read], text: str) -> Read:
     try:
         return read(text)
     except InvalidInput as error:
