@@ -25,6 +25,7 @@ from api.routes import (
     storages,
     teams,
 )
+from api.streams import allow_streams
 from api.throttling import LoginThrottle, RequestLimiter
 
 PREFIX = "/api/v1"
@@ -67,6 +68,7 @@ def create_api(context: ApiContext, *, pages: APIRouter | None = None) -> FastAP
     app.state.request_limiter = RequestLimiter(context.settings.requests_per_minute)
     app.state.login_throttle = LoginThrottle()
     install_error_handlers(app)
+    allow_streams()
     app.include_router(health.open_router, prefix="/api", include_in_schema=False)
     app.include_router(health.open_router, prefix=PREFIX)
     for router in ROUTERS:

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api.shapes.answers import DomainConflicts, Problem, ValidationProblem
 
 REFERENCE = "#/components/schemas/"
-PLAIN_PROBLEMS = (400, 401, 403, 404, 413, 415, 429, 500, 503)
+PLAIN_PROBLEMS = (400, 401, 403, 404, 429, 500, 503)
 OF_FASTAPI = ("HTTPValidationError", "ValidationError")
 
 
@@ -40,6 +40,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _error_answers() -> dict[str, Any]:
     answers = {str(status): _answer(HTTPStatus(status).phrase, "Problem") for status in PLAIN_PROBLEMS}
     answers["409"] = _answer("Taken already", "DomainConflicts", "Problem")
+    # The server's own limit answers before any of our code sees the request.
+    answers["413"] = {
+        "description": "Body too long",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
     answers["422"] = _answer("Validation failed", "ValidationProblem")
     return answers
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, cast
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from api.context import ApiContext
 from api.shapes.deployments import LogLineAnswer, StepAnswer, coolify_status
@@ -22,6 +23,19 @@ MAXIMUM_SECONDS = 3600
 """After this a stream closes; readers come back with Last-Event-ID by themselves."""
 
 LINES_AT_ONCE = 500
+
+
+def allow_streams() -> None:
+    """Streams may run; said when a server starts."""
+    AppStatus.should_exit = False
+
+
+def end_streams() -> None:
+    """Ends every stream of this process within half a second; said before a server stops.
+
+    Streams would otherwise hold it up, and a server that handles no signals itself cannot tell them.
+    """
+    AppStatus.should_exit = True
 
 
 class Closable(Protocol):
@@ -37,6 +51,17 @@ def answer_with(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
     return EventSourceResponse(
         events, ping=PING_SECONDS, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
+
+
+def describe_events(*names: str) -> dict[int | str, dict[str, Any]]:
+    """How a stream of these events is described; the schema is that of one event."""
+    text = {"type": "string"}
+    schema = {
+        "type": "object",
+        "properties": {"event": {**text, "enum": list(names)}, "data": text, "id": text},
+        "required": ["event", "data"],
+    }
+    return {200: {"description": "Events", "content": {"text/event-stream": {"schema": schema}}}}
 
 
 class DeploymentFollower:

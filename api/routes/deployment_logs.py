@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from api.authentication import Ability, Principal, Reader, require, sees_secrets
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.deployments import LogLineAnswer, LogPage
-from api.streams import DeploymentFollower, answer_with
+from api.streams import DeploymentFollower, answer_with, describe_events
 from domain.deployments import DeploymentStatus
 
 router = APIRouter(prefix="/deployments/{uuid}", tags=["Deployments"])
@@ -44,7 +44,7 @@ async def get_log_by_deployment_uuid(
     "/stream",
     summary="Follow a deployment live",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=describe_events("step", "log", "reset", "end"),
 )
 async def stream_deployment_by_uuid(
     uuid: Uuid,

@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from api.authentication import Reader
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.answers import Answer
-from api.streams import answer_with, follow_runtime_log
+from api.streams import answer_with, describe_events, follow_runtime_log
 
 router = APIRouter(prefix="/applications/{uuid}/logs", tags=["Applications"])
 
@@ -36,7 +36,7 @@ async def get_application_logs_by_uuid(
     "/stream",
     summary="Follow the lines of an application live",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=describe_events("log"),
 )
 async def stream_application_logs_by_uuid(
     uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100
