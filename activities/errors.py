@@ -17,21 +17,33 @@ UNEXPECTED_ATTEMPTS = 3
 UNEXPECTED_CODE = "internal"
 
 
-def application_error(error: SeawayError, *, attempt: int, relentless: bool) -> ApplicationError:
+class ActivityFailure(ApplicationError):
+    """An error on its way to Temporal, which keeps its message; `evidence` stays on this side.
+
+    Raise it `from None`: a history would keep the text of every error that it is raised from, and those
+    hold what was being worked on (the values of an SQL statement, the answer of a server).
+    """
+
+    evidence: str = ""
+
+
+def application_error(error: SeawayError, *, attempt: int, relentless: bool) -> ActivityFailure:
     """The error for Temporal. `relentless` is for compensation, which never gives up."""
     may_help = relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS)
-    return ApplicationError(
+    failure = ActivityFailure(
         error.message,
         type=error.code,
         non_retryable=not may_help,
         category=ApplicationErrorCategory.BENIGN,
     )
+    failure.evidence = error.detail
+    return failure
 
 
-def unexpected_error(activity: str, error: Exception, *, attempt: int, relentless: bool) -> ApplicationError:
+def unexpected_error(activity: str, error: Exception, *, attempt: int, relentless: bool) -> ActivityFailure:
     """A fault of Seaway itself: tried again a few times, and named as what it is."""
     may_help = relentless or attempt < UNEXPECTED_ATTEMPTS
-    return ApplicationError(
+    return ActivityFailure(
         f"Seaway itself failed in '{activity}' ({type(error).__name__}). "
         "This is not your application's fault; the worker's log says more.",
         type=UNEXPECTED_CODE,

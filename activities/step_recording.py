@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.errors import application_error, unexpected_error
+from activities.errors import ActivityFailure, application_error, unexpected_error
 from activities.messages import StepOutcome, StepReference
 from domain.deployments import StepStatus
 from domain.errors import SeawayError
@@ -79,26 +79,25 @@ class _Recorder(ActivityInboundInterceptor):
             logger.warning(
                 "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
             )
-            raise application_error(error, attempt=info.attempt, relentless=relentless) from error
+            raise application_error(error, attempt=info.attempt, relentless=relentless) from None
         except (ApplicationError, asyncio.CancelledError):
             raise
         except Exception as error:
             logger.exception("activity %s failed unexpectedly", info.activity_type)
             raise unexpected_error(
                 info.activity_type, error, attempt=info.attempt, relentless=relentless
-            ) from error
+            ) from None
 
     async def _fail(self, reference: StepReference, error: ApplicationError) -> None:
         await self._move(reference, StepStatus.FAILED, message=error.message)
-        cause = error.__cause__
         # Evidence (log lines, a build's output) may hold what its owner let slip into a log: it goes
         # to our own database and never into a workflow's history.
-        detail = cause.detail if isinstance(cause, SeawayError) else ""
+        evidence = error.evidence if isinstance(error, ActivityFailure) else ""
         await self._store.deployments.update(
             reference.deployment_id,
             error_code=error.type or "",
             error_message=error.message,
-            error_detail=detail,
+            error_detail=evidence,
         )
 
     async def _move(
