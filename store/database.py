@@ -55,11 +55,10 @@ class Database:
         """`url` as SQLAlchemy writes them; the driver is chosen here."""
         self.url = asynchronous_url(url)
         self._is_sqlite = self.url.startswith("sqlite")
-        # Values of a statement that fails must not reach the log: they are log lines, e-mail addresses, hashes.
+        # Values of a statement that fails must not reach the log: they may be private.
         options: dict[str, Any] = {"hide_parameters": True}
         options |= {} if self._is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
-        # Errors of the database reach logs, and what is written may be private: no parameters in them.
-        self.engine: AsyncEngine = create_async_engine(self.url, hide_parameters=True, **options)
+        self.engine: AsyncEngine = create_async_engine(self.url, **options)
         self._writing_engine = self.engine.execution_options(writes=True)
         if self._is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
