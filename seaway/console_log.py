@@ -6,7 +6,7 @@ import logging
 import time
 
 FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
-QUIET = ("alembic", "asyncssh", "docker", "httpcore", "httpx", "urllib3")
+QUIET = ("alembic", "asyncssh", "docker", "httpcore", "httpx", "temporalio", "urllib3")
 
 
 def configure(level: str) -> None:

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from domain.errors import StartUpError
+from seaway.ports import require_free
 from seaway.settings import Settings
 from workflows.names import SEARCH_ATTRIBUTES
 
@@ -96,8 +97,16 @@ class EmbeddedTemporal:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Ends a server that an earlier Seaway left behind, then starts one and keeps it running."""
+        """Ends a server that an earlier Seaway left behind, then starts one and keeps it running.
+
+        Raises StartUpError when a port is in use.
+        """
         await asyncio.to_thread(_end_leftover, self._pid_file, self._settings.data_dir / "temporal.db")
+        for port, what, option in (
+            (self._settings.temporal_port, "Temporal", "SEAWAY_TEMPORAL_PORT"),
+            (self._settings.temporal_ui_port, "Temporal's web UI", "SEAWAY_TEMPORAL_UI_PORT"),
+        ):
+            require_free("127.0.0.1", port, what=what, option=option)
         await self._launch()
         self._watcher = asyncio.create_task(self._keep_running())
 

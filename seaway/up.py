@@ -29,10 +29,6 @@ async def _up(settings: Settings, began: float) -> None:
     require_free(settings.host, settings.port, what="the dashboard", option="--port")
     temporal = None
     if not settings.temporal_address:
-        require_free("127.0.0.1", settings.temporal_port, what="Temporal", option="--temporal-port")
-        require_free(
-            "127.0.0.1", settings.temporal_ui_port, what="Temporal's web UI", option="--temporal-ui-port"
-        )
         temporal = EmbeddedTemporal(settings)
         await temporal.start()
     try:
