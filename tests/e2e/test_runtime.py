@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 
-from tests.e2e.applications import statuses
+from tests.e2e.applications import SOON_UNHEALTHY, statuses
 from tests.e2e.sites import BASE
 from tests.harness.processes import free_port
 from tests.harness.waiting import eventually
@@ -206,7 +206,7 @@ async def test_a_port_of_the_host_moves_to_the_new_version_and_back_when_that_fa
 
     git_repository.release("v3")
     await application.set_variables(HEALTH_STATUS="500")
-    await application.change(health_check_retries=5)
+    await application.change(**SOON_UNHEALTHY)
     failed = await application.fail()
     assert failed["error"]["code"] == "release_unhealthy"
     assert statuses(failed)["stop_old"] == "compensated"
