@@ -18,6 +18,8 @@ OWN_LABEL_PREFIX = "seaway."
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,254}")
 _ALIAS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+# The names of replicas and release commands (`domain.replicas`), which the proxy sends visitors to.
+_OWN_CONTAINER = re.compile(r"[a-z0-9]{24}-[a-z0-9]{24}(?:[-.].*)?")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/\[\]-]{0,253}[A-Za-z0-9\]])?")
 _SHELL = re.compile(r"[`$;|&<>\"'\\]")
 
@@ -62,7 +64,8 @@ def validate_variable_key(key: str) -> str:
 def validate_network_alias(alias: str) -> str:
     """A name for containers among each other, lower-cased, as DNS would take it (RFC 1123, and `_`).
 
-    Raises InvalidInput (field `network_aliases`).
+    The name of another application's replica is refused: the engine would answer with both, and half of
+    that application's visitors would come here. Raises InvalidInput (field `network_aliases`).
     """
     alias = alias.strip().lower()
     if len(alias) > 253 or not all(_ALIAS_LABEL.fullmatch(label) for label in alias.split(".")):
@@ -71,6 +74,8 @@ def validate_network_alias(alias: str) -> str:
             "characters between dots.",
             field="network_aliases",
         )
+    if _OWN_CONTAINER.fullmatch(alias):
+        raise InvalidInput(f"{alias[:80]!r} is the name of a container of Seaway.", field="network_aliases")
     return alias
 
 
