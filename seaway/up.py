@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 
-from domain.errors import EngineUnavailable, StartUpError
+from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
 from seaway import console_log
 from seaway.data_folder import exclusive
 from seaway.parts import ApiServer, Installation, api_of, installation, until_signal
@@ -54,7 +54,14 @@ async def _start_proxy(parts: Installation) -> None:
             "Install and start Docker (Debian: apt-get install docker.io), or set SEAWAY_DOCKER_SOCKET."
         ) from error
     await parts.servers.engine.ensure_network(parts.settings.instance, {"seaway.managed": "true"})
-    await parts.servers.proxy.ensure_running()
+    try:
+        await parts.servers.proxy.ensure_running()
+    except ReplicaRefused as error:
+        settings = parts.settings
+        raise StartUpError(
+            f"The proxy cannot start. {error.message} "
+            f"--http-port (now {settings.http_port}) and --https-port (now {settings.https_port}) set them."
+        ) from error
 
 
 def _announce(settings: Settings, began: float) -> None:
