@@ -25,7 +25,8 @@ async def claim_domains(
 ) -> None:
     """Claims them, because they are configured or else about to be released.
 
-    What is configured is the whole: claims that neither it nor the release needs are let go of.
+    What is configured is the whole: claims that neither it nor the release needs are let go of. Within
+    a team applications may share a host by paths; a host of another team is taken with all its paths.
     Raises DomainTaken, which names the owner of an address only where that is of the same team.
     """
     wanted = {(domain.host, domain.path) for domain in domains}
@@ -62,15 +63,19 @@ async def _refuse_taken(
         )
         .order_by(col(ClaimedDomain.host), col(ClaimedDomain.path))
     )
-    taken = [
-        TakenDomain(_shown(claim.host, claim.path), owner.id, owner.name)
-        if owner.team_id == application.team_id
-        else TakenDomain(_shown(claim.host, claim.path))
-        for claim, owner in (await session.exec(query)).all()
-        if (claim.host, claim.path) in wanted
-    ]
+    taken: dict[str, TakenDomain] = {}
+    for claim, owner in (await session.exec(query)).all():
+        if owner.team_id == application.team_id:
+            if (claim.host, claim.path) in wanted:
+                address = _shown(claim.host, claim.path)
+                taken[address] = TakenDomain(address, owner.id, owner.name)
+            continue
+        # A page at another path of a host can act for its visitors, so a host belongs to one team.
+        for host, path in sorted(wanted):
+            if host == claim.host:
+                taken[_shown(host, path)] = TakenDomain(_shown(host, path))
     if taken:
-        raise DomainTaken(taken)
+        raise DomainTaken(list(taken.values()))
 
 
 def _shown(host: str, path: str) -> str:

@@ -1,0 +1,7 @@
+"""The API and its tenants, as the tests of the API have them."""
+
+from __future__ import annotations
+
+from tests.unit.api.conftest import app, application, client, prepared, seaway
+
+__all__ = ["app", "application", "client", "prepared", "seaway"]
