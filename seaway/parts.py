@@ -19,6 +19,7 @@ from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from api.operations import Operations
 from api.pages import pages_router
+from api.streams import end_streams
 from domain.errors import StartUpError
 from seaway import __version__, console_log
 from seaway.first_run import prepare
@@ -128,6 +129,7 @@ class ApiServer:
 
     async def __aexit__(self, *_: object) -> None:
         """Ends open streams and answers what is being answered."""
+        end_streams()
         self._server.should_exit = True
         if self._task is not None:
             await self._task
