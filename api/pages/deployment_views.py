@@ -82,7 +82,7 @@ def deployment_view(
         seconds=_seconds(deployment),
         running_since=deployment.started_at if is_open else None,
         workflow_url=_workflow_url(context, deployment),
-        outcome=_outcome(deployment, steps, current_id),
+        outcome=_outcome(deployment, steps, current_id, with_evidence=visitor.sees_secrets),
         steps=_step_views(steps),
         progress=_progress(steps),
         waiting=_waiting(deployment),
@@ -137,7 +137,9 @@ def _workflow_url(context: ApiContext, deployment: Deployment) -> str:
     return f"{base}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
 
 
-def _outcome(deployment: Deployment, steps: Sequence[Step], current_id: str | None) -> OutcomeView | None:
+def _outcome(
+    deployment: Deployment, steps: Sequence[Step], current_id: str | None, *, with_evidence: bool
+) -> OutcomeView | None:
     match DeploymentStatus(deployment.status):
         case DeploymentStatus.FINISHED:
             return _success(deployment, current_id)
@@ -148,7 +150,7 @@ def _outcome(deployment: Deployment, steps: Sequence[Step], current_id: str | No
                 f"Failed at: {failed}" if failed else "The deployment failed",
                 deployment.error_message,
                 WHAT_NOW if current_id else NOTHING_BEFORE,
-                deployment.error_detail,
+                deployment.error_detail if with_evidence else "",
             )
         case DeploymentStatus.CANCELLED:
             return OutcomeView("idle", "Cancelled. What it had done was undone.", deployment.error_message)

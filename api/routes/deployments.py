@@ -53,7 +53,7 @@ async def list_deployments_by_app_uuid(
     count, rows = await context.store.deployments.list_of_application(
         uuid, skip=skip, take=take, kinds=RELEASING_KINDS
     )
-    around = await surroundings_of(context, application)
+    around = await surroundings_of(context, principal, application)
     return DeploymentList(count=count, deployments=[show_deployment(row, around) for row in rows])
 
 
@@ -66,7 +66,8 @@ async def get_deployment_by_uuid(uuid: Uuid, context: ContextOf, principal: Read
     if sees_secrets(principal):
         lines = await context.store.logs.tail(uuid, limit=MAXIMUM_LINES)
     steps = await context.store.deployments.steps(uuid)
-    return show_deployment(row, await surroundings_of(context, application), steps=steps, lines=lines)
+    around = await surroundings_of(context, principal, application)
+    return show_deployment(row, around, steps=steps, lines=lines)
 
 
 @router.get("/{uuid}/steps", summary="The steps of a deployment")
@@ -96,4 +97,4 @@ async def cancel_deployment_by_uuid(uuid: Uuid, context: ContextOf, principal: D
 
 async def _brief(context: ApiContext, principal: Principal, row: Deployment) -> DeploymentAnswer:
     application = await context.store.applications.get(row.application_id, team_id=principal.team_id)
-    return show_deployment(row, await surroundings_of(context, application))
+    return show_deployment(row, await surroundings_of(context, principal, application))

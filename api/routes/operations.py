@@ -160,7 +160,7 @@ async def list_operations_by_application_uuid(
     """Operations of every kind, newest first."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
     count, rows = await context.store.deployments.list_of_application(uuid, skip=skip, take=take)
-    surroundings = await surroundings_of(context, application)
+    surroundings = await surroundings_of(context, principal, application)
     return OperationList(count=count, operations=[show_deployment(row, surroundings) for row in rows])
 
 

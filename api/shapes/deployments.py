@@ -60,7 +60,7 @@ class LogPage(Answer):
 
 
 class DeploymentProblem(Answer):
-    """Why a deployment failed. `detail` is evidence: the failing lines, the probes."""
+    """Why a deployment failed. `detail` is evidence (lines of logs), for those who may see secrets."""
 
     code: str
     message: str
@@ -157,6 +157,7 @@ class Surroundings:
     server_id: str
     server_name: str
     settings: ApiSettings
+    sees_logs: bool = False
 
 
 def coolify_status(status: str) -> str:
@@ -216,7 +217,7 @@ def show_deployment(
         requested_by=row.requested_by,
         trigger=row.trigger,
         workflow_url=workflow_page(around.settings, row.id),
-        error=_problem(row),
+        error=_problem(row, with_detail=around.sees_logs),
         steps=None if steps is None else [StepAnswer.of(step) for step in steps],
         logs=None if lines is None else _coolify_logs(lines),
         requested_at=row.requested_at,
@@ -228,10 +229,11 @@ def show_deployment(
     )
 
 
-def _problem(row: Deployment) -> DeploymentProblem | None:
+def _problem(row: Deployment, *, with_detail: bool) -> DeploymentProblem | None:
     if not row.error_code:
         return None
-    return DeploymentProblem(code=row.error_code, message=row.error_message, detail=row.error_detail or None)
+    detail = row.error_detail if with_detail else ""
+    return DeploymentProblem(code=row.error_code, message=row.error_message, detail=detail or None)
 
 
 def _coolify_logs(lines: Sequence[LogLine]) -> str:

@@ -107,6 +107,7 @@ async def test_a_member_reads_but_neither_changes_nor_sees_secrets(stranger: Vis
     revealed = await stranger.get(f"{pages['application/variables']}?reveal={variable.id}")
     assert "s3cret" not in revealed.text
     assert "Compiled" not in (await stranger.get(pages["running"])).text
+    assert "INVOICE_START" not in (await stranger.get(pages["failed"])).text
     for path in ("/deploy", "/stop", "/delete"):
         answer = await stranger.send("/applications", pages["application"] + path, name="Storefront")
         assert answer.status_code == 403, path
