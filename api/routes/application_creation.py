@@ -11,6 +11,7 @@ from api.authentication import Ability, Principal, Writer, require_ability, sees
 from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey
+from api.safeguards import check_domains, check_source
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
     ApplicationAnswer,
@@ -123,6 +124,8 @@ async def _create(
     row, configuration, spelled = _new_application(
         application_id, principal, body, source, project, environment, server
     )
+    check_source(principal, configuration)
+    check_domains(context.settings, configuration.routing.domains)
     if isinstance(configuration.source, GitSource) and configuration.source.private_key_id:
         await context.store.servers.key(configuration.source.private_key_id, team_id=principal.team_id)
     row = await context.store.applications.create(row, configuration, spelled)

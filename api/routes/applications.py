@@ -12,6 +12,7 @@ from api.authentication import Ability, Principal, Reader, Writer, require_abili
 from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
+from api.safeguards import check_domains, check_source
 from api.shapes.answers import Queued
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
@@ -70,7 +71,12 @@ async def update_application_by_uuid(
     ) -> tuple[ApplicationConfiguration, Mapping[str, object]]:
         row.name = row.name if name is None else name
         row.description = description if "description" in written else row.description
-        return change_configuration(configuration, earlier, written)
+        changed, spelled = change_configuration(configuration, earlier, written)
+        if "git_repository" in written:
+            check_source(principal, changed)
+        if "domains" in written:
+            check_domains(context.settings, changed.routing.domains)
+        return changed, spelled
 
     row = await context.store.applications.modify(uuid, team_id=principal.team_id, edit=edit)
     await audit(context, principal, "application.update", "application", row.id, ", ".join(sorted(written)))

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from api.auditing import audit
 from api.authentication import Reader, Writer, sees_secrets
 from api.routes.parameters import ContextOf, Uuid
+from api.safeguards import check_volume
 from api.shapes.answers import Done
 from api.shapes.storages import CreateStorage, StorageAnswer, Storages, storage_uuid, volume_to_mount
 from domain.configuration import ApplicationConfiguration, Volume
@@ -37,8 +38,9 @@ async def list_storages_by_application_uuid(uuid: Uuid, context: ContextOf, prin
 async def create_storage_by_application_uuid(
     uuid: Uuid, body: CreateStorage, context: ContextOf, principal: Writer
 ) -> StorageAnswer:
-    """Refused when something is mounted there already."""
+    """Refused when something is mounted there already. A path of the host needs the ability `root`."""
     volume = volume_to_mount(uuid, body)
+    check_volume(principal, volume)
 
     def edit(
         _row: Application, configuration: ApplicationConfiguration, written: Mapping[str, object]

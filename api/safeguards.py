@@ -1,0 +1,58 @@
+"""What a configuration may ask for only with every ability, and what it may not ask for at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from api.authentication import Ability, Principal, has_ability
+from api.context import ApiSettings
+from domain.configuration import ApplicationConfiguration, Domain, GitSource, Volume, VolumeKind
+from domain.errors import Forbidden, InvalidInput
+from domain.repository_addresses import RepositoryScheme, parse_repository
+
+LOOPBACK_NAMES = frozenset(["localhost", "127.0.0.1", "::1"])
+
+
+def check_source(principal: Principal, configuration: ApplicationConfiguration) -> None:
+    """Raises Forbidden for a repository on Seaway's own machine, unless the principal may do everything."""
+    source = configuration.source
+    if (
+        isinstance(source, GitSource)
+        and parse_repository(source.repository).scheme is RepositoryScheme.FILE
+        and not has_ability(principal, Ability.ROOT)
+    ):
+        raise Forbidden(
+            "A file:// repository is read with the rights of Seaway itself, so it needs the ability 'root'. "
+            "Give the repository's address on its Git server."
+        )
+
+
+def check_volume(principal: Principal, volume: Volume) -> None:
+    """Raises Forbidden for a folder of the server, unless the principal may do everything.
+
+    Who mounts `/` or the engine's socket owns the server; a folder below an application's own is no
+    better, because the application can put a link there that leads out.
+    """
+    if volume.kind is VolumeKind.BIND and not has_ability(principal, Ability.ROOT):
+        raise Forbidden(
+            "Mounting a folder of the server gives power over the server, so it needs the ability 'root'. "
+            "Use a named volume, or a file with content."
+        )
+
+
+def check_domains(settings: ApiSettings, domains: Iterable[Domain]) -> None:
+    """Raises InvalidInput (field `domains`) for the dashboard's own host.
+
+    Browsers send a host's cookies to all of its ports (RFC 6265, section 8.5), so the application would
+    be sent the session of everybody who is logged in.
+    """
+    own = urlsplit(settings.public_url).hostname or ""
+    hosts = LOOPBACK_NAMES if own in LOOPBACK_NAMES else {own}
+    for domain in domains:
+        if domain.host in hosts:
+            raise InvalidInput(
+                f"{domain.host} is the dashboard's own host. Its log-ins would be sent to the application; "
+                "choose another name, for example one below it.",
+                field="domains",
+            )
