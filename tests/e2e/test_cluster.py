@@ -87,16 +87,14 @@ async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(
     cluster: Installation, git_repository: GitRepository
 ):
     application = await create(cluster, git_repository=git_repository.url, git_branch="main")
-    waiting = await application.start_deploy()
-    assert (await application.shown(waiting))["status"] in ("queued", "in_progress")
-
     def worker(number: int) -> ManagedProcess:
         log = cluster.folder / f"worker-{number}.log"
         return SeawayProcess(["worker"], log_path=log, env=cluster.settings)
 
     async with AsyncExitStack() as stack:
         first = stack.enter_context(worker(1))
-        await application.finished(waiting)
+        await first.wait_for_output("Ready: worker")
+        await application.deploy()
         assert await application.version() == "v1"
 
         second = stack.enter_context(worker(2))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,55 +63,65 @@ async def refusal(installation: Installation, *wrapper: str, **settings: str) ->
     return lines[0]
 
 
+Others = Callable[[], Installation]
+
+
 @pytest.fixture
-async def other(engine: docker.DockerClient, tmp_path: Path) -> AsyncIterator[Installation]:
-    """A data folder and ports on which nothing runs."""
-    async with installed(tmp_path / "other", engine) as installation:
-        yield installation
+async def others(engine: docker.DockerClient, tmp_path: Path) -> AsyncIterator[Others]:
+    """Makes Seaways with folders and ports of their own, of which none runs afterwards."""
+    async with AsyncExitStack() as stack:
+        made = [
+            await stack.enter_async_context(installed(tmp_path / f"other-{number}", engine))
+            for number in range(6)
+        ]
+        unused = iter(made)
+        yield lambda: next(unused)
+        commands = [command_of(int(path.name)) for path in Path("/proc").glob("[0-9]*")]
+        assert not [command for command in commands if str(tmp_path / "other-") in command]
 
 
-async def test_a_port_in_use_is_named_with_the_way_out(seaway: Installation, other: Installation):
+async def test_a_port_in_use_is_named_with_the_way_out(seaway: Installation, others: Others):
     taken = seaway.ports
-    for setting, port, option in (
-        ("SEAWAY_PORT", taken.api, "--port"),
-        ("SEAWAY_TEMPORAL_PORT", taken.temporal, "SEAWAY_TEMPORAL_PORT"),
-        ("SEAWAY_HTTP_PORT", taken.http, "--http-port"),
-        ("SEAWAY_HTTPS_PORT", taken.https, "--https-port"),
-    ):
-        told = await refusal(other, **{setting: str(port)})
-        assert str(port) in told, told
-        assert "in use" in told, told
-        assert option in told, told
-    assert not [path for path in Path("/proc").glob("[0-9]*") if str(other.data) in command_of(int(path.name))]
+
+    async def check(setting: str, port: int, option: str) -> None:
+        told = await refusal(others(), **{setting: str(port)})
+        assert str(port) in told
+        assert re.search("in use|already used", told), told
+        assert option in told
+
+    await asyncio.gather(
+        check("SEAWAY_PORT", taken.api, "--port"),
+        check("SEAWAY_TEMPORAL_PORT", taken.temporal, "SEAWAY_TEMPORAL_PORT"),
+        check("SEAWAY_HTTP_PORT", taken.http, "--http-port"),
+    )
 
 
-async def test_a_data_folder_in_use_a_missing_engine_and_wrong_settings_are_named(
-    seaway: Installation, other: Installation, tmp_path: Path
+async def test_a_folder_in_use_a_missing_engine_and_wrong_settings_are_named(
+    seaway: Installation, others: Others, tmp_path: Path
 ):
-    told = await refusal(other, SEAWAY_DATA_DIR=str(seaway.data))
-    assert str(seaway.data) in told
-    assert str(seaway.running.pid) in told
-    assert "--data-dir" in told
-    told = await refusal(other, SEAWAY_DOCKER_SOCKET=str(tmp_path / "docker.sock"))
-    assert str(tmp_path / "docker.sock") in told
-    assert "Docker" in told
-    (tmp_path / "file").write_text("")
-    told = await refusal(other, SEAWAY_DATA_DIR=str(tmp_path / "file"))
-    assert "--data-dir" in told
-    told = await refusal(other, SEAWAY_INSTANCE="Not A Name")
-    assert "instance" in told
-    told = await refusal(other, SEAWAY_PORT="http")
-    assert "port" in told.lower()
-    told = await refusal(other, SEAWAY_DATABASE_URL="mysql://localhost/x")
-    assert "SEAWAY_DATABASE_URL" in told
+    socket, file = tmp_path / "docker.sock", tmp_path / "file"
+    file.write_text("")
+
+    async def check(setting: str, value: object, *words: object) -> None:
+        told = await refusal(others(), **{setting: str(value)})
+        assert not [word for word in words if str(word) not in told], told
+
+    await asyncio.gather(
+        check("SEAWAY_DATA_DIR", seaway.data, seaway.data, seaway.running.pid, "--data-dir"),
+        check("SEAWAY_DOCKER_SOCKET", socket, socket, "Docker", "SEAWAY_DOCKER_SOCKET"),
+        check("SEAWAY_DATA_DIR", file, file, "--data-dir"),
+        check("SEAWAY_DATABASE_URL", "mysql://localhost/x", "SEAWAY_DATABASE_URL", "mysql"),
+        check("SEAWAY_INSTANCE", "Not A Name", "instance"),
+        check("SEAWAY_PORT", "http", "port"),
+    )
 
 
-async def test_a_port_that_this_user_may_not_use_is_named(other: Installation):
+async def test_a_port_that_this_user_may_not_use_is_named(others: Others):
     limit = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     assert limit > 81, "this kernel lets everybody use port 81, so nothing can be seen here"
     # Root without this capability is as good as anybody (capabilities(7)).
     unprivileged = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
-    told = await refusal(other, *unprivileged, SEAWAY_PORT="81")
+    told = await refusal(others(), *unprivileged, SEAWAY_PORT="81")
     assert "81" in told
     assert "--port" in told
 
