@@ -110,7 +110,9 @@ def variable_to_write(
         raise InvalidInput("A build secret must be there at build time.", field="is_build_secret")
     if "\0" in row.comment or len(row.comment) > 4096:
         raise InvalidInput("A comment has at most 4096 characters, none of them null.", field="comment")
-    return row, _checked_value(body.value or known_value or SecretStr(""))
+    # An empty value is a value, and falsy.
+    value = known_value if body.value is None else body.value
+    return row, _checked_value(SecretStr("") if value is None else value)
 
 
 def _checked_value(value: SecretStr) -> SecretStr:

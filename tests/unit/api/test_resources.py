@@ -162,6 +162,18 @@ async def test_variables_are_made_changed_and_deleted(
     assert (await client.delete(f"{path}/{variable['uuid']}")).status_code == 404
 
 
+async def test_a_variable_can_be_set_to_an_empty_value(
+    client: httpx.AsyncClient, application: dict[str, object]
+) -> None:
+    path = f"/applications/{application['uuid']}/envs"
+    await client.post(path, json={"key": "GREETING", "value": "ahoy"})
+
+    answer = await client.patch(path, json={"key": "GREETING", "value": ""})
+
+    assert answer.status_code in (200, 201)
+    assert [one["value"] for one in (await client.get(path)).json()] == [""]
+
+
 async def test_several_variables_are_written_all_or_none(
     client: httpx.AsyncClient, application: dict[str, object]
 ) -> None:
