@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from activities.sources import credential_for
 from activities.step_log import Write, step_log
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.bundled_images import ensure_binary_image
+from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.git import GitMirrors
 from domain import static_site
 from domain.build_log import is_noise
+from domain.build_resumption import ResumedLog
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
 from domain.environment import build_secrets
 from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
@@ -57,16 +59,21 @@ class BuildActivities:
         """The image is there afterwards: found, pulled or built. The build ends with this activity."""
         deployment_id = build.step.deployment_id
         parts = await self._servers.parts(build.server_id)
-        found = await parts.engine.image_id(build.image)
-        if found is not None and not build.force:
+        earlier = await self._store.logs.of_step(deployment_id, build.step.name, build.step.server)
+        await self._remove_abandoned(deployment_id)
+        # A forced build has a name of its own, so what is found under it is of an earlier try.
+        if (found := await parts.engine.image_id(build.image)) is not None:
             await self._store.deployments.update(deployment_id, image_id=found)
+            if earlier:
+                return m.StepOutcome(message=build.image)
             return m.StepOutcome(skipped=True, message="The image of this commit and configuration exists.")
         configuration = await self._store.deployments.snapshot(deployment_id)
         async with step_log(self._store.logs, build.step, redactor_for(configuration)) as write:
             if isinstance(configuration.source, ImageSource):
                 image_id = await _pull(parts, configuration.source.reference, build.image, write)
             else:
-                image_id = await self._build(build, configuration, configuration.source, parts, write)
+                resumed = _resumed(earlier, write)
+                image_id = await self._build(build, configuration, configuration.source, parts, resumed)
         await self._store.deployments.update(deployment_id, image_id=image_id)
         return m.StepOutcome(message=build.image)
 
@@ -78,33 +85,45 @@ class BuildActivities:
         parts: ServerParts,
         write: Write,
     ) -> str:
-        folder = self._folder(build.step.deployment_id)
-        try:
-            tree = folder / static_site.SITE_FOLDER
-            await self._mirrors.check_out(
-                parse_repository(source.repository),
-                build.commit,
-                tree,
-                submodules=source.submodules,
-                lfs=source.lfs,
-                credential=await credential_for(self._store, source),
-                on_line=write,
-            )
-            if configuration.build.pack is BuildPack.STATIC:
-                request = await self._static_request(build, configuration, tree, parts)
-            else:
-                request = await self._dockerfile_request(build, configuration, tree)
-                if await self._secrets_changed(configuration):
-                    write("A build secret has changed, so nothing is taken from the build cache.")
-                    request = dataclasses.replace(request, use_cache=False)
-            return await self._buildkit.build(
-                request,
-                engine_socket=parts.engine.socket,
-                on_line=lambda line: None if is_noise(line) else write(line),
-                timeout=build.limit,
-            )
-        finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        # A folder for each try: one that Temporal has given up may still be on its way out.
+        with owned_folder(self._folder, _folder_prefix(build.step.deployment_id)) as folder:
+            try:
+                tree = folder / static_site.SITE_FOLDER
+                await self._mirrors.check_out(
+                    parse_repository(source.repository),
+                    build.commit,
+                    tree,
+                    submodules=source.submodules,
+                    lfs=source.lfs,
+                    credential=await credential_for(self._store, source),
+                    on_line=write,
+                )
+                request = await self._request(build, configuration, tree, parts, write)
+                return await self._buildkit.build(
+                    request,
+                    engine_socket=parts.engine.socket,
+                    on_line=lambda line: None if is_noise(line) else write(line),
+                    timeout=build.limit,
+                )
+            finally:
+                await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _request(
+        self,
+        build: m.BuildImage,
+        configuration: ApplicationConfiguration,
+        tree: Path,
+        parts: ServerParts,
+        write: Write,
+    ) -> BuildRequest:
+        if configuration.build.pack is BuildPack.STATIC:
+            return await self._static_request(build, configuration, tree, parts)
+        request = await self._dockerfile_request(build, configuration, tree)
+        if not await self._secrets_changed(configuration):
+            return request
+        write("A build secret has changed, so nothing is taken from the build cache.")
+        return dataclasses.replace(request, use_cache=False)
 
     async def _secrets_changed(self, configuration: ApplicationConfiguration) -> bool:
         # BuildKit leaves secrets out of what it compares, so a step that used the old one would stay.
@@ -114,8 +133,13 @@ class BuildActivities:
         released = await self._store.deployments.snapshot(application.current_deployment_id)
         return build_secrets(released) != build_secrets(configuration)
 
-    def _folder(self, deployment_id: str) -> Path:
-        return self._surroundings.work_folder / "builds" / deployment_id
+    @property
+    def _folder(self) -> Path:
+        return self._surroundings.work_folder / "builds"
+
+    async def _remove_abandoned(self, deployment_id: str) -> None:
+        """Removes the checkouts of workers that were killed in the middle of this deployment's build."""
+        await asyncio.to_thread(remove_abandoned, self._folder, _folder_prefix(deployment_id))
 
     async def _dockerfile_request(
         self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path
@@ -160,10 +184,23 @@ class BuildActivities:
         if discard.image not in {deployment.image for deployment in finished}:
             parts = await self._servers.parts(discard.server_id)
             await parts.engine.remove_image(discard.image)
-        # A worker that was killed in the middle of the build could not remove its checkout.
-        folder = self._folder(discard.step.deployment_id)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await self._remove_abandoned(discard.step.deployment_id)
         return m.StepOutcome()
+
+
+def _folder_prefix(deployment_id: str) -> str:
+    return f"{deployment_id}-"
+
+
+def _resumed(earlier: Sequence[str], write: Write) -> Write:
+    """Writes what an earlier try printed for the steps that are taken from its cache now."""
+    log = ResumedLog(earlier)
+
+    def write_completed(line: str) -> None:
+        for whole in log.complete(line):
+            write(whole)
+
+    return write_completed
 
 
 async def _pull(parts: ServerParts, reference: str, image: str, write: Write) -> str:

@@ -29,9 +29,12 @@ async def step_log(logs: LogStore, step: StepReference, redact: Redactor) -> Asy
     ended = asyncio.Event()
 
     async def keep_storing() -> None:
-        while not ended.is_set():
+        at_the_end = False
+        while not at_the_end:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), FLUSH_SECONDS)
+            # Looked at before the lines are taken: those that come while they are stored need another turn.
+            at_the_end = ended.is_set()
             lines = list(pending)
             await logs.append(step.deployment_id, step.name, step.server, attempt, lines)
             del pending[: len(lines)]

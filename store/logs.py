@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlmodel import col, delete, select
 
 from store.database import Database
-from store.tables import LogLine
+from store.tables import DeploymentStep, LogLine
 
 
 class LogStore:
@@ -33,7 +33,10 @@ class LogStore:
     async def append(
         self, deployment_id: str, step: str, server: str, attempt: int, lines: Sequence[tuple[datetime, str]]
     ) -> None:
-        """Writes the lines in their order."""
+        """Writes the lines in their order, unless a newer attempt of the step has begun meanwhile.
+
+        A worker that was given up as dead may live, and must not write into the log of its successor.
+        """
         rows = [
             {
                 "deployment_id": deployment_id,
@@ -47,14 +50,28 @@ class LogStore:
         ]
         if not rows:
             return
+        newest = select(DeploymentStep.attempt).where(
+            DeploymentStep.deployment_id == deployment_id,
+            DeploymentStep.name == step,
+            DeploymentStep.server == server,
+        )
         async with self._database.writing() as session:
-            await session.exec(insert(LogLine), params=rows)
+            if ((await session.exec(newest)).first() or 0) <= attempt:
+                await session.exec(insert(LogLine), params=rows)
 
     async def read(self, deployment_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[LogLine]:
         """Up to `limit` lines after the line with id `after`, in order."""
         query = select(LogLine).where(LogLine.deployment_id == deployment_id, col(LogLine.id) > after)
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(LogLine.id)).limit(limit))).all()
+
+    async def of_step(self, deployment_id: str, step: str, server: str) -> Sequence[str]:
+        """All lines of one step, in order."""
+        query = select(LogLine.text).where(
+            LogLine.deployment_id == deployment_id, LogLine.step == step, LogLine.server == server
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(LogLine.id)))).all()
 
     async def tail(self, deployment_id: str, *, limit: int) -> Sequence[LogLine]:
         """The last `limit` lines, in order."""
