@@ -39,6 +39,11 @@ class SlidingWindow:
             events.popleft()
         return math.ceil(events[0] + self._seconds - now) if len(events) >= self.limit else 0
 
+    def take_back(self, key: Hashable) -> None:
+        """The newest event of this key did not count."""
+        if events := self._events.get(key):
+            events.pop()
+
     def forget(self, key: Hashable) -> None:
         """Starts again for this key."""
         self._events.pop(key, None)
@@ -61,28 +66,57 @@ class RequestLimiter:
 
 
 class LoginThrottle:
-    """After five wrong passwords within a minute for one e-mail from one address, both must wait."""
+    """Limits the guessing of passwords: for one account from one address, from an address, of an account.
+
+    An attempt counts when it begins and is taken back when the password was right, so that a thousand
+    guesses at the same moment are as many as a thousand in a row.
+    """
 
     def __init__(
-        self, failures: int = 5, seconds: float = 60, clock: Callable[[], float] = time.monotonic
+        self,
+        failures: int = 5,
+        seconds: float = 60,
+        *,
+        of_address: int = 30,
+        of_account: int = 60,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._window = SlidingWindow(failures, seconds, clock)
+        """Within `seconds`, `failures` for one account from one address are allowed.
 
-    def check(self, email: str, ip: str) -> None:
-        """Call it before looking at the password. Raises TooManyRequests."""
-        if wait := self._window.wait_seconds(_login_key(email, ip)):
+        `of_address` is for all accounts together, `of_account` for all addresses together: high enough
+        that a stranger cannot easily lock the owner out, low enough to make guessing hopeless.
+        """
+        self._pairs = SlidingWindow(failures, seconds, clock)
+        self._addresses = SlidingWindow(of_address, seconds, clock)
+        self._accounts = SlidingWindow(of_account, seconds, clock)
+
+    def admit(self, email: str, ip: str) -> None:
+        """Counts an attempt; call it before looking at the password. Raises TooManyRequests."""
+        counted = self._counted(email, ip)
+        if wait := max(window.wait_seconds(key) for window, key in counted):
             raise TooManyRequests(
                 f"Too many failed attempts. Try again in {wait} s.", retry_after_seconds=wait
             )
-
-    def failed(self, email: str, ip: str) -> None:
-        """The password was wrong."""
-        self._window.add(_login_key(email, ip))
+        for window, key in counted:
+            window.add(key)
 
     def succeeded(self, email: str, ip: str) -> None:
-        """The password was right."""
-        self._window.forget(_login_key(email, ip))
+        """The password was right: this attempt, and the earlier ones from there, were no guesses."""
+        self._pairs.forget(_login_key(email, ip))
+        self._addresses.take_back(ip)
+        self._accounts.take_back(_account_key(email))
+
+    def _counted(self, email: str, ip: str) -> tuple[tuple[SlidingWindow, Hashable], ...]:
+        return (
+            (self._pairs, _login_key(email, ip)),
+            (self._addresses, ip),
+            (self._accounts, _account_key(email)),
+        )
+
+
+def _account_key(email: str) -> str:
+    return email.strip().lower()[:320]
 
 
 def _login_key(email: str, ip: str) -> Hashable:
-    return email.strip().lower()[:320], ip
+    return _account_key(email), ip

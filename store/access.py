@@ -21,6 +21,9 @@ from store.database import Database
 from store.tables import ApiToken, Membership, Team, User
 
 LAST_USED_GRANULARITY = timedelta(minutes=1)
+PASSWORDS_AT_ONCE = 2
+"""Each takes 64 MiB and a thread that files and names are read in too, and anybody may send one."""
+
 _hasher = PasswordHasher()
 _ABSENT_USER_HASH = _hasher.hash("nobody")
 
@@ -56,6 +59,7 @@ class AccessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
 
     async def has_users(self) -> bool:
         """Whether the first account exists."""
@@ -80,7 +84,8 @@ class AccessStore:
         async with self._database.reading() as session:
             user = (await session.exec(select(User).where(User.email == email.strip().lower()))).first()
         expected = user.password_hash if user else _ABSENT_USER_HASH
-        matches = await asyncio.to_thread(_matches, expected, password)
+        async with self._passwords:
+            matches = await asyncio.to_thread(_matches, expected, password)
         return await self.principal_of_user(user.id) if user and matches else None
 
     async def principal_of_user(self, user_id: str) -> Principal | None:

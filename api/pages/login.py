@@ -80,13 +80,12 @@ async def log_in(
     email, wanted = form.get("email", ""), safe_next(form.get("next", ""))
     address = request.client.host if request.client else ""
     try:
-        throttle.check(email, address)
+        throttle.admit(email, address)
     except TooManyRequests as error:
         return _form(request, wanted, email, error.message, HTTPStatus.TOO_MANY_REQUESTS)
     principal = await context.store.access.check_password(email, SecretStr(form.get("password", "")))
     user = await context.store.access.user(principal.user_id) if principal else None
     if user is None:
-        throttle.failed(email, address)
         return _form(request, wanted, email, WRONG, HTTPStatus.UNAUTHORIZED)
     throttle.succeeded(email, address)
     response = RedirectResponse(wanted, HTTPStatus.SEE_OTHER)

@@ -39,23 +39,44 @@ def test_five_wrong_passwords_make_this_email_wait_at_this_address_only() -> Non
     clock = Clock()
     throttle = LoginThrottle(clock=clock)
     for _ in range(5):
-        throttle.check("a@example.com", "192.0.2.1")
-        throttle.failed("A@example.com ", "192.0.2.1")
+        throttle.admit("A@example.com ", "192.0.2.1")
     with pytest.raises(TooManyRequests):
-        throttle.check("a@example.com", "192.0.2.1")
-    throttle.check("a@example.com", "192.0.2.2")
-    throttle.check("b@example.com", "192.0.2.1")
+        throttle.admit("a@example.com", "192.0.2.1")
+    throttle.admit("a@example.com", "192.0.2.2")
+    throttle.admit("b@example.com", "192.0.2.1")
     clock.now += 60
-    throttle.check("a@example.com", "192.0.2.1")
+    throttle.admit("a@example.com", "192.0.2.1")
 
 
 def test_a_right_password_forgives_the_wrong_ones() -> None:
     throttle = LoginThrottle()
-    for _ in range(4):
-        throttle.failed("a@example.com", "192.0.2.1")
-    throttle.succeeded("a@example.com", "192.0.2.1")
-    throttle.failed("a@example.com", "192.0.2.1")
-    throttle.check("a@example.com", "192.0.2.1")
+    for _ in range(3):
+        for _ in range(5):
+            throttle.admit("a@example.com", "192.0.2.1")
+        throttle.succeeded("a@example.com", "192.0.2.1")
+
+
+def test_guessing_many_accounts_from_one_address_is_refused_and_logging_in_often_is_not() -> None:
+    throttle = LoginThrottle(of_address=30)
+    for _ in range(100):
+        throttle.admit("a@example.com", "192.0.2.1")
+        throttle.succeeded("a@example.com", "192.0.2.1")
+    for number in range(30):
+        throttle.admit(f"{number}@example.com", "192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        throttle.admit("a@example.com", "192.0.2.1")
+    throttle.admit("a@example.com", "192.0.2.2")
+
+
+def test_guessing_one_account_from_many_addresses_is_refused_and_a_success_does_not_forgive_it() -> None:
+    throttle = LoginThrottle(of_account=60)
+    for number in range(60):
+        throttle.admit("a@example.com", f"192.0.2.{number}")
+        if number == 30:
+            throttle.succeeded("a@example.com", f"192.0.2.{number}")
+    throttle.admit("a@example.com", "198.51.100.1")
+    with pytest.raises(TooManyRequests):
+        throttle.admit("a@example.com", "198.51.100.2")
 
 
 def test_memory_does_not_grow_with_the_number_of_guessers() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from api.pages.login import safe_next
@@ -54,6 +56,11 @@ async def test_guessing_passwords_is_slowed_down(stranger: Visit) -> None:
     for _ in range(5):
         assert (await stranger.log_in(password="guess")).status_code == 401
     assert (await stranger.log_in()).status_code == 429
+
+
+async def test_guessing_many_passwords_at_the_same_moment_is_slowed_down_too(stranger: Visit) -> None:
+    answers = await asyncio.gather(*(stranger.log_in(password=f"guess {number}") for number in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 7
 
 
 async def test_another_site_cannot_log_somebody_in(stranger: Visit) -> None:
