@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,23 @@ class BuildRequest:
     labels: Mapping[str, str]
     use_cache: bool
     pull: bool
+
+
+def without_idle_arguments(request: BuildRequest, dockerfile: str) -> BuildRequest:
+    """The request without arguments that do nothing but would have to show in the command line.
+
+    Of the names that the client reads itself, only those stay that the Dockerfile mentions: BuildKit passes
+    over the others, and a variable such as OTEL_EXPORTER_OTLP_HEADERS holds a key as often as not. What a
+    Dockerfile takes by ARG is in the image's history anyway. BuildKit's own need no mention.
+    """
+    arguments = {
+        name: value
+        for name, value in request.arguments.items()
+        if not READ_BY_THE_CLIENT.fullmatch(name)
+        or name.startswith("BUILDKIT_")
+        or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", dockerfile)
+    }
+    return replace(request, arguments=arguments)
 
 
 def build_arguments(command: BuildCommand, request: BuildRequest, image_id_file: Path) -> list[str]:

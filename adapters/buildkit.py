@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from adapters.build_clients import find_build_command
-from adapters.build_commands import BuildCommand, BuildRequest, build_arguments, build_environment
+from adapters.build_commands import (
+    BuildCommand,
+    BuildRequest,
+    build_arguments,
+    build_environment,
+    without_idle_arguments,
+)
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.processes import Completed, OnLine, run
 from domain.build_log import BuildFailureKind, failing_excerpt
@@ -34,6 +40,7 @@ __all__ = ["BuildCommand", "BuildKit", "BuildRequest", "find_build_command"]
 FOLDER_PREFIX: Final = "seaway-build-"
 # Enough to hold the failing step even when steps run side by side.
 KEPT_LINES: Final = 2000
+LARGEST_DOCKERFILE: Final = 1 << 20
 ENGINE_GONE: Final = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|error reading from server|transport is closing"
     r"|code = Unavailable|failed to dial|connection error|use of closed network connection|dial unix"
@@ -71,6 +78,7 @@ class BuildKit:
         variables that no process can be given; StartUpError where no client is installed.
         """
         command = await self._find_command()
+        request = without_idle_arguments(request, await asyncio.to_thread(_text, request.dockerfile))
         temporary = Path(tempfile.gettempdir())
         await asyncio.to_thread(remove_abandoned, temporary, FOLDER_PREFIX)
         with owned_folder(temporary, FOLDER_PREFIX) as folder:
@@ -109,6 +117,14 @@ class BuildKit:
                 "The build's variables are too large: one holds at most 128 KiB, all together about 2 MiB.",
                 field="value",
             ) from error
+
+
+def _text(dockerfile: Path) -> str:
+    try:
+        with dockerfile.open(errors="replace") as file:
+            return file.read(LARGEST_DOCKERFILE)
+    except OSError:
+        return ""  # the client tells what is wrong with it
 
 
 def failure_of(completed: Completed, request: BuildRequest) -> SeawayError:
