@@ -176,8 +176,11 @@ def brief(shown: dict[str, Any]) -> str:
         for step in shown.get("steps") or ()
     ]
     return "\n".join(
-        [f"deployment {shown.get('uuid')}: {shown.get('outcome') or shown.get('status')}", *steps]
-        + [f"  error: {shown.get('error')}"]
+        [
+            f"deployment {shown.get('uuid')}: {shown.get('outcome') or shown.get('status')}",
+            *steps,
+            f"  error: {shown.get('error')}",
+        ]
     )
 
 

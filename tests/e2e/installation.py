@@ -1,4 +1,4 @@
-"""One whole Seaway as its user has it: `seaway up` with its own folder, ports and containers, and its command."""
+"""One whole Seaway as its user has it: `seaway up` with a folder, ports and containers of its own."""
 
 from __future__ import annotations
 
@@ -136,9 +136,7 @@ class Installation:
         assert 400 <= answer.status_code < 500, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.status_code, answer.json()
 
-    async def command(
-        self, *arguments: str, environment: dict[str, str] | None = None, interrupt_after: str = ""
-    ) -> CommandResult:
+    async def command(self, *arguments: str, environment: dict[str, str] | None = None) -> CommandResult:
         """Runs the `seaway` command of this checkout against this Seaway."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "seaway", *arguments,
@@ -269,6 +267,11 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def running_commands() -> list[str]:
+    """The arguments of every process of this machine."""
+    return [command_of(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def memory_megabytes(pids: Sequence[int]) -> float:

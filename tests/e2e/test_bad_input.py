@@ -17,7 +17,9 @@ from tests.harness.processes import free_port
 from tests.harness.repositories import GitRepository
 
 SHARED_PORT = free_port()
-FAILING = f"FROM {BASE}\nWORKDIR /app\nCOPY . .\nRUN echo compiling && busybox compile --now\nCMD python3 app.py\n"
+FAILING = (
+    f"FROM {BASE}\nWORKDIR /app\nCOPY . .\nRUN echo compiling && busybox compile --now\nCMD python3 app.py\n"
+)
 WRONG = "FROM seaway-test/python:1\nWORKDIR /app\nCOPPY . .\n"
 AT_ONCE_SECONDS, AFTER_RETRIES_SECONDS = 30, 75
 
@@ -72,7 +74,7 @@ MISTAKES = {
         "build_failed",
         ("busybox compile --now", "exit code"),
         files={"Dockerfile": FAILING},
-        evidence=("applet not found", ">>> RUN echo compiling"),
+        evidence=("RUN echo compiling && busybox compile --now", "compile: applet not found"),
     ),
     "a stage that the Dockerfile does not have": Mistake(
         "build_failed", ("stage", "production"), {"dockerfile_target_build": "production"}
@@ -104,7 +106,7 @@ MISTAKES = {
     ),
     "a health command that fails": Mistake(
         "release_unhealthy",
-        ("did not become healthy", "exit code 9"),
+        ("did not become healthy", "health command ended with 9"),
         {
             "health_check_type": "cmd",
             "health_check_command": "echo not yet; exit 9",
@@ -118,7 +120,10 @@ MISTAKES = {
         evidence=("exits at once because EXIT_AT_ONCE=1",),
     ),
     "a program that the image does not have": Mistake(
-        "replica_refused", ("no-such-program", "does not exist in the image"), {"entrypoint": "no-such-program"}
+        "release_unhealthy",
+        ("exit code 127", "not found in the image"),
+        {"entrypoint": "no-such-program"},
+        evidence=("no-such-program",),
     ),
     "a folder that the server does not have": Mistake(
         "replica_refused",
@@ -127,7 +132,7 @@ MISTAKES = {
     ),
     "more processors than there are": Mistake("replica_refused", ("CPU",), {"limits_cpuset": "4000"}),
     "a port of the host that is taken": Mistake(
-        "replica_refused", ("port", "{proxy}", "in use"), {"ports_mappings": "{proxy}:3000"}
+        "replica_refused", ("port", "{proxy}", "already used"), {"ports_mappings": "{proxy}:3000"}
     ),
     "a registry that does not answer": Mistake(
         "registry_unavailable",
@@ -245,7 +250,7 @@ async def test_a_mistake_fails_with_what_to_do_and_the_old_version_serves_on(sea
         outcome.load.assert_no_failures(5)
     assert outcome.containers == outcome.expected_containers
     assert outcome.images == outcome.expected_images
-    assert not list((seaway.data / "builds").glob("*")) or not (seaway.data / "builds" / shown["uuid"]).exists()
+    assert not list((seaway.data / "builds").glob(f"{shown['uuid']}*"))
 
 
 WRONG_FIELDS: dict[str, tuple[str, Any]] = {
@@ -289,7 +294,7 @@ WRONG_FIELDS: dict[str, tuple[str, Any]] = {
     "a label of Seaway's own": ("custom_labels", "seaway.application=x"),
     "a restart policy that is none": ("restart_policy", "sometimes"),
     "a field that does not exist": ("colour", "blue"),
-    "a number where a text belongs": ("git_branch", 5),
+    "a list where a text belongs": ("git_branch", ["main"]),
 }
 
 

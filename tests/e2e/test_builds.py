@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import docker
 
 from tests.e2e.applications import Application, statuses
-from tests.e2e.installation import command_of
+from tests.e2e.installation import running_commands
 from tests.e2e.sites import BASE, SERVE, STAMPED
 
 SITE = {"health_check_path": "/health"}
@@ -89,9 +88,7 @@ async def watched_processes() -> AsyncIterator[set[str]]:
 
     async def watch() -> None:
         while True:
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit():
-                    seen.add(command_of(int(entry.name)))
+            seen.update(running_commands())
             await asyncio.sleep(0.02)
 
     task = asyncio.create_task(watch())

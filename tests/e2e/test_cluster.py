@@ -87,6 +87,7 @@ async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(
     cluster: Installation, git_repository: GitRepository
 ):
     application = await create(cluster, git_repository=git_repository.url, git_branch="main")
+
     def worker(number: int) -> ManagedProcess:
         log = cluster.folder / f"worker-{number}.log"
         return SeawayProcess(["worker"], log_path=log, env=cluster.settings)

@@ -70,12 +70,10 @@ async def test_commands_run_in_the_old_version_before_and_in_the_new_one_after_t
     assert failed["error"]["code"] == "command_failed"
     assert "not well" in failed["error"]["detail"]
     assert statuses(failed)["switch"] == "compensated"
-    assert [version.version for version in report.versions][0] == "v2"
+    assert report.versions[0].version == "v2"
     assert len(await application.containers()) == 1
 
-    await application.change(
-        post_deployment_command=None, pre_deployment_command="exit 4", command_timeout=5
-    )
+    await application.change(post_deployment_command=None, pre_deployment_command="exit 4", command_timeout=5)
     failed = await application.fail()
     assert "pre-deploy" in failed["error"]["message"]
     await application.change(pre_deployment_command="sleep 60", command_timeout=1)

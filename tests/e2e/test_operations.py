@@ -10,7 +10,9 @@ from tests.e2e.applications import create, statuses
 from tests.e2e.installation import containers_of, images_of, volumes_of
 from tests.harness.waiting import eventually
 
-SLOW_BUILD = {"Dockerfile": "FROM seaway-test/python:1\nWORKDIR /app\nCOPY . .\nRUN sleep 4\nCMD python3 app.py\n"}
+SLOW_BUILD = {
+    "Dockerfile": "FROM seaway-test/python:1\nWORKDIR /app\nCOPY . .\nRUN sleep 4\nCMD python3 app.py\n"
+}
 
 
 async def step_runs(application, deployment: str, step: str) -> None:
@@ -136,9 +138,7 @@ async def test_a_deleted_application_leaves_nothing_and_its_domain_is_free_again
     assert images_of(seaway.docker, application.uuid) == []
     assert volumes_of(seaway.docker, application.uuid) == []
     assert (await seaway.api.get(f"/deployments/{deployment['uuid']}")).status_code == 404
-    database = b"".join(
-        path.read_bytes() for path in seaway.data.glob("seaway.db") if path.exists()
-    )
+    database = b"".join(path.read_bytes() for path in seaway.data.glob("seaway.db") if path.exists())
     assert database
     heir = await create(
         seaway,

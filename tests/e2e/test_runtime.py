@@ -15,13 +15,13 @@ from tests.harness.waiting import eventually
 
 async def test_an_application_sees_its_variables_and_what_it_is_told_about_itself(seaway, new_application):
     application = await new_application()
-    await application.set_variables(OWN="it's 100% \"own\"", PORT_COPY="$PORT", SHARED="a\nb")
+    await application.set_variables(OWN='it\'s 100% "own"', PORT_COPY="$PORT", SHARED="a\nb")
     shown = await application.deploy()
     seen = await application.environment()
     url = f"http://{application.host}:{seaway.ports.http}"
     (container,) = await application.containers()
     expected = {
-        "OWN": "it's 100% \"own\"",
+        "OWN": 'it\'s 100% "own"',
         "PORT_COPY": "3000",
         "SHARED": "a\nb",
         "PORT": "3000",

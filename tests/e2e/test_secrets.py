@@ -18,7 +18,11 @@ def scan(path: Path, needles: list[bytes]) -> set[bytes]:
 
 
 async def test_no_secret_is_in_a_history_a_database_or_a_log(
-    seaway: Installation, new_application, git_repository, used_secrets: list[str], secret_value: Callable[[], str]
+    seaway: Installation,
+    new_application,
+    git_repository,
+    used_secrets: list[str],
+    secret_value: Callable[[], str],
 ):
     # Secrets of every kind in one more application, so that this test means something alone.
     git_repository.commit(

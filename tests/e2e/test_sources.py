@@ -149,7 +149,7 @@ async def registry(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
     assert program, "the tests need docker-registry (scripts/system-packages installs it)"
     configuration = folder / "config.yml"
     configuration.write_text(
-        f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n'
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
         f'http: {{addr: "127.0.0.1:{port}"}}\n'
     )
     with ManagedProcess([program, "serve", str(configuration)], log_path=folder / "log"):
@@ -166,7 +166,9 @@ def push(engine: docker.DockerClient, version: str, reference: str) -> str:
     """Pushes the sample application and forgets it here; the digest."""
     image = engine.images.get(ensure_sample_application_image(engine, version))
     image.tag(reference)
-    pushed = [line["aux"] for line in engine.images.push(reference, stream=True, decode=True) if "aux" in line]
+    pushed = [
+        line["aux"] for line in engine.images.push(reference, stream=True, decode=True) if "aux" in line
+    ]
     engine.images.remove(reference)
     return str(pushed[0]["Digest"])
 
@@ -191,7 +193,9 @@ async def test_a_prebuilt_image_is_run_by_tag_and_by_digest(new_application, eng
         await asyncio.to_thread(engine.images.remove, reference)
 
 
-async def test_an_image_that_only_the_server_has_is_run(seaway: Installation, new_application, engine: object):
+async def test_an_image_that_only_the_server_has_is_run(
+    seaway: Installation, new_application, engine: object
+):
     assert isinstance(engine, docker.DockerClient)
     reference = await asyncio.to_thread(ensure_sample_application_image, engine, "v1")
     name, _, tag = reference.partition(":")

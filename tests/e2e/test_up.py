@@ -160,7 +160,9 @@ async def test_it_is_ready_within_seconds_and_small(own: Installation, record_pr
     memory = memory_megabytes(pids)
     record_property("start_seconds", second)
     record_property("memory_megabytes", memory)
-    sys.stdout.write(f"ready in {first:.1f} s, then {second:.1f} s; {memory:.0f} MB in {len(pids)} processes\n")
+    sys.stdout.write(
+        f"ready in {first:.1f} s, then {second:.1f} s; {memory:.0f} MB in {len(pids)} processes\n"
+    )
     assert memory < 450
     said = own.running.output
     assert f"http://127.0.0.1:{own.ports.api}" in said
