@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.messages import StepReference
+from activities.step_log import LAST_CHARACTERS, LAST_LINES, MOST_CHARACTERS, MOST_LINES, step_log
 from adapters.processes import LONGEST_LINE
 from domain.build_log import failing_excerpt
+from domain.deployments import StepName
 from domain.redaction import REDACTED, Redactor, redact
 
 # Time in proportion to the line takes some 0.05 s; with its square these took up to 24 s.
@@ -69,3 +74,52 @@ def test_what_follows_a_key_that_never_ended_is_shown() -> None:
     redactor = Redactor()
     redactor("-----BEGIN RSA PRIVATE KEY-----")
     assert redactor("step 3 of 4 is done") == "step 3 of 4 is done"
+
+
+class RecordedLogs:
+    """Stands for the store of logs: counts what is written."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def open(self, *_: object) -> None:
+        return None
+
+    async def append(self, *given: Any) -> None:
+        self.lines += [text for _, text in given[-1]]
+
+
+async def log_of(lines: Iterable[str]) -> list[str]:
+    """What the log of a step keeps of these lines."""
+    logs: Any = RecordedLogs()
+    step = StepReference(deployment_id="d" * 24, name=StepName.BUILD, server="localhost")
+
+    async def print_them() -> None:
+        async with step_log(logs, step, Redactor()) as write:
+            for line in lines:
+                write(line)
+
+    await ActivityEnvironment().run(print_them)
+    return list(logs.lines)
+
+
+async def test_of_a_log_without_end_its_beginning_and_its_end_are_kept() -> None:
+    kept = await log_of(f"line {number}" for number in range(MOST_LINES + 2_000))
+    assert kept[:2] == ["line 0", "line 1"]
+    assert kept[MOST_LINES - 1 : MOST_LINES + 2] == [
+        f"line {MOST_LINES - 1}",
+        "… 1500 lines are left out here …",
+        f"line {MOST_LINES + 1500}",
+    ]
+    assert kept[-1] == f"line {MOST_LINES + 1999}"
+    assert len(kept) == MOST_LINES + 1 + LAST_LINES
+
+
+async def test_long_lines_cannot_fill_the_disk_either() -> None:
+    kept = await log_of("x" * LONGEST_LINE for _ in range(MOST_CHARACTERS // LONGEST_LINE + 100))
+    assert sum(map(len, kept)) <= MOST_CHARACTERS + LAST_CHARACTERS + 100
+
+
+async def test_an_ordinary_log_is_kept_whole() -> None:
+    lines = [f"line {number}" for number in range(1000)]
+    assert await log_of(lines) == lines
