@@ -95,7 +95,10 @@ class DeploymentFollower:
         while True:
             # The status first: what was written before it became final is then read below.
             deployment = await self._store.deployments.find(self._id)
-            for event in [*await self._changed_steps(), *await self._new_lines()]:
+            for event in await self._changed_steps():
+                yield event
+            # One page at a time: a whole log at once would be held in memory for every slow reader.
+            async for event in self._new_lines():
                 yield event
             if deployment is None or DeploymentStatus(deployment.status).is_final:
                 yield _event("end", self._end(deployment))
@@ -114,16 +117,15 @@ class DeploymentFollower:
                 events.append(_event("step", StepAnswer.of(step).model_dump(mode="json")))
         return events
 
-    async def _new_lines(self) -> list[ServerSentEvent]:
-        events: list[ServerSentEvent] = []
+    async def _new_lines(self) -> AsyncIterator[ServerSentEvent]:
         while self._with_log:
             lines = await self._store.logs.read(self._id, after=self._after, limit=LINES_AT_ONCE)
             for line in lines:
-                events += self._resets((line.step, line.server), line.attempt)
-                events.append(self._line(line))
+                for event in self._resets((line.step, line.server), line.attempt):
+                    yield event
+                yield self._line(line)
             if len(lines) < LINES_AT_ONCE:
                 break
-        return events
 
     def _line(self, line: LogLine) -> ServerSentEvent:
         shown = LogLineAnswer.of(line)
