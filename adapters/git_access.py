@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from adapters.git_commands import CONFIGURATION
+from domain.errors import RepositoryRefused
 from domain.git_references import RepositoryAddress, RepositoryScheme
 
 # Git asks "Username for 'https://host': " and "Password for 'https://user@host': ". Only this host is
@@ -81,8 +82,12 @@ class GitHome:
     def access(
         self, address: RepositoryAddress, credential: GitCredential | None
     ) -> Iterator[dict[str, str]]:
-        """The environment for Git to reach this address; keys live in memory until the context ends."""
+        """The environment for Git to reach this address; keys live in memory until the context ends.
+
+        Raises RepositoryRefused for the mirrors themselves: they hold what others had the keys to.
+        """
         credential = credential or GitCredential()
+        self._refuse_own(address)
         with contextlib.ExitStack() as files:
             environment = self.environment(address.scheme)
             if address.scheme is RepositoryScheme.SSH:
@@ -95,6 +100,14 @@ class GitHome:
             elif address.scheme in WEB:
                 environment |= web_credentials(address, credential)
             yield environment
+
+    def _refuse_own(self, address: RepositoryAddress) -> None:
+        if address.scheme is not RepositoryScheme.FILE:
+            return
+        # Two slashes at the start would be kept (POSIX), and then compare as another folder.
+        path = Path("/" + address.path.lstrip("/")).resolve()
+        if path.is_relative_to(self.root.resolve()):
+            raise RepositoryRefused(f"{address.display} is a mirror of Seaway's own; name the repository.")
 
     def environment(self, scheme: RepositoryScheme = RepositoryScheme.FILE) -> dict[str, str]:
         """The environment for Git to talk to this kind of repository only, without credentials."""

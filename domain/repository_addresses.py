@@ -47,6 +47,8 @@ _HOST = re.compile(
     r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
 )
 _PATH = re.compile(r"[\w@~+.:,/-]+")
+# As it stands before the host in ssh's arguments: no option, and nothing that would end it.
+_SSH_USER = re.compile(r"[A-Za-z0-9_.~+][A-Za-z0-9_.~+-]*")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,9 @@ def _from_url(url: re.Match[str]) -> RepositoryAddress:
         raise _invalid(f"{rest[:20]!r} is not a port; it is a number from 1 to 65535.")
     _check_path(path)
     host = _checked_host(authority["host"])
+    user = unquote(authority["user"] or "")
+    if scheme is RepositoryScheme.SSH and user and not _SSH_USER.fullmatch(user):
+        raise _invalid("The user of an SSH address has letters, digits, '.', '_', '~', '+' and '-'.")
     port = int(rest) if rest else DEFAULT_PORTS[scheme]
     address = f"{authority['host'].lower()}:{rest}" if rest else authority["host"].lower()
     credentials, at, _ = url["authority"].rpartition("@")
@@ -140,7 +145,7 @@ def _from_url(url: re.Match[str]) -> RepositoryAddress:
         host,
         port,
         path,
-        unquote(authority["user"] or ""),
+        user,
         unquote(authority["password"] or ""),
     )
 
