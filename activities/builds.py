@@ -232,7 +232,10 @@ def _write_static_build(configuration: ApplicationConfiguration, tree: Path, sit
     folder = tree.parent
     published = "/" + str(site.relative_to(tree.resolve()))
     single_page = configuration.build.single_page
-    (folder / "Caddyfile").write_text(static_site.caddyfile(single_page, configuration.runtime.port))
+    caddyfile = folder / "Caddyfile"
+    caddyfile.write_text(static_site.caddyfile(single_page, configuration.runtime.port))
+    # The image keeps the mode, and what serves the site is not the user that we are.
+    caddyfile.chmod(0o644)
     (folder / ".dockerignore").write_text(static_site.DOCKERIGNORE)
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(static_site.dockerfile("/" if published == "/." else published, base))

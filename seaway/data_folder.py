@@ -11,6 +11,15 @@ from pathlib import Path
 from domain.errors import StartUpError
 
 
+def keep_private() -> None:
+    """What this process and its children write from now on is for this user only (umask(2)).
+
+    The data folder may be one that others can look into, and databases and logs hold what is private.
+    What containers must read is given its mode by whoever writes it.
+    """
+    os.umask(0o077)
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; the lock goes with the process, however it ends.

@@ -22,6 +22,7 @@ from api.pages import pages_router
 from api.streams import end_streams
 from domain.errors import StartUpError
 from seaway import __version__, console_log
+from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_server import LocalServers
 from seaway.runtime_view import EngineView
@@ -149,6 +150,7 @@ async def until_signal(announce: Callable[[], None] | None = None) -> None:
 def run_api(settings: Settings) -> None:
     """Runs the API alone until a signal, against an existing Temporal cluster."""
     console_log.configure(settings.log_level)
+    keep_private()
     asyncio.run(_api(settings))
 
 
@@ -162,6 +164,7 @@ async def _api(settings: Settings) -> None:
 def run_worker(settings: Settings) -> None:
     """Runs a worker alone until a signal, against an existing Temporal cluster."""
     console_log.configure(settings.log_level)
+    keep_private()
     asyncio.run(_worker(settings))
 
 

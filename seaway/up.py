@@ -8,7 +8,7 @@ import time
 
 from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
 from seaway import console_log
-from seaway.data_folder import exclusive
+from seaway.data_folder import exclusive, keep_private
 from seaway.parts import ApiServer, Installation, api_of, installation, until_signal
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
@@ -20,6 +20,7 @@ from seaway.worker import build_worker
 def run_up(settings: Settings) -> None:
     """Runs until Ctrl-C. Raises StartUpError, with the way out, when it cannot start."""
     began = time.monotonic()
+    keep_private()
     console_log.configure(settings.log_level)
     with exclusive(settings.data_dir):
         asyncio.run(_up(settings, began))
