@@ -213,6 +213,32 @@ class ProxyUnavailable(TransientError):
     code = "proxy_unavailable"
 
 
+class ServerUnreachable(TransientError):
+    """A server does not answer over SSH: refused, no such name, no answer in time, link lost."""
+
+    code = "server_unreachable"
+
+
+class AuthenticationRefused(SeawayError):
+    """A server answers, but does not let this user in with this key."""
+
+    code = "authentication_refused"
+    http_status = 422
+
+
+class HostKeyChanged(SeawayError):
+    """A server shows another host key than the pinned one; nothing goes there until a person accepts it."""
+
+    code = "host_key_changed"
+    http_status = 409
+
+    def __init__(self, message: str, *, pinned: str, shown: str, detail: str = "") -> None:
+        """`pinned` and `shown` are fingerprints as `ssh-keygen -l` writes them."""
+        super().__init__(message, detail=detail)
+        self.pinned = pinned
+        self.shown = shown
+
+
 class StartUpError(SeawayError):
     """Seaway itself cannot start: a port or folder in use, no Docker. The message names the way out."""
 
