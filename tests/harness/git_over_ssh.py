@@ -73,9 +73,9 @@ def serve_ssh(folder: Path) -> Iterator[GitSshServer]:
     keys.write_text(f"{public_key}\n")
     port = free_port()
     configuration = folder / "sshd_config"
-    configuration.write_text(server_configuration(folder, port, uses_pam=_account_is_locked()))
+    configuration.write_text(server_configuration(folder, port, uses_pam=account_is_locked()))
     with ManagedProcess([daemon, "-D", "-e", "-f", str(configuration)], log_path=folder / "log") as process:
-        _wait_until_it_listens(process, port)
+        wait_until_it_listens(process, port)
         yield GitSshServer(
             port=port,
             user=getpass.getuser(),
@@ -113,7 +113,8 @@ def server_configuration(folder: Path, port: int, *, uses_pam: bool) -> str:
     )
 
 
-def _account_is_locked() -> bool:
+def account_is_locked() -> bool:
+    """Whether sshd lets this user in only by way of PAM."""
     # Without PAM, sshd refuses an account whose password field starts with "!" even by key.
     try:
         lines = Path("/etc/shadow").read_text().splitlines()
@@ -122,11 +123,12 @@ def _account_is_locked() -> bool:
     return any(line.startswith(f"{getpass.getuser()}:!") for line in lines)
 
 
-def _wait_until_it_listens(process: ManagedProcess, port: int) -> None:
+def wait_until_it_listens(process: ManagedProcess, port: int, host: str = "127.0.0.1") -> None:
+    """Returns when sshd accepts connections; a RuntimeError with its output when it does not."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return
         except OSError:
             if not process.is_running or time.monotonic() > deadline:

@@ -1,0 +1,241 @@
+"""The one connection to a server: commands, files and forwarded connections share it, within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import asyncssh
+
+from adapters.processes import OnLine
+from adapters.ssh.commands import END_LIMIT_SECONDS, Completed, attend, command_line, end
+from adapters.ssh.failures import link_lost, translated
+from adapters.ssh.host_keys import first_contact
+from adapters.ssh.links import SshLink
+from adapters.ssh.targets import ROOT, HostKey, ServerAddress, SshSettings, SshTarget
+from domain.errors import DeadlineExceeded, TransientError
+
+__all__ = [
+    "Completed",
+    "HostKey",
+    "ServerAddress",
+    "SshConnection",
+    "SshSettings",
+    "SshTarget",
+    "first_contact",
+]
+
+SESSION_PAUSES_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+Opened = TypeVar("Opened")
+Opener = Callable[[asyncssh.SSHClientConnection], Awaitable[Opened]]
+
+
+class SshConnection:
+    """A server's SSH connection. It connects by itself when it is used; `close()` it when done.
+
+    Every method raises ServerUnreachable when the server does not answer or the link breaks,
+    AuthenticationRefused when it lets nobody in, HostKeyChanged when it is not the server it was.
+    """
+
+    def __init__(self, target: SshTarget, settings: SshSettings | None = None) -> None:
+        """Nothing is opened before the first use."""
+        self._target = target
+        self._settings = settings or SshSettings()
+        self._link = SshLink(target, self._settings)
+        self._sessions = asyncio.Semaphore(self._settings.sessions)
+        self._forwards = asyncio.Semaphore(self._settings.forwards)
+        self._sftp: tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient] | None = None
+        self._sftp_start = asyncio.Lock()
+        self._users = 0
+        self._used_at = 0.0
+
+    @property
+    def target(self) -> SshTarget:
+        """Where it leads."""
+        return self._target
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a link at this moment, as far as is known."""
+        return self._link.is_connected
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has used it; 0 while somebody does."""
+        return 0.0 if self._users else max(0.0, _now() - self._used_at)
+
+    async def connect(self) -> None:
+        """There is a link afterwards. Who uses the connection need not call this."""
+        async with self._used():
+            await self._link.get()
+
+    async def disconnect(self) -> None:
+        """Ends the link; the next use opens another."""
+        await self._link.disconnect()
+
+    async def close(self) -> None:
+        """Ends the link for good; who uses the connection now or later gets ServerUnreachable."""
+        await self._link.close()
+
+    async def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout: timedelta,  # noqa: ASYNC109 - it must also end the command, which a caller's timeout cannot
+        input: bytes = b"",
+        on_line: OnLine | None = None,
+        sudo: bool = False,
+    ) -> Completed:
+        """Runs a command to its end; with `sudo` as root, where the user is not root.
+
+        Raises DeadlineExceeded after `timeout`, the time to connect included. Whatever is raised, the command
+        and what it started in its process group have ended before, which may take another 8 s; after the link
+        broke, they end when the server notices it. The server needs `sh` and `head`.
+        """
+        sudo = sudo and self._target.address.user != ROOT
+        line = command_line(arguments, input_bytes=len(input), sudo=sudo)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()) as limit, self._used(self._sessions):
+                return await self._run(line, input, on_line)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded(
+                f"{arguments[0]} on {self._target.address.endpoint} took longer than "
+                f"{timeout.total_seconds():g} s and was stopped."
+            ) from error
+
+    async def open_channel(self, opener: Opener[Opened]) -> Opened:
+        """Opens a channel. One that was not opened because the link broke is tried once more, on a new link.
+
+        Raises the library's ChannelOpenError where the server refuses the channel.
+        """
+        link = await self._link.get()
+        try:
+            return await self._open_on(link, opener)
+        except _LinkWasClosed:
+            link = await self._link.get()
+        try:
+            return await self._open_on(link, opener)
+        except _LinkWasClosed as error:
+            raise link_lost(self._target.address) from error
+
+    @asynccontextmanager
+    async def forwarded(self) -> AsyncIterator[None]:
+        """A place among the forwarded connections; waits while too many are open."""
+        async with self._used(self._forwards):
+            yield
+
+    @asynccontextmanager
+    async def sftp(self) -> AsyncIterator[asyncssh.SFTPClient]:
+        """The connection's SFTP session, which all share. Raises ServerUnreachable when its link breaks."""
+        with translated(self._target.address):
+            async with self._used():
+                try:
+                    yield await self._sftp_client()
+                except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+                    self._sftp = None  # its session may have ended alone, on a link that works
+                    raise
+
+    async def _sftp_client(self) -> asyncssh.SFTPClient:
+        async with self._sftp_start:
+            if self._sftp is None or self._sftp[0] is not await self._link.get():
+                self._sftp = await self._open_session(_start_sftp)
+            return self._sftp[1]
+
+    async def _run(self, line: str, input: bytes, on_line: OnLine | None) -> Completed:
+        opening = asyncio.create_task(self._start(line))
+        try:
+            process = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await _uninterrupted(_end_unwanted(opening))
+            raise
+        try:
+            with translated(self._target.address):
+                completed = await attend(process, input, on_line)
+        finally:
+            await _uninterrupted(end(process))
+        if completed is None:
+            raise link_lost(self._target.address)
+        return completed
+
+    async def _start(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
+        return await self._open_session(lambda link: link.create_process(line, encoding=None))
+
+    async def _open_session(self, opener: Opener[Opened]) -> Opened:
+        for pause in SESSION_PAUSES_SECONDS:
+            try:
+                return await self.open_channel(opener)
+            except asyncssh.ChannelOpenError as error:
+                # A server counts a session for a moment after it told us of its end. What was refused has not
+                # begun, so it may be asked for again.
+                refused = error
+                await asyncio.sleep(pause)
+        raise self._session_refused(refused) from refused
+
+    async def _open_on(self, link: asyncssh.SSHClientConnection, opener: Opener[Opened]) -> Opened:
+        with translated(self._target.address):
+            try:
+                return await opener(link)
+            except asyncssh.ChannelOpenError as error:
+                await asyncio.sleep(0)  # the library marks a broken link a moment later
+                if error.code == asyncssh.OPEN_CONNECT_FAILED and link.is_closed():
+                    raise _LinkWasClosed from error
+                raise
+
+    def _session_refused(self, error: asyncssh.ChannelOpenError) -> TransientError:
+        return TransientError(
+            f"The SSH server {self._target.address.endpoint} opens no further session. Seaway uses up to "
+            f"{self._settings.sessions + 1} at once: raise MaxSessions in its sshd_config if it is lower.",
+            detail=error.reason,
+        )
+
+    @asynccontextmanager
+    async def _used(self, places: asyncio.Semaphore | None = None) -> AsyncIterator[None]:
+        self._users += 1
+        try:
+            async with places or nullcontext():
+                yield
+        finally:
+            self._users -= 1
+            self._used_at = _now()
+
+
+class _LinkWasClosed(Exception):
+    """The channel was never opened: whatever it was for has not begun."""
+
+
+async def _start_sftp(
+    link: asyncssh.SSHClientConnection,
+) -> tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]:
+    return link, await link.start_sftp_client()
+
+
+async def _end_unwanted(opening: asyncio.Task[asyncssh.SSHClientProcess[bytes]]) -> None:
+    await asyncio.wait([opening], timeout=END_LIMIT_SECONDS)
+    if not opening.done():
+        opening.cancel()
+    elif not opening.cancelled() and opening.exception() is None:
+        await end(opening.result())
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits `work` to its end even when cancelled meanwhile; the cancellation is raised afterwards."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,58 @@
+"""SSH servers on this machine, and connections that end with their test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.ssh.connection import ServerAddress, SshConnection, SshSettings, SshTarget
+from tests.harness.ssh_daemon import SshDaemon, serve_sshd
+
+# Notices a link that says nothing after 0.6 s, and does not wait long between attempts.
+QUICK = SshSettings(
+    login_seconds=2, keepalive_seconds=0.2, first_pause_seconds=0.05, longest_pause_seconds=0.2
+)
+
+
+def target_of(daemon: SshDaemon, **fields: object) -> SshTarget:
+    """The way to a server, as whoever pinned its key knows it."""
+    known = {
+        "address": ServerAddress(daemon.host, daemon.port, daemon.user),
+        "private_key": SecretStr(daemon.private_key),
+        "host_key": daemon.host_key,
+    }
+    return SshTarget(**{**known, **fields})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshDaemon]:
+    """For tests that leave it as it is."""
+    with serve_sshd(tmp_path_factory.mktemp("sshd")) as served:
+        yield served
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[SshDaemon]:
+    """For tests that do something to it."""
+    with serve_sshd(tmp_path / "sshd") as served:
+        yield served
+
+
+Connect = Callable[..., SshConnection]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Makes connections, and closes them at the end of the test."""
+    made: list[SshConnection] = []
+
+    def make(daemon: SshDaemon, settings: SshSettings = QUICK, **fields: object) -> SshConnection:
+        made.append(SshConnection(target_of(daemon, **fields), settings))
+        return made[-1]
+
+    yield make
+    for connection in made:
+        await connection.close()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import shlex
+
+import asyncssh
+import pytest
+from pydantic import SecretStr
+
+from adapters.ssh.commands import WATCHED, command_line
+from adapters.ssh.targets import (
+    ServerAddress,
+    SshSettings,
+    SshTarget,
+    host_key_algorithms,
+    host_key_of,
+    pause_before_attempt,
+)
+from domain.errors import InvalidInput
+
+
+def test_addresses_are_written_as_people_do():
+    assert str(ServerAddress("shop.example")) == "root@shop.example:22"
+    assert str(ServerAddress("2001:db8::1", 2222, "ann")) == "ann@[2001:db8::1]:2222"
+
+
+def test_a_target_shows_neither_key_nor_passphrase():
+    target = SshTarget(ServerAddress("h"), SecretStr("the-key"), SecretStr("the-phrase"))
+    assert "the-" not in repr(target)
+
+
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp384", "ssh-rsa"])
+def test_a_host_key_has_the_fingerprint_that_openssh_gives_it(kind: str):
+    key = asyncssh.generate_private_key(kind)
+    line = key.export_public_key("openssh").decode()
+    read = host_key_of(f"{line.strip()} with a comment")
+    assert read.fingerprint == key.get_fingerprint()
+    assert read.algorithm == kind
+    assert read.text == " ".join(line.split()[:2])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA=="]
+)
+def test_what_is_no_host_key_is_refused(text: str):
+    with pytest.raises(InvalidInput):
+        host_key_of(text)
+
+
+def test_the_pinned_kind_is_asked_for_first_and_the_others_too():
+    everything = host_key_algorithms(None)
+    assert everything[0] == "ssh-ed25519"
+    assert "ssh-rsa" not in everything
+    rsa = asyncssh.generate_private_key("ssh-rsa").export_public_key("openssh").decode()
+    ordered = host_key_algorithms(rsa)
+    assert ordered[:2] == ["rsa-sha2-512", "rsa-sha2-256"]
+    assert sorted(ordered) == sorted(everything)
+
+
+def test_pauses_grow_to_a_limit_and_jitter_takes_up_to_half():
+    settings = SshSettings(first_pause_seconds=0.5, longest_pause_seconds=5)
+    assert pause_before_attempt(0, settings, 0.3) == 0
+    assert [pause_before_attempt(n, settings, 0) for n in (1, 2, 3, 4, 5, 50)] == [0.5, 1, 2, 4, 5, 5]
+    assert pause_before_attempt(2, settings, 1) == 0.5
+
+
+def test_a_dead_link_is_noticed_within_15_seconds():
+    settings = SshSettings()
+    assert settings.keepalive_seconds * (settings.keepalive_misses + 1) <= 15
+
+
+def test_sessions_stay_below_what_openssh_allows():
+    assert SshSettings().sessions + 1 < 10
+
+
+def test_a_command_line_is_one_quoted_list():
+    line = command_line(["echo", "a b", "it's"], input_bytes=7)
+    assert shlex.split(line) == ["sh", "-c", WATCHED, "seaway", "7", "echo", "a b", "it's"]
+
+
+def test_sudo_never_asks_for_a_password():
+    assert shlex.split(command_line(["id"], sudo=True))[:4] == ["sudo", "-n", "--", "sh"]
