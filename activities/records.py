@@ -90,7 +90,10 @@ class RecordActivities:
             case OperationKind.DEPLOY:
                 return _as_asked(present, command)
             case OperationKind.ROLLBACK:
-                return await self._store.deployments.snapshot(command.target_deployment_id or "")
+                target = await self._store.deployments.get(command.target_deployment_id or "")
+                if target.application_id != command.application_id:
+                    raise NotFound("There is no such deployment of this application.")
+                return await self._store.deployments.snapshot(target.id)
             case OperationKind.SCALE:
                 if served is None:
                     raise NotPossibleNow("Nothing runs that could be scaled. Start the application first.")

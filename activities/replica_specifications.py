@@ -12,9 +12,8 @@ from adapters.docker.specifications import ContainerSpecification, MountSpecific
 from domain.configuration import ApplicationConfiguration, Volume, VolumeKind
 from domain.names import slug
 from domain.replicas import (
-    RELEASE_COMMAND_ROLE,
-    ROLE_LABEL,
     application_labels,
+    release_command_labels,
     release_command_name,
     replica_labels,
     replica_name,
@@ -98,14 +97,13 @@ def release_command_specification(
     environment: dict[str, SecretStr],
 ) -> ContainerSpecification:
     """The one container of the release command: the new image, without ports and never restarted."""
-    labels = application_labels(configuration.application_id) | {ROLE_LABEL: RELEASE_COMMAND_ROLE}
     return ContainerSpecification(
         name=release_command_name(configuration.application_id, deployment_id),
         image=image,
         entrypoint=("/bin/sh", "-c"),
         command=(configuration.hooks.release,),
         environment=environment,
-        labels=labels,
+        labels=release_command_labels(configuration.application_id),
         network=network,
         mounts=mounts,
         limits=configuration.runtime.limits,

@@ -45,6 +45,15 @@ def replica_labels(configuration: ApplicationConfiguration, release_id: str, num
     )
 
 
+def release_command_labels(application_id: str) -> dict[str, str]:
+    """What marks the container of a release command.
+
+    The labels that only replicas have are there too, without a value: those of the image would count else.
+    """
+    of_replicas = dict.fromkeys([RELEASE_LABEL, REPLICA_LABEL, GRACE_LABEL, PORTS_LABEL], "")
+    return application_labels(application_id) | of_replicas | {ROLE_LABEL: RELEASE_COMMAND_ROLE}
+
+
 def serving_ports(configuration: ApplicationConfiguration) -> tuple[int, ...]:
     """The container ports that visitors reach: the main one, and those that domains name."""
     ports = [domain.port for domain in configuration.routing.domains if domain.port is not None]
