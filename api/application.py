@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from api.context import ApiContext
 from api.description import describe
 from api.errors import install_error_handlers
+from api.response_headers import ResponseHeaders
 from api.routes import (
     application_creation,
     applications,
@@ -70,6 +71,7 @@ def create_api(context: ApiContext, *, pages: APIRouter | None = None) -> FastAP
     app.state.request_limiter = RequestLimiter(context.settings.requests_per_minute)
     app.state.login_throttle = LoginThrottle()
     install_error_handlers(app)
+    app.add_middleware(ResponseHeaders)
     allow_streams()
     app.include_router(health.open_router, prefix="/api", include_in_schema=False)
     app.include_router(health.open_router, prefix=PREFIX)
