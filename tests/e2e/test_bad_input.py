@@ -33,7 +33,7 @@ class Mistake:
     change: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     mount: Mapping[str, Any] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
@@ -190,8 +190,8 @@ async def outcome_of(
 ) -> Outcome:
     """Releases what is right and then what is wrong, with visitors all the while."""
     if "docker_registry_image_name" in mistake.change:
-        source = {"docker_registry_image_name": "seaway-test/sample-application:v1"}
-        application = await create(seaway, "dockerimage", **source)
+        image = "seaway-test/sample-application:v1"
+        application = await create(seaway, "dockerimage", docker_registry_image_name=image)
     else:
         application = await create(seaway, git_repository=repository.url, git_branch="main")
     await application.deploy()
@@ -324,15 +324,13 @@ async def test_a_wrong_field_is_refused_at_once_by_its_name(seaway, deployed_onc
 
 
 @pytest.fixture(scope="module")
-async def deployed_once(
-    seaway: Installation, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Application]:
+async def deployed_once(seaway: Installation, tmp_path_factory: pytest.TempPathFactory) -> Application:
     """An application that serves, for what must not change it."""
     repository = GitRepository(tmp_path_factory.mktemp("taken"), "taken")
     repository.release("v1")
     application = await create(seaway, git_repository=repository.url, git_branch="main")
     await application.deploy()
-    yield application
+    return application
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,11 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import docker
 import httpx
 import pytest
 
-from tests.e2e.installation import Installation
 from tests.harness.images import ensure_sample_application_image
 from tests.harness.processes import ManagedProcess, free_port
 from tests.harness.repositories import GitRepository, serve_http, serve_ssh
@@ -75,9 +73,7 @@ async def test_submodules_are_part_of_the_source(new_application, make_git_repos
 
 async def test_large_files_are_fetched_and_not_their_pointers(new_application, tmp_path):
     repository = GitRepository(tmp_path / "lfs", "large")
-    subprocess.run(
-        ["git", "lfs", "install", "--local"], cwd=repository.work_tree, check=True, capture_output=True
-    )
+    repository.git("lfs", "install", "--local")
     content = bytes(range(256)) * 4096
     repository.commit(
         {
@@ -193,10 +189,7 @@ async def test_a_prebuilt_image_is_run_by_tag_and_by_digest(new_application, eng
         await asyncio.to_thread(engine.images.remove, reference)
 
 
-async def test_an_image_that_only_the_server_has_is_run(
-    seaway: Installation, new_application, engine: object
-):
-    assert isinstance(engine, docker.DockerClient)
+async def test_an_image_that_only_the_server_has_is_run(new_application, engine):
     reference = await asyncio.to_thread(ensure_sample_application_image, engine, "v1")
     name, _, tag = reference.partition(":")
     application = await new_application(
@@ -205,4 +198,3 @@ async def test_an_image_that_only_the_server_has_is_run(
     shown = await application.deploy()
     assert await application.version() == "v1"
     assert "copy on the server" in await application.log_of(shown["uuid"])
-    assert Path(seaway.data).exists()

@@ -25,6 +25,7 @@ from tests.e2e.installation import (
     installed,
     is_gone,
     memory_megabytes,
+    running_commands,
 )
 from tests.harness.images import BaseImages
 from tests.harness.processes import REPOSITORY_ROOT, free_port
@@ -36,7 +37,7 @@ SLOW_BUILD = (
     f"FROM seaway-test/python:1\nWORKDIR /app\nRUN sleep {BUILD_SECONDS}\nCOPY . .\nCMD python3 app.py\n"
 )
 REFUSAL_LIMIT_SECONDS = 20
-NOBODY = 65534
+UNPRIVILEGED_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 async def refusal(installation: Installation, *wrapper: str, **settings: str) -> str:
@@ -76,8 +77,7 @@ async def others(engine: docker.DockerClient, tmp_path: Path) -> AsyncIterator[O
         ]
         unused = iter(made)
         yield lambda: next(unused)
-        commands = [command_of(int(path.name)) for path in Path("/proc").glob("[0-9]*")]
-        assert not [command for command in commands if str(tmp_path / "other-") in command]
+        assert not [command for command in running_commands() if str(tmp_path / "other-") in command]
 
 
 async def test_a_port_in_use_is_named_with_the_way_out(seaway: Installation, others: Others):
@@ -117,8 +117,8 @@ async def test_a_folder_in_use_a_missing_engine_and_wrong_settings_are_named(
 
 
 async def test_a_port_that_this_user_may_not_use_is_named(others: Others):
-    limit = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
-    assert limit > 81, "this kernel lets everybody use port 81, so nothing can be seen here"
+    everybody = await asyncio.to_thread(UNPRIVILEGED_PORTS.read_text)
+    assert int(everybody) > 81, "this kernel lets everybody use port 81"
     # Root without this capability is as good as anybody (capabilities(7)).
     unprivileged = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
     told = await refusal(others(), *unprivileged, SEAWAY_PORT="81")
@@ -243,7 +243,7 @@ async def test_the_ports_may_change_from_one_start_to_the_next(own: Installation
     await own.interrupt()
     own.ports.api = free_port()
     own.settings["SEAWAY_PORT"] = str(own.ports.api)
-    own.api.base_url = f"http://127.0.0.1:{own.ports.api}/api/v1"  # type: ignore[assignment]
+    own.api.base_url = f"http://127.0.0.1:{own.ports.api}/api/v1"
     await own.start()
     assert own.credentials["url"] == f"http://127.0.0.1:{own.ports.api}"
     version = await served.version()
