@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.installation import Installation, children_of
+from tests.e2e.installation import Installation, children_of, command_of
+from tests.harness.repositories import GitRepository
 
 LISTENS = "0A"
 # Tries each port of the host as a container sees it, and prints those that something answers on.
@@ -91,7 +94,33 @@ async def test_its_processes_show_no_secret_in_their_arguments(seaway: Installat
         (seaway.data / "proxy" / "api-token").read_text().strip(),
     ]
     pids = [seaway.running.pid, *children_of(seaway.running.pid)]
-    shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids).decode()
+    shown = " ".join(command_of(pid) for pid in pids)
     assert not [secret for secret in secrets if secret in shown]
     proxy = seaway.docker.containers.get(f"{seaway.instance}-proxy")
     assert not [secret for secret in secrets if secret in str(proxy.attrs)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "link", "target"),
+    [
+        ({"base_directory": "/out"}, "out", "/"),
+        ({"dockerfile_location": "/out"}, "out", "/etc/passwd"),
+        ({"build_pack": "static", "publish_directory": "/out"}, "out", "/etc"),
+    ],
+)
+async def test_a_link_in_a_repository_leads_nowhere_on_the_worker(
+    seaway: Installation,
+    new_application: Callable[..., Any],
+    git_repository: GitRepository,
+    settings: dict[str, str],
+    link: str,
+    target: str,
+) -> None:
+    (git_repository.work_tree / link).symlink_to(target)
+    git_repository.commit({})
+    application = await new_application()
+    await application.change(**settings)
+    failed = await application.fail()
+    assert failed["error"]["code"] == "source_incomplete"
+    assert "leads out of the repository" in failed["error"]["message"]
+    assert "root:" not in str(failed)
