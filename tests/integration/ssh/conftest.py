@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 from pydantic import SecretStr
 
 from adapters.ssh.connection import ServerAddress, SshConnection, SshSettings, SshTarget
 from tests.harness.ssh_daemon import SshDaemon, serve_sshd
+from tests.harness.ssh_servers import TINY, SshServer, SshServers
 
 # Notices a link that says nothing after 0.6 s, and does not wait long between attempts.
 QUICK = SshSettings(
@@ -39,6 +41,31 @@ def daemon(tmp_path: Path) -> Iterator[SshDaemon]:
     """For tests that do something to it."""
     with serve_sshd(tmp_path / "sshd") as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def servers(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServers]:
+    """Machines of their own, in containers."""
+    with SshServers(engine, tmp_path_factory.mktemp("servers")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def server(servers: SshServers) -> SshServer:
+    """One with Docker and a tiny image, for tests that leave it as it is."""
+    made = servers.add()
+    made.load(TINY)
+    return made
+
+
+def way_to(server: SshServer, user: str = "root", **fields: object) -> SshTarget:
+    """The way to such a server."""
+    known = {
+        "address": ServerAddress(server.host, server.port, user),
+        "private_key": SecretStr(server.private_key),
+        "host_key": server.host_key,
+    }
+    return SshTarget(**{**known, **fields})  # type: ignore[arg-type]
 
 
 Connect = Callable[..., SshConnection]

@@ -1,0 +1,312 @@
+"""Servers to deploy to: containers with a Debian, an sshd and, unless they are bare, a Docker Engine inside.
+
+Each has an address of its own, so that its links can be cut, and a disk that survives its death.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import socket
+import subprocess
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import docker
+import docker.errors
+from docker.types import IPAMConfig, IPAMPool
+
+from tests.harness.git_over_ssh import generate_key
+from tests.harness.images import build, exists, import_debian
+from tests.harness.locks import exclusive, shared_folder
+
+TRIXIE = "seaway-test/debian:trixie"
+# The tags change with the recipes.
+BARE = "seaway-test/server-bare:1"
+SERVER = "seaway-test/server:1"
+TINY = "seaway-test/tiny:1"
+OWNER_LABEL = "seaway-test.owner"
+READY_LIMIT_SECONDS = 60.0
+IMAGES_INSIDE = "/seaway-test-images"
+
+# `maintainer` is root by sudo, and not in the group docker; `deployer` is in that group, and has no sudo.
+BARE_DOCKERFILE = f"""\
+FROM {TRIXIE}
+RUN apt-get update -qq \\
+ && apt-get install -y -qq --no-install-recommends openssh-server sudo iptables iproute2 procps >/dev/null \\
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /etc/ssh/ssh_host_* \\
+ && useradd -m -s /bin/bash maintainer \\
+ && echo 'maintainer ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/maintainer \\
+ && useradd -m -s /bin/bash deployer
+COPY sshd.conf /etc/ssh/sshd_config.d/seaway-test.conf
+COPY boot /usr/local/sbin/boot
+CMD ["sh", "/usr/local/sbin/boot"]
+"""
+SERVER_DOCKERFILE = f"""\
+FROM {BARE}
+RUN apt-get update -qq \\
+ && apt-get install -y -qq --no-install-recommends \\
+    docker.io docker-cli docker-buildx docker-compose >/dev/null \\
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb \\
+ && usermod -aG docker deployer
+"""
+TINY_DOCKERFILE = f"""\
+FROM {TRIXIE} AS full
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends busybox-static >/dev/null
+RUN mkdir -p /root-of-tiny/bin /root-of-tiny/tmp /root-of-tiny/www \\
+ && for name in $(busybox --list); do ln -s busybox /root-of-tiny/bin/$name; done \\
+ && cp --remove-destination /bin/busybox /root-of-tiny/bin/
+FROM scratch
+COPY --from=full /root-of-tiny/ /
+ENV PATH=/bin
+"""
+SSHD_CONFIGURATION = """\
+HostKey /etc/ssh/ssh_host_ed25519_key
+AuthorizedKeysFile /etc/ssh/authorized_keys
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+StrictModes no
+PerSourcePenalties no
+"""
+# What an init system would do. A cgroup of its own keeps its containers apart from those of the outer engine.
+BOOT = """\
+mount -o remount,rw /proc/sys
+mkdir -p /run/sshd
+if command -v dockerd >/dev/null; then
+    dockerd --cgroup-parent "/seaway-test/$(hostname)" >>/var/log/dockerd.log 2>&1 &
+fi
+exec /usr/sbin/sshd -D -e
+"""
+LINK_RULES = ("INPUT -i eth0", "OUTPUT -o eth0", "FORWARD -i eth0", "FORWARD -o eth0")
+
+
+def ensure_server_images(client: docker.DockerClient) -> None:
+    """Makes what is missing: about three minutes the first time."""
+    with exclusive("server-images", timeout_seconds=1200):
+        if not exists(client, TRIXIE):
+            import_debian(client, "trixie", TRIXIE)
+        boot = {"sshd.conf": SSHD_CONFIGURATION.encode(), "boot": BOOT.encode()}
+        if not exists(client, BARE):
+            build(client, {"Dockerfile": BARE_DOCKERFILE.encode(), **boot}, BARE)
+        if not exists(client, SERVER):
+            build(client, {"Dockerfile": SERVER_DOCKERFILE.encode()}, SERVER)
+        if not exists(client, TINY):
+            build(client, {"Dockerfile": TINY_DOCKERFILE.encode()}, TINY)
+
+
+class SshServer:
+    """One server. Its methods block: call them in a thread where an event loop has to go on."""
+
+    def __init__(self, servers: SshServers, name: str, host: str, *, has_docker: bool) -> None:
+        """`servers.add` makes one."""
+        self.name = name
+        self.host = host
+        self.port = 22
+        self._servers = servers
+        private, public = generate_key(servers.folder / f"{name}_host_key", comment=name)
+        self.host_key = " ".join(public.split()[:2])
+        self._has_docker = has_docker
+        self._container = self._create(private, public)
+
+    @property
+    def private_key(self) -> str:
+        """Lets in `root`, `maintainer` (sudo) and `deployer` (group docker)."""
+        return self._servers.private_key
+
+    def start(self) -> Self:
+        """It is up, with the disk that it had, when sshd listens and Docker answers."""
+        self._container.start()
+        self._wait_until(self._listens, "sshd does not listen")
+        if self._has_docker:
+            self._wait_until(lambda: self.run("docker", "version")[0] == 0, "dockerd does not answer")
+        return self
+
+    def stop(self) -> None:
+        """It is shut down; `start` boots it again."""
+        self._container.stop(timeout=5)
+
+    def kill(self) -> None:
+        """It loses its power: nobody is told, and what is connected to it hears nothing any more."""
+        self.cut()  # a kernel that goes on would close the connections of the killed
+        self._container.kill()
+
+    def cut(self) -> None:
+        """From now on every packet to and from it is lost, without an answer to anyone."""
+        self._rules("-I")
+
+    def heal(self) -> None:
+        """The opposite of `cut`."""
+        self._rules("-D")
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        """Runs a command as root, past SSH and links that are cut; exit code and output."""
+        done = self._container.exec_run(list(argv))
+        return done.exit_code, done.output.decode(errors="replace")
+
+    def load(self, image: str) -> None:
+        """Its engine has an image that the outer one has."""
+        archive = self._servers.archive(image)
+        code, output = self.run("docker", "load", "-q", "-i", f"{IMAGES_INSIDE}/{archive.name}")
+        if code != 0:
+            raise RuntimeError(f"{self.name} cannot load {image}:\n{output}")
+
+    def remove(self) -> None:
+        """It and its disk are gone."""
+        with contextlib.suppress(docker.errors.NotFound):
+            self._container.remove(v=True, force=True)
+        _remove_cgroups(self.name)
+
+    def _create(self, private: str, public: str) -> Any:
+        container = self._servers.client.containers.create(
+            SERVER if self._has_docker else BARE,
+            name=self.name,
+            hostname=self.name,
+            labels={OWNER_LABEL: str(os.getpid())},
+            init=True,
+            cap_add=["ALL"],
+            # The outer engine's own machine may lack it, and `--privileged` would ask for it.
+            cap_drop=["SYS_RESOURCE"],
+            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+            cgroupns="host",
+            volumes={
+                "/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"},
+                str(self._servers.archives): {"bind": IMAGES_INSIDE, "mode": "ro"},
+            },
+            # A disk that overlayfs can use; a bare server gets its Docker later.
+            mounts=[docker.types.Mount("/var/lib/docker", None, type="volume")],
+            tmpfs={"/run": "exec,mode=755"},
+            network=self._servers.network.name,
+            networking_config={
+                self._servers.network.name: self._servers.client.api.create_endpoint_config(
+                    ipv4_address=self.host
+                )
+            },
+        )
+        files = {
+            "ssh_host_ed25519_key": (private, 0o600),
+            "ssh_host_ed25519_key.pub": (public, 0o644),
+            "authorized_keys": (self._servers.public_key, 0o644),
+        }
+        container.put_archive("/etc/ssh", _archive(files))
+        return container
+
+    def _rules(self, action: str) -> None:
+        for rule in LINK_RULES:
+            code, output = self.run("iptables", "-w", action, *rule.split(), "-j", "DROP")
+            if code != 0:
+                raise RuntimeError(f"iptables on {self.name}: {output}")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + READY_LIMIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                log = self._container.logs(tail=20).decode(errors="replace")
+                raise RuntimeError(f"{self.name}: {complaint}\n{log}")
+            time.sleep(0.1)
+
+
+class SshServers:
+    """Servers in a network of their own; leaving the block removes all of it."""
+
+    def __init__(self, client: docker.DockerClient, folder: Path) -> None:
+        """`folder` keeps their keys."""
+        self.client = client
+        self.folder = folder
+        self.archives = shared_folder() / "images"
+        self.servers: list[SshServer] = []
+
+    def __enter__(self) -> Self:
+        ensure_server_images(self.client)
+        remove_abandoned(self.client)
+        self.archives.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.private_key, self.public_key = generate_key(self.folder / "user_key", comment="seaway-test")
+        self.network, self._hosts = _make_network(self.client)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self.servers:
+            server.remove()
+        self.network.remove()
+
+    def add(self, name: str = "server", *, docker: bool = True) -> SshServer:
+        """A new server, which is up. Without `docker` it is a bare Debian."""
+        server = SshServer(self, f"{name}-{uuid.uuid4().hex[:8]}", next(self._hosts), has_docker=docker)
+        self.servers.append(server)
+        return server.start()
+
+    def archive(self, image: str) -> Path:
+        """The image as a file that the servers see; kept between runs."""
+        found = self.client.images.get(image)
+        path = self.archives / f"{found.id.rpartition(':')[2]}.tar"
+        with exclusive("image-archives"):
+            if not path.exists():
+                unfinished = path.with_suffix(".part")
+                with unfinished.open("wb") as file:
+                    for chunk in found.save(named=True):
+                        file.write(chunk)
+                unfinished.rename(path)
+        return path
+
+
+def remove_abandoned(client: docker.DockerClient) -> None:
+    """Removes servers and networks whose test process is gone."""
+    filters = {"label": OWNER_LABEL}
+    for container in client.containers.list(all=True, filters=filters):
+        if not Path(f"/proc/{container.labels[OWNER_LABEL]}").exists():
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(v=True, force=True)
+            _remove_cgroups(container.name)
+    for network in client.networks.list(filters=filters):
+        if not Path(f"/proc/{network.attrs['Labels'][OWNER_LABEL]}").exists():
+            with contextlib.suppress(docker.errors.APIError):
+                network.remove()
+
+
+def _make_network(client: docker.DockerClient) -> tuple[Any, Iterator[str]]:
+    # A subnet of ours, because only then may addresses be chosen, and a server keeps its address.
+    for third in random.sample(range(256), 20):
+        subnet = f"10.213.{third}"
+        pool = IPAMPool(subnet=f"{subnet}.0/24", gateway=f"{subnet}.1")
+        try:
+            network = client.networks.create(
+                f"seaway-test-servers-{uuid.uuid4().hex[:8]}",
+                driver="bridge",
+                labels={OWNER_LABEL: str(os.getpid())},
+                ipam=IPAMConfig(pool_configs=[pool]),
+            )
+        except docker.errors.APIError as error:
+            if "overlaps" not in str(error):
+                raise
+            continue
+        return network, (f"{subnet}.{last}" for last in range(2, 255))
+    raise RuntimeError("no free subnet for the test servers below 10.213.0.0/16")
+
+
+def _remove_cgroups(name: str) -> None:
+    # Its containers died with it, but their groups stay in the hierarchy of the machine.
+    for root in Path("/sys/fs/cgroup").glob(f"**/seaway-test/{name}"):
+        subprocess.run(["find", str(root), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False)
+
+
+def _archive(files: dict[str, tuple[str, int]]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, (text, mode) in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), mode
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return content.getvalue()
