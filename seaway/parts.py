@@ -24,6 +24,7 @@ from domain.errors import StartUpError
 from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
+from seaway.local_proxy import start_proxy
 from seaway.local_server import LocalServers
 from seaway.runtime_view import EngineView
 from seaway.settings import Settings
@@ -162,7 +163,7 @@ async def _api(settings: Settings) -> None:
 
 
 def run_worker(settings: Settings) -> None:
-    """Runs a worker alone until a signal, against an existing Temporal cluster."""
+    """Runs a worker alone until a signal, with the proxy of its machine, for an existing Temporal cluster."""
     console_log.configure(settings.log_level)
     keep_private()
     asyncio.run(_worker(settings))
@@ -171,5 +172,6 @@ def run_worker(settings: Settings) -> None:
 async def _worker(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
+        await start_proxy(parts.servers, settings)
         async with build_worker(client, parts.store, parts.servers, settings):
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

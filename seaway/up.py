@@ -6,10 +6,10 @@ import asyncio
 import sys
 import time
 
-from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
-from seaway.parts import ApiServer, Installation, api_of, installation, until_signal
+from seaway.local_proxy import start_proxy
+from seaway.parts import ApiServer, api_of, installation, until_signal
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
 from seaway.settings import Settings
@@ -34,7 +34,7 @@ async def _up(settings: Settings, began: float) -> None:
         await temporal.start()
     try:
         async with installation(settings) as parts:
-            proxy = asyncio.create_task(_start_proxy(parts))
+            proxy = asyncio.create_task(start_proxy(parts.servers, settings))
             client = await connect(settings)
             await close_lost_deployments(parts.store, client)
             worker = build_worker(client, parts.store, parts.servers, settings)
@@ -44,25 +44,6 @@ async def _up(settings: Settings, began: float) -> None:
     finally:
         if temporal is not None:
             await temporal.stop()
-
-
-async def _start_proxy(parts: Installation) -> None:
-    try:
-        await parts.servers.engine.ping()
-    except EngineUnavailable as error:
-        raise StartUpError(
-            f"No Docker Engine answers at {parts.settings.effective_docker_socket}. "
-            "Install and start Docker (Debian: apt-get install docker.io), or set SEAWAY_DOCKER_SOCKET."
-        ) from error
-    await parts.servers.engine.ensure_network(parts.settings.instance, {"seaway.managed": "true"})
-    try:
-        await parts.servers.proxy.ensure_running()
-    except ReplicaRefused as error:
-        settings = parts.settings
-        raise StartUpError(
-            f"The proxy cannot start. {error.message} "
-            f"--http-port (now {settings.http_port}) and --https-port (now {settings.https_port}) set them."
-        ) from error
 
 
 def _announce(settings: Settings, began: float) -> None:
