@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Body(BaseModel):
     """What a request carries. Unknown fields are refused, because a typo must not pass as done."""
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_half_characters(cls, value: object) -> object:
+        """JSON can hold halves of surrogate pairs (RFC 8259, section 8.2); UTF-8 and databases cannot."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError("This holds half of a character, which no text can.")
+        return value
 
 
 class Answer(BaseModel):
