@@ -21,7 +21,7 @@ FAILING = (
     f"FROM {BASE}\nWORKDIR /app\nCOPY . .\nRUN echo compiling && busybox compile --now\nCMD python3 app.py\n"
 )
 WRONG = "FROM seaway-test/python:1\nWORKDIR /app\nCOPPY . .\n"
-AT_ONCE_SECONDS, AFTER_RETRIES_SECONDS = 30, 75
+AT_ONCE_SECONDS, AFTER_RETRIES_SECONDS = 45, 90
 
 
 @dataclass(frozen=True)
