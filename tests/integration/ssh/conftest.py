@@ -19,6 +19,17 @@ QUICK = SshSettings(
 )
 
 
+# The first run on a machine makes the servers' images.
+IMAGES_LIMIT_SECONDS = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fixture that comes first counts to the time of its test."""
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(IMAGES_LIMIT_SECONDS))
+
+
 def target_of(daemon: SshDaemon, **fields: object) -> SshTarget:
     """The way to a server, as whoever pinned its key knows it."""
     known = {
