@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from adapters.docker.engine import DockerEngine
 from adapters.docker.states import ContainerState
@@ -12,6 +13,10 @@ from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
 
 UNKNOWN = "unknown:unknown"
+FOLLOWERS_AT_ONCE = 32
+"""Each holds one of the threads that deployments read the engine's streams with (64)."""
+
+TOO_MANY_FOLLOWERS = "Too many logs are followed at this moment. Close some, or look again in a while."
 
 
 class EngineView:
@@ -19,6 +24,7 @@ class EngineView:
 
     def __init__(self, engine: DockerEngine) -> None:
         self._engine = engine
+        self._followers = 0
 
     async def status(self, application_id: str) -> str:
         """The application's state."""
@@ -47,12 +53,20 @@ class EngineView:
         return "\n".join(parts[-lines:])
 
     async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
-        """The newest replica's lines as they come."""
-        replicas = await self._replicas(application_id)
-        if not replicas:
+        """The newest replica's lines as they come; only a word about it where too many follow already."""
+        if self._followers >= FOLLOWERS_AT_ONCE:
+            yield TOO_MANY_FOLLOWERS
             return
-        async for entry in self._engine.follow_logs(replicas[-1].name, lines):
-            yield entry.text
+        self._followers += 1
+        try:
+            replicas = await self._replicas(application_id)
+            if not replicas:
+                return
+            async with aclosing(self._engine.follow_logs(replicas[-1].name, lines)) as entries:  # type: ignore[type-var]
+                async for entry in entries:
+                    yield entry.text
+        finally:
+            self._followers -= 1
 
     async def _replicas(self, application_id: str) -> list[ContainerState]:
         labels = {APPLICATION_LABEL: application_id, ROLE_LABEL: REPLICA_ROLE}
