@@ -17,11 +17,12 @@ from workflows import names
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
-SECRETS = {
+REQUIRED = {
     "POSTGRES_PASSWORD": "p" * 64,
     "SEAWAY_POSTGRES_PASSWORD": "s" * 64,
     "TEMPORAL_POSTGRES_PASSWORD": "t" * 64,
     "SEAWAY_SECRET_KEYS": "k" * 44,
+    "SEAWAY_PUBLIC_URL": "https://seaway.example.com",
 }
 
 
@@ -40,24 +41,24 @@ def compose(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    answer = compose("config", "--format", "json", environment=SECRETS)
+    answer = compose("config", "--format", "json", environment=REQUIRED)
     assert answer.returncode == 0, answer.stderr
     found: dict[str, Any] = json.loads(answer.stdout)["services"]
     return found
 
 
 def test_compose_accepts_the_file_without_a_warning() -> None:
-    answer = compose("config", "--quiet", environment=SECRETS)
+    answer = compose("config", "--quiet", environment=REQUIRED)
 
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("secret", sorted(SECRETS))
-def test_a_missing_secret_stops_it_and_is_named(secret: str) -> None:
-    answer = compose("config", "--quiet", environment={k: v for k, v in SECRETS.items() if k != secret})
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_a_missing_value_stops_it_and_is_named(name: str) -> None:
+    answer = compose("config", "--quiet", environment={k: v for k, v in REQUIRED.items() if k != name})
 
     assert answer.returncode != 0
-    assert f"required variable {secret} is missing" in answer.stderr
+    assert f"required variable {name} is missing" in answer.stderr
 
 
 def test_nothing_is_published_beyond_the_loopback_address(services: dict[str, Any]) -> None:
