@@ -164,7 +164,9 @@ class AccessStore:
         if token.expires_at is not None and token.expires_at <= now():
             return None
         await self._touch(token)
-        abilities = frozenset(token.abilities) if membership.role != "member" else frozenset({"read"})
+        abilities = frozenset(token.abilities)
+        if membership.role == "member":
+            abilities = frozenset({"read"} if abilities & {"read", "root"} else ())
         return Principal(user.id, user.email, token.team_id, membership.role, abilities)
 
     async def _touch(self, token: ApiToken) -> None:

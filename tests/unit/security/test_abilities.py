@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlmodel import select
 
 from domain.deployments import DeploymentStatus, OperationKind
-from store.tables import Deployment
+from store.tables import Deployment, Membership
 from tests.unit.api.conftest import Seaway
 
 LOG_LINE = "connecting to postgres with hunter2"
@@ -82,3 +83,26 @@ async def test_a_repository_on_seaways_own_machine_needs_every_ability(
         assert (await client.patch(path, json=change)).status_code == 200
     async with seaway.client(await seaway.token_with(*ALL_BUT_ROOT)) as client:
         assert (await client.patch(path, json={"git_branch": "next"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("abilities", "role", "expected"),
+    [
+        (["deploy"], "member", set()),
+        (["root"], "member", {"read"}),
+        (["read", "write", "read:sensitive"], "member", {"read"}),
+        (["deploy"], "admin", {"deploy"}),
+    ],
+)
+async def test_a_token_has_neither_more_than_it_was_given_nor_more_than_its_users_role(
+    seaway: Seaway, abilities: list[str], role: str, expected: set[str]
+) -> None:
+    token = await seaway.token_with(*abilities)
+    async with seaway.store.database.writing() as session:
+        mine = Membership.user_id == seaway.mine.user.id
+        membership = (await session.exec(select(Membership).where(mine))).one()
+        membership.role = role
+        session.add(membership)
+    principal = await seaway.store.access.check_token(token)
+    assert principal is not None
+    assert principal.abilities == expected
