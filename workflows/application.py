@@ -6,12 +6,13 @@ import asyncio
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
 
 from workflows import names
 from workflows.calls import call
+from workflows.compensation import to_the_end
 from workflows.policies import RECORD
 
 with workflow.unsafe.imports_passed_through():
@@ -37,7 +38,8 @@ class ApplicationWorkflow:
 
     Updates: `submit` queues a command and answers at once; a newer deploy supersedes those that
     still wait. `cancel` removes a waiting command or cancels the running one. It lives until the
-    application is deleted, and continues as new when its history grows.
+    application is deleted, and continues as new when its history grows. Should somebody cancel the
+    queue itself, the running command ends as it would have and those that wait are cancelled.
     """
 
     @workflow.init
@@ -54,25 +56,35 @@ class ApplicationWorkflow:
         """Runs commands in order until the application is deleted."""
         closing = asyncio.create_task(self._close_those_that_never_ran())
         try:
-            while True:
-                await workflow.wait_condition(self._is_due)
-                if self._state.waiting and await self._run_next():
-                    break
-                if workflow.info().is_continue_as_new_suggested():
-                    await workflow.wait_condition(workflow.all_handlers_finished)
-                    if self._is_idle():
-                        workflow.continue_as_new(self._state)
-            await workflow.wait_condition(self._all_closed)
-            await workflow.wait_condition(workflow.all_handlers_finished)
+            await self._serve()
+        except asyncio.CancelledError:
+            if workflow.cancellation_reason() is None:
+                raise  # The worker evicts this workflow; it goes on from its history.
+            self._withdrawn += self._state.waiting
+            self._state.waiting = []
+            await to_the_end(workflow.wait_condition(self._is_settled))
+            raise
         finally:
             closing.cancel()
 
-    def _is_due(self) -> bool:
-        due_to_continue = workflow.info().is_continue_as_new_suggested() and self._is_idle()
-        return bool(self._state.waiting) or due_to_continue
+    async def _serve(self) -> None:
+        while True:
+            await workflow.wait_condition(self._is_due)
+            if workflow.info().is_continue_as_new_suggested():
+                await workflow.wait_condition(self._is_settled)
+                workflow.continue_as_new(self._state)
+            gone = await self._run_next()
+            if workflow.cancellation_reason() is not None:
+                raise asyncio.CancelledError
+            if gone:
+                await workflow.wait_condition(self._is_settled)
+                return
 
-    def _is_idle(self) -> bool:
-        return not self._state.waiting and self._all_closed()
+    def _is_due(self) -> bool:
+        return bool(self._state.waiting) or workflow.info().is_continue_as_new_suggested()
+
+    def _is_settled(self) -> bool:
+        return self._all_closed() and workflow.all_handlers_finished()
 
     def _all_closed(self) -> bool:
         return not self._superseded and not self._withdrawn
@@ -81,23 +93,35 @@ class ApplicationWorkflow:
         """Runs the first waiting command; answers whether the application is gone afterwards."""
         command = self._state.waiting.pop(0)
         self._running, self._cancel_running = command, False
+        try:
+            succeeded = await to_the_end(self._run(command))
+        finally:
+            self._running, self._child = None, None
         deletes = command.kind is OperationKind.DELETE
-        succeeded = False
+        if deletes and not succeeded:
+            self._state.deleting = False
+        return deletes and succeeded
+
+    async def _run(self, command: m.Command) -> bool:
+        if command.kind is OperationKind.DELETE:
+            # It forgets the rows in which those that it superseded are closed.
+            await workflow.wait_condition(self._all_closed)
         try:
             self._child = await self._start(command)
             if self._cancel_running:
                 self._child.cancel()
             await self._child
-            succeeded = True
-        except (ChildWorkflowError, asyncio.CancelledError):
-            # The deployment recorded its own end. Our own cancellation is the one thing to pass on.
-            if workflow.cancellation_reason() is not None:
+        except WorkflowAlreadyStartedError:
+            # By a queue that somebody terminated. It recorded, or will record, its own end.
+            return True
+        except ChildWorkflowError:
+            # The deployment recorded its own end.
+            return False
+        except asyncio.CancelledError:
+            if not self._cancel_running:
                 raise
-        finally:
-            self._running, self._child = None, None
-        if deletes and not succeeded:
-            self._state.deleting = False
-        return deletes and succeeded
+            return False
+        return True
 
     async def _start(self, command: m.Command) -> ChildWorkflowHandle[object, m.DeploymentResult]:
         return await workflow.start_child_workflow(
@@ -105,6 +129,7 @@ class ApplicationWorkflow:
             command,
             id=names.deployment_workflow_id(command.deployment_id),
             result_type=m.DeploymentResult,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             # Whoever ends this queue by force must not leave a release half done.
             parent_close_policy=ParentClosePolicy.ABANDON,
@@ -158,6 +183,8 @@ class ApplicationWorkflow:
 
     @submit.validator
     def _may_submit(self, command: m.Command) -> None:
+        if workflow.cancellation_reason() is not None:
+            raise ApplicationError("The queue is being ended. Try again.", type="not_possible_now")
         if self._state.deleting and command.deployment_id not in self._state.remembered:
             raise ApplicationError("This application is being deleted.", type="not_possible_now")
 
@@ -168,6 +195,8 @@ class ApplicationWorkflow:
             if command.deployment_id == request.deployment_id:
                 self._state.waiting.remove(command)
                 self._withdrawn.append(command)
+                if command.kind is OperationKind.DELETE:
+                    self._state.deleting = False
                 return m.CancelReceipt(deployment_id=request.deployment_id, was_queued=True)
         if self._running is not None and self._running.deployment_id == request.deployment_id:
             self._cancel_running = True

@@ -7,9 +7,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 Result = TypeVar("Result")
 Undo = Callable[[], Awaitable[None]]
+
+
+class Evicted(BaseException):
+    """The worker drops this workflow from its memory, to go on from its history when there is work.
+
+    Not a CancelledError, because nobody may answer it with a compensation.
+    """
 
 
 class Compensations:
@@ -40,13 +48,16 @@ async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Cancelled as well means that the worker is evicting the whole workflow.
-            if task.cancelled():
-                raise
+            if task.cancelled():  # Only an eviction cancels this task.
+                raise Evicted from None
 
 
 async def all_or_nothing(works: list[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """All results in order; when one fails, the others are cancelled and awaited before it is raised."""
+    """All results in order; when one fails, the others are cancelled and awaited before it is raised.
+
+    What is raised is that failure, never the cancellation that it caused in the others. A cancellation
+    from outside is raised in any case, even if all of them end well.
+    """
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await workflow.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -55,8 +66,17 @@ async def all_or_nothing(works: list[Coroutine[Any, Any, Result]]) -> list[Resul
             task.cancel()
         if any(not task.done() for task in tasks):
             await to_the_end(_settle(tasks))
+    failures = [failure for task in tasks if (failure := _failure_of(task)) is not None]
+    if failures:
+        raise min(failures, key=is_cancelled_exception)
     return [task.result() for task in tasks]
 
 
 async def _settle(tasks: list[asyncio.Task[Result]]) -> None:
     await workflow.wait(tasks)
+    for task in tasks:
+        _failure_of(task)  # asyncio complains about exceptions that nobody has looked at
+
+
+def _failure_of(task: asyncio.Task[Result]) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()

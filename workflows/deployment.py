@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from workflows import names
 from workflows.calls import call
-from workflows.compensation import Compensations, to_the_end
+from workflows.compensation import Compensations, all_or_nothing, to_the_end
 from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
 from workflows.release import InputFor, ReleaseSteps
 
@@ -58,7 +58,9 @@ class DeploymentWorkflow:
         try:
             await self._release()
         except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
-            cancelled = is_cancelled_exception(error)
+            cancelled = workflow.cancellation_reason() is not None and is_cancelled_exception(error)
+            if isinstance(error, asyncio.CancelledError) and not cancelled:
+                raise  # The worker evicts this workflow; it goes on from its history.
             await to_the_end(self._give_up(failure_of(error), cancelled=cancelled))
             if cancelled:
                 raise
@@ -67,7 +69,9 @@ class DeploymentWorkflow:
         return m.DeploymentResult(deployment_id=command.deployment_id, status=self._tracker.status)
 
     async def _release(self) -> None:
-        self._plan = await call(s.BEGIN_DEPLOYMENT, m.BeginDeployment(command=self._command), SHORT)
+        # By itself, a call that ends well in spite of a cancellation would hide that cancellation.
+        begin = call(s.BEGIN_DEPLOYMENT, m.BeginDeployment(command=self._command), SHORT)
+        [self._plan] = await all_or_nothing([begin])
         self._tracker.plan(self._plan.steps)
         self._steps = ReleaseSteps(self._command.deployment_id, self._plan, self._tracker)
         if self._plan.serve is not None:
@@ -84,16 +88,16 @@ class DeploymentWorkflow:
         await to_the_end(self._retire_and_finish())
 
     async def _prepare_image(self) -> None:
-        resolved = (
-            await self._steps.run(
-                StepName.RESOLVE_SOURCE,
-                s.RESOLVE_SOURCE,
-                self._for(m.ResolveSource, command=self._command),
-                RESOLVE,
-            )
-        )[0]
-        workflow.upsert_search_attributes([names.GIT_REFERENCE.value_set(resolved.reference)])
-        if not resolved.image_present:
+        everywhere = await self._steps.run(
+            StepName.RESOLVE_SOURCE,
+            s.RESOLVE_SOURCE,
+            self._for(m.ResolveSource, command=self._command),
+            RESOLVE,
+        )
+        resolved = everywhere[0]
+        reference = resolved.reference[: names.LONGEST_KEYWORD]
+        workflow.upsert_search_attributes([names.GIT_REFERENCE.value_set(reference)])
+        if not all(answer.image_present for answer in everywhere):
             self._undo(StepName.BUILD, s.DISCARD_IMAGE, self._for(m.DiscardImage, image=resolved.image))
         build = self._for(
             m.BuildImage,
@@ -127,10 +131,18 @@ class DeploymentWorkflow:
         await self._steps.run(StepName.HEALTH, s.CHECK_HEALTH, start, within(limit))
 
     async def _switch(self) -> None:
-        switch_back = self._for(m.ApplyRoutes, serve=self._plan.served)
-        self._undo(StepName.SWITCH, s.APPLY_ROUTES, switch_back)
+        self._compensations.push(self._switch_back)
         switch = self._for(m.ApplyRoutes, serve=self._plan.serve)
         await self._steps.run(StepName.SWITCH, s.APPLY_ROUTES, switch, SHORT)
+
+    async def _switch_back(self) -> None:
+        back = self._for(m.ApplyRoutes, serve=self._plan.served)
+        await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back)
+        if self._plan.serve is not None:
+            # Visitors may be in the midst of an answer from the new version, which is removed next.
+            deadline = workflow.now() + self._plan.drain
+            drain = self._for(m.DrainReplicas, keep=self._plan.served, deadline=deadline)
+            await self._steps.undo(StepName.SWITCH, s.DRAIN_REPLICAS, drain)
 
     async def _run_post_deploy(self) -> None:
         limit = self._plan.command_limit

@@ -18,6 +18,9 @@ SERVER = SearchAttributeKey.for_keyword("SeawayServer")
 KIND = SearchAttributeKey.for_keyword("SeawayKind")
 OUTCOME = SearchAttributeKey.for_keyword("SeawayOutcome")
 GIT_REFERENCE = SearchAttributeKey.for_keyword("SeawayGitRef")
+LONGEST_KEYWORD = 255
+"""Characters; Temporal's SQL stores take no longer one."""
+
 SEARCH_ATTRIBUTES = (TEAM, PROJECT, APPLICATION, SERVER, KIND, OUTCOME, GIT_REFERENCE)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.calls import call
 from workflows.compensation import all_or_nothing
@@ -17,8 +17,10 @@ with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities.signatures import Input, Output, Signature
     from domain.deployments import StepName, StepStatus
+    from workflows.failures import failure_of
     from workflows.progress import ProgressTracker
 
+CANCELLED = "Cancelled."
 InputFor = Callable[[m.StepReference, str], Input]
 """Builds an activity's input for a step on the server with this id."""
 
@@ -35,11 +37,9 @@ class ReleaseSteps:
         self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input], policy: Policy
     ) -> list[Output]:
         """One step, forward. Raises what the activity raised, and CancelledError once cancelled."""
-        outcomes = await all_or_nothing(
+        return await all_or_nothing(
             [self._forward(name, server, signature, make, policy) for server in self._plan.servers]
         )
-        self._stop_if_cancelled()
-        return outcomes
 
     async def undo(self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input]) -> None:
         """Takes one step back on every server, trying for ever."""
@@ -63,10 +63,11 @@ class ReleaseSteps:
                 signature, make(reference, server.id), policy, f"{name.replace('_', ' ')} on {server.name}"
             )
         except ActivityError as error:
-            self._move(name, server, StepStatus.FAILED, str(error.cause or error))
+            message = CANCELLED if is_cancelled_exception(error) else failure_of(error).message
+            self._move(name, server, StepStatus.FAILED, message)
             raise
         except asyncio.CancelledError:
-            self._move(name, server, StepStatus.FAILED, "Cancelled.")
+            self._move(name, server, StepStatus.FAILED, CANCELLED)
             raise
         skipped = isinstance(answer, m.StepOutcome) and answer.skipped
         message = answer.message if isinstance(answer, m.StepOutcome) else ""
@@ -91,8 +92,3 @@ class ReleaseSteps:
     def _move(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         self._tracker.move(name, server.name, status, workflow.now(), message)
         workflow.set_current_details(self._tracker.markdown())
-
-    def _stop_if_cancelled(self) -> None:
-        # An activity may finish although its cancellation was asked for; then nobody has raised yet.
-        if self._tracker.cancellable and workflow.cancellation_reason() is not None:
-            raise asyncio.CancelledError

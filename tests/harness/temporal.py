@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from tests.harness.processes import ManagedProcess, free_port
@@ -46,12 +48,20 @@ def temporal_binary() -> str:
 
 
 def server_arguments(
-    port: int, *, db_filename: Path | None = None, ui_port: int | None = None, log_level: str = "warn"
+    port: int,
+    *,
+    db_filename: Path | None = None,
+    ui_port: int | None = None,
+    log_level: str = "warn",
+    dynamic_configuration: Sequence[str] = (),
 ) -> list[str]:
-    """The arguments of `temporal`: without a file it keeps all in memory, without a UI port it has no UI."""
+    """The arguments of `temporal`: without a file it keeps all in memory, without a UI port it has no UI.
+
+    `dynamic_configuration` is added to the settings that make it fast, as `name=value`.
+    """
     arguments = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--log-level", log_level]
     arguments += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]
-    for setting in DYNAMIC_CONFIGURATION:
+    for setting in (*DYNAMIC_CONFIGURATION, *dynamic_configuration):
         arguments += ["--dynamic-config-value", setting]
     for name in SEARCH_ATTRIBUTES:
         arguments += ["--search-attribute", f"{name}=Keyword"]
@@ -64,13 +74,21 @@ def server_arguments(
 class TemporalServer:
     """One dev server on a port of its own, which it keeps over `kill` and `start`."""
 
-    def __init__(self, folder: Path, *, db_filename: Path | None = None, ui: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        db_filename: Path | None = None,
+        ui: bool = False,
+        dynamic_configuration: Sequence[str] = (),
+    ) -> None:
         """`folder` takes the log. Only a `db_filename` keeps state over a restart. Starts nothing yet."""
         self.port = free_port()
         self.ui_port = free_port() if ui else None
         self.namespace = NAMESPACE
         self._log_path = folder / "temporal.log"
         self._db_filename = db_filename
+        self._dynamic_configuration = dynamic_configuration
         self._process: ManagedProcess | None = None
 
     @property
@@ -87,7 +105,12 @@ class TemporalServer:
 
     async def start(self) -> None:
         """Starts the server and returns when it answers for its namespace. Call it from the main thread."""
-        arguments = server_arguments(self.port, db_filename=self._db_filename, ui_port=self.ui_port)
+        arguments = server_arguments(
+            self.port,
+            db_filename=self._db_filename,
+            ui_port=self.ui_port,
+            dynamic_configuration=self._dynamic_configuration,
+        )
         self._process = ManagedProcess([temporal_binary(), *arguments], log_path=self._log_path)
         await eventually(
             self._answers,
@@ -103,8 +126,10 @@ class TemporalServer:
         return True
 
     async def connect(self) -> Client:
-        """A new client with the default data converter."""
-        return await Client.connect(self.address, namespace=self.namespace)
+        """A new client that converts data as Seaway's own does."""
+        return await Client.connect(
+            self.address, namespace=self.namespace, data_converter=pydantic_data_converter
+        )
 
     def kill(self) -> None:
         """SIGKILL, as in a crash."""

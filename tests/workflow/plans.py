@@ -1,0 +1,67 @@
+"""Release plans as the activity `begin-deployment` makes them from an application's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from activities.messages import Command, PlannedServer, ReleasePlan, Served
+from domain.configuration import (
+    ApplicationConfiguration,
+    GitSource,
+    Hooks,
+    PortMapping,
+    RuntimeOptions,
+)
+from domain.deployments import OperationKind
+from domain.release_planning import BRINGS_UP, planned_steps, stops_first
+
+OLD = "old-deployment"
+NO_HOOKS = Hooks()
+ALL_HOOKS = Hooks(pre_deploy="./before", release="./migrate", post_deploy="./after")
+
+
+def plan_of(
+    kind: OperationKind,
+    deployment_id: str,
+    *,
+    hooks: Hooks = NO_HOOKS,
+    host_ports: bool = False,
+    replaces: bool = True,
+    replicas_before: int = 1,
+    replicas: int = 1,
+    servers: Sequence[str] = ("local",),
+) -> ReleasePlan:
+    """The plan of an operation on an application that runs already, unless it `replaces` nothing."""
+    configuration = ApplicationConfiguration(
+        application_id="application",
+        name="shop",
+        team_id="team",
+        project_id="project",
+        server_ids=tuple(servers),
+        source=GitSource(repository="file:///shop.git"),
+        hooks=hooks,
+        runtime=RuntimeOptions(
+            replicas=replicas,
+            port_mappings=(PortMapping(host_port=80, container_port=80),) if host_ports else (),
+        ),
+    )
+    scales = kind is OperationKind.SCALE
+    served = Served(configuration_of=OLD, release_id=OLD, replicas=replicas_before) if replaces else None
+    serve = Served(
+        configuration_of=deployment_id, release_id=OLD if scales else deployment_id, replicas=replicas
+    )
+    return ReleasePlan(
+        servers=tuple(PlannedServer(id=f"id-of-{name}", name=name) for name in servers),
+        steps=planned_steps(kind, configuration, servers, replaces=replaces),
+        served=served,
+        serve=serve if kind in BRINGS_UP else None,
+        start_from=replicas_before + 1 if scales else 1,
+        stop_first=kind in BRINGS_UP and stops_first(configuration, kind),
+        drain=timedelta(seconds=30),
+    )
+
+
+def short_plan(command: Command) -> ReleasePlan:
+    """A plan with the fewest steps, for tests in which only the order of deployments matters."""
+    return plan_of(OperationKind.STOP, command.deployment_id, replaces=False)

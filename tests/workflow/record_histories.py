@@ -1,0 +1,120 @@
+"""Records the sample histories that must replay for ever: `python -m tests.workflow.record_histories`.
+
+Run it only to add a scenario, or when histories of the old code are no longer in use anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from domain.deployments import OperationKind
+from tests.harness.temporal import TemporalServer
+from tests.workflow.bench import Bench, ending, running_worker
+from tests.workflow.fake_activities import FakeActivities
+from tests.workflow.plans import ALL_HOOKS, plan_of, short_plan
+
+HISTORIES = Path(__file__).parent / "histories"
+IDENTITY = "recorder"
+# They name files of the machine that recorded, and replaying does not look at them.
+UNWANTED = frozenset({"stackTrace"})
+
+Scenario = Callable[[Bench], Awaitable[WorkflowHandle[Any, Any]]]
+
+
+async def deployment_finished(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """All hooks on two servers."""
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=("east", "west")
+    )
+    return await bench.deploy()
+
+
+async def deployment_failed(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """The last step before the point of no return fails."""
+    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS)
+    bench.fakes.fail("drain-replicas", "engine_unavailable", "The engine does not answer.")
+    return await bench.deploy()
+
+
+async def deployment_cancelled(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Cancelled while it waits for health, with host ports."""
+    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, host_ports=True)
+    held = bench.fakes.hold("check-health")
+    handle = await bench.deploy()
+    await held.has_begun()
+    await handle.cancel()
+    return handle
+
+
+async def application_queue(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """One superseded, one withdrawn, one cancelled while it runs, and a delete."""
+    bench.fakes.plan = short_plan
+    held = bench.fakes.hold("apply-routes", deployment_id=bench.id_of("running"))
+    await bench.submit(bench.command(OperationKind.DEPLOY, "running"))
+    await held.has_begun()
+    for kind, name in [
+        (OperationKind.DEPLOY, "older"),
+        (OperationKind.STOP, "withdrawn"),
+        (OperationKind.RESTART, "restart"),
+        (OperationKind.DEPLOY, "newer"),
+    ]:
+        await bench.submit(bench.command(kind, name))
+    await bench.cancel("withdrawn")
+    await bench.cancel("running")
+    await bench.until_recorded("running", "older", "withdrawn", "restart", "newer")
+    await bench.submit(bench.command(OperationKind.DELETE, "delete"))
+    return bench.queue
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "deployment-finished": deployment_finished,
+    "deployment-failed": deployment_failed,
+    "deployment-cancelled": deployment_cancelled,
+    "application-queue": application_queue,
+}
+
+
+async def recorded(client: Client, scenario: Scenario) -> str:
+    """The history of a scenario's workflow as JSON."""
+    bench = Bench(client, FakeActivities())
+    async with running_worker(bench):
+        handle = await scenario(bench)
+        with contextlib.suppress(WorkflowFailureError):  # that is how some are meant to end
+            await ending(handle)
+        history = json.loads((await handle.fetch_history()).to_json())
+    return json.dumps(_wanted(history), indent=1, sort_keys=True) + "\n"
+
+
+def _wanted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _wanted(item) for key, item in value.items() if key not in UNWANTED}
+    return [_wanted(item) for item in value] if isinstance(value, list) else value
+
+
+async def main() -> None:
+    """Writes every scenario's history."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = TemporalServer(Path(folder))
+        try:
+            await server.start()
+            client = await Client.connect(
+                server.address, data_converter=pydantic_data_converter, identity=IDENTITY
+            )
+            HISTORIES.mkdir(exist_ok=True)
+            for name, scenario in SCENARIOS.items():
+                (HISTORIES / f"{name}.json").write_text(await recorded(client, scenario))
+        finally:
+            await server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
