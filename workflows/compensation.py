@@ -61,15 +61,22 @@ async def all_or_nothing(works: list[Coroutine[Any, Any, Result]]) -> list[Resul
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await workflow.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        if any(not task.done() for task in tasks):
-            await to_the_end(_settle(tasks))
+    except asyncio.CancelledError:
+        # Not `finally`: a workflow that a stopping worker throws away must not begin to wait again.
+        await _end(tasks)
+        raise
+    await _end(tasks)
     failures = [failure for task in tasks if (failure := _failure_of(task)) is not None]
     if failures:
         raise min(failures, key=is_cancelled_exception)
     return [task.result() for task in tasks]
+
+
+async def _end(tasks: list[asyncio.Task[Result]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if any(not task.done() for task in tasks):
+        await to_the_end(_settle(tasks))
 
 
 async def _settle(tasks: list[asyncio.Task[Result]]) -> None:

@@ -70,6 +70,19 @@ async def test_a_cancellation_from_outside_ends_all_of_them_first() -> None:
     assert [worker.stopped for worker in workers] == [True, True]
 
 
+async def test_what_is_thrown_away_in_the_midst_begins_nothing_more() -> None:
+    worker = Worker()
+    thrown_away = all_or_nothing([worker.run()])
+    thrown_away.send(None)
+    await worker.started.wait()
+    before = asyncio.all_tasks()
+
+    thrown_away.close()  # as a worker does with its workflows when it stops
+
+    assert asyncio.all_tasks() == before
+    worker.may_end.set()
+
+
 async def test_work_to_the_end_cannot_be_interrupted() -> None:
     worker = Worker(7)
     task = asyncio.create_task(to_the_end(worker.run()))
