@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     @property
     def effective_public_url(self) -> str:
         """Where people reach the dashboard."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        # Listening everywhere is no address that a browser could go to.
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     @property
     def effective_temporal_ui_url(self) -> str:

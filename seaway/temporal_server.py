@@ -119,6 +119,7 @@ class EmbeddedTemporal:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={key: value for key, value in os.environ.items() if not key.startswith("SEAWAY_")},
                 preexec_fn=_die_with_parent,
             )
         self._pid_file.write_text(str(self._process.pid))

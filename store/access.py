@@ -126,6 +126,14 @@ class AccessStore:
         async with self._database.reading() as session:
             return [(user, one) for user, one in (await session.exec(query.order_by(col(User.email)))).all()]
 
+    async def end_sessions(self, user_id: str) -> None:
+        """No cookie that was given to this user until now opens anything any more."""
+        async with self._database.writing() as session:
+            user = await session.get(User, user_id)
+            if user is not None:
+                user.session_epoch += 1
+                session.add(user)
+
     async def create_token(
         self, *, team_id: str, user_id: str, name: str, abilities: Sequence[str]
     ) -> SecretStr:

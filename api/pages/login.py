@@ -18,7 +18,7 @@ from api.authentication import (
 )
 from api.pages.frames import THEME_COOKIE, THEMES, theme_of
 from api.pages.page_route import PageRoute
-from api.pages.visitors import Context, OwnForm, read_form, visitor_of
+from api.pages.visitors import Context, OwnForm, Visiting, read_form, visitor_of
 from domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from ui.rendering import render
 
@@ -94,8 +94,9 @@ async def log_in(
 
 
 @router.post("/logout")
-async def log_out(_form: OwnForm) -> Response:
-    """Ends the session of this browser."""
+async def log_out(context: Context, visitor: Visiting, _form: OwnForm) -> Response:
+    """Ends every session of this person: a signed cookie cannot be taken back one by one."""
+    await context.store.access.end_sessions(visitor.principal.user_id)
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     clear_session_cookie(response)
     return response

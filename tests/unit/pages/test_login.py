@@ -82,6 +82,13 @@ async def test_logging_out_ends_the_session(visit: Visit) -> None:
     assert (await visit.get("/applications")).status_code == 303
 
 
+async def test_a_copied_cookie_is_worth_nothing_after_logging_out(visit: Visit) -> None:
+    copied = dict(visit.client.cookies)
+    await visit.send("/applications", "/logout")
+    visit.client.cookies.update(copied)
+    assert (await visit.get("/applications")).status_code == 303
+
+
 async def test_a_logged_in_visitor_of_the_log_in_goes_on(visit: Visit) -> None:
     assert (await visit.get("/login")).headers["Location"] == "/applications"
 
