@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -12,16 +11,11 @@ import pytest
 
 from tests.e2e.applications import Application, create
 from tests.e2e.installation import Installation, installed
+from tests.e2e.leaks import assert_nothing_leaked
 from tests.harness.images import BaseImages
 from tests.harness.repositories import GitRepository
 
-LAST = "test_secrets.py"
 _markers: list[str] = []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks for leaked secrets runs after everything that could have leaked one."""
-    items.sort(key=lambda item: item.path.parent == Path(__file__).parent and item.path.name == LAST)
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +41,14 @@ def used_secrets() -> list[str]:
 async def seaway(
     engine: docker.DockerClient, base_images: BaseImages, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Installation]:
-    """A running Seaway that the tests share; each makes applications of its own."""
+    """A running Seaway that the tests share; each makes applications of its own.
+
+    At the end nothing that it kept may show a secret that any test used.
+    """
     async with installed(tmp_path_factory.mktemp("seaway"), engine) as installation:
         await installation.start()
         yield installation
+        await assert_nothing_leaked(installation, _markers)
 
 
 @pytest.fixture

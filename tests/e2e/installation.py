@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.harness.waiting import eventually
 
 START_LIMIT_SECONDS = 60.0
 COMMAND_LIMIT_SECONDS = 90.0
+REMOVERS = 6
 # What the tests answer to; nothing of the user's own settings may reach a Seaway under test.
 INHERITED = {
     name: value for name, value in os.environ.items() if not name.startswith(("SEAWAY_", "TEMPORAL_"))
@@ -192,20 +194,23 @@ class Installation:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove_from_engine(self) -> None:
-        attached = self.docker.containers.list(all=True, filters={"network": self.instance})
+        attached = self.docker.containers.list(
+            all=True, filters={"network": self.instance}, ignore_removed=True
+        )
         named = self.docker.containers.list(all=True, filters={"name": f"^/{self.instance}-proxy$"})
-        for container in {one.id: one for one in [*attached, *named]}.values():
-            remove_container(container)
-        for application in self.applications:
-            for container in containers_of(self.docker, application):
-                remove_container(container)
-            for image in images_of(self.docker, application):
-                self.docker.images.remove(image, force=True)
-            label = f"seaway.application={application}"
-            for volume in self.docker.volumes.list(filters={"label": label}):
-                volume.remove(force=True)
+        with ThreadPoolExecutor(REMOVERS) as removers:
+            list(removers.map(remove_container, {one.id: one for one in [*attached, *named]}.values()))
+            list(removers.map(self._remove_application, self.applications))
         for network in self.docker.networks.list(names=[self.instance]):
             network.remove()
+
+    def _remove_application(self, application: str) -> None:
+        for container in containers_of(self.docker, application):
+            remove_container(container)
+        for image in images_of(self.docker, application):
+            self.docker.images.remove(image, force=True)
+        for volume in self.docker.volumes.list(filters={"label": f"seaway.application={application}"}):
+            volume.remove(force=True)
 
 
 @asynccontextmanager
