@@ -25,12 +25,13 @@ KEPT_BYTES: Final = 4 * 1024 * 1024
 # when the channel ends (we cancel, die or lose the link) it ends the process group. (sshd makes every session
 # the leader of a group, so group 0 is the command and what it started, and nothing else.) The watcher's own
 # id comes first through the pipe, for the command's side to end it; by PIPE, because shells print a line
-# about children that other signals end.
+# about children that other signals end. (They print it for the ended command, too, where nobody reads any
+# more; that must not end the shell.)
 WATCHED: Final = f"""
 exec 3<&0
 size=$1
 shift
-trap : TERM
+trap : TERM PIPE
 {{
   sh -c 'echo "$PPID"'
   head -c "$size" <&3
@@ -41,7 +42,7 @@ trap : TERM
   sleep {END_GRACE_SECONDS}
   kill -KILL 0
 }} | {{
-  trap : TERM
+  trap : TERM PIPE
   read -r watcher
   "$@" 3<&-
   code=$?
@@ -74,8 +75,10 @@ async def attend(
     `on_line` hears every line of both; a slow one slows the command down instead of filling memory.
     """
     kept = (bytearray(), bytearray())
-    # Not EOF after it: that is how the watcher learns that nobody waits any more.
-    process.stdin.write(input)
+    # Not EOF after it: that is how the watcher learns that nobody waits any more. A quick command has ended
+    # before it could be given anything.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(input)
     try:
         async with asyncio.TaskGroup() as readers:
             for reader, content in zip((process.stdout, process.stderr), kept, strict=True):

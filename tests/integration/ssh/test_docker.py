@@ -264,6 +264,7 @@ class TestBrokenLinks:
         await connection.close()
         return noticed
 
+    @pytest.mark.drill
     async def test_a_server_that_lost_its_power_is_used_again_when_it_is_back(self, own: SshServer):
         connection = SshConnection(way_to(own), QUICK)
         async with DockerSocketForward(connection) as forward:
