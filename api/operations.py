@@ -17,16 +17,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.deployment_rows import row_of
 from activities.messages import CancelReceipt, CancelRequest, Command, CommandReceipt, Progress
-from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.identifiers import derived_identifier, new_identifier
+from domain.release_planning import is_past_return
 from store.columns import now
 from store.store import Store
 from store.tables import Application, Deployment, Project
 from workflows import names
 
 ANSWER_LIMIT = timedelta(seconds=10)
-POINT_OF_NO_RETURN = StepName.STOP_OLD
 
 
 class Operations:
@@ -115,12 +115,11 @@ class Operations:
         """
         if DeploymentStatus(deployment.status).is_final:
             raise NotPossibleNow(f"Deployment cannot be cancelled. Current status: {deployment.status}")
-        for step in await self._store.deployments.steps(deployment.id):
-            if step.name is POINT_OF_NO_RETURN and step.status is not StepStatus.PENDING:
-                raise NotPossibleNow(
-                    "Deployment cannot be cancelled: the new version serves and the old one is being "
-                    "stopped. Roll back instead."
-                )
+        if is_past_return(await self._store.deployments.steps(deployment.id)):
+            raise NotPossibleNow(
+                "Deployment cannot be cancelled: the new version serves and the old one is being "
+                "stopped. Roll back instead."
+            )
         handle = self._client.get_workflow_handle(names.application_workflow_id(deployment.application_id))
         try:
             return await handle.execute_update(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.configuration import ApplicationConfiguration
-from domain.deployments import OperationKind, Step, StepName
+from domain.deployments import OperationKind, Step, StepName, StepStatus
 
 BRINGS_UP = frozenset(
     {
@@ -45,3 +45,13 @@ def planned_steps(
         names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
     names.append(StepName.CLEAN_UP)
     return tuple(Step(name=name, server=server) for name in names for server in servers)
+
+
+def is_past_return(steps: Sequence[Step]) -> bool:
+    """Whether the version from before is being removed, so that these steps cannot be undone any more.
+
+    One that had to stop before the new one could start is only paused until the switch.
+    """
+    switched = max((index for index, step in enumerate(steps) if step.name is StepName.SWITCH), default=0)
+    final = (StepName.STOP_OLD, StepName.CLEAN_UP)
+    return any(step.name in final and step.status is not StepStatus.PENDING for step in steps[switched:])

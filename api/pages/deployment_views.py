@@ -7,7 +7,6 @@ from itertools import groupby
 from urllib.parse import quote
 
 from api.context import ApiContext
-from api.operations import POINT_OF_NO_RETURN
 from api.pages.views import (
     DeploymentRow,
     DeploymentView,
@@ -20,6 +19,7 @@ from api.pages.views import (
 from api.pages.visitors import Visitor
 from api.pages.wording import KIND_LABELS, deployment_status, summary_of, version_of
 from domain.deployments import STEP_TITLES, DeploymentStatus, OperationKind, Step, StepName, StepStatus
+from domain.release_planning import is_past_return
 from store.tables import Deployment, LogLine
 from ui.formats import duration
 from workflows import names
@@ -87,7 +87,7 @@ def deployment_view(
         progress=_progress(steps),
         waiting=_waiting(deployment),
         is_open=is_open,
-        may_cancel=visitor.may_deploy and is_open and not _is_past_cancelling(steps),
+        may_cancel=visitor.may_deploy and is_open and not is_past_return(steps),
         may_roll_back=visitor.may_deploy and _may_roll_back(deployment, current_id, kept),
     )
 
@@ -205,7 +205,3 @@ def _waiting(deployment: Deployment) -> str:
     if deployment.status == DeploymentStatus.QUEUED:
         return "Its steps will be listed here as soon as what is before it in the queue is done."
     return "It never began, so it has no steps."
-
-
-def _is_past_cancelling(steps: Sequence[Step]) -> bool:
-    return any(step.name is POINT_OF_NO_RETURN and step.status is not StepStatus.PENDING for step in steps)

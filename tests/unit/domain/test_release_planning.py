@@ -1,0 +1,70 @@
+"""From where on a release cannot be undone."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.configuration import ApplicationConfiguration, ImageSource, PortMapping, RuntimeOptions
+from domain.deployments import OperationKind, Step, StepName, StepStatus
+from domain.release_planning import is_past_return, planned_steps
+
+CONFIGURATION = ApplicationConfiguration(
+    application_id="a1",
+    name="application",
+    team_id="t1",
+    project_id="p1",
+    server_ids=("s1", "s2"),
+    source=ImageSource(reference="image"),
+)
+PUBLISHED = CONFIGURATION.model_copy(
+    update={"runtime": RuntimeOptions(port_mappings=(PortMapping(host_port=8080, container_port=80),))}
+)
+
+
+def until(configuration: ApplicationConfiguration, name: StepName, kind: OperationKind) -> list[Step]:
+    """All steps before this one are over, it runs on the first server, and what follows is pending."""
+    steps = list(planned_steps(kind, configuration, ["first", "second"], replaces=True))
+    running = next(index for index, step in enumerate(steps) if step.name is name)
+    for index in range(running):
+        steps[index] = steps[index].model_copy(update={"status": StepStatus.SUCCEEDED})
+    steps[running] = steps[running].model_copy(update={"status": StepStatus.RUNNING})
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("name", "past"),
+    [
+        (StepName.BUILD, False),
+        (StepName.SWITCH, False),
+        (StepName.DRAIN, False),
+        (StepName.STOP_OLD, True),
+        (StepName.CLEAN_UP, True),
+    ],
+)
+def test_a_release_can_be_undone_until_the_old_version_stops(name: StepName, past: bool) -> None:
+    assert is_past_return(until(CONFIGURATION, name, OperationKind.DEPLOY)) is past
+
+
+@pytest.mark.parametrize(
+    ("name", "past"),
+    [
+        (StepName.STOP_OLD, False),
+        (StepName.START, False),
+        (StepName.HEALTH, False),
+        (StepName.SWITCH, False),
+        (StepName.CLEAN_UP, True),
+    ],
+)
+def test_where_the_old_version_stops_first_it_can_be_undone_until_the_clean_up(
+    name: StepName, past: bool
+) -> None:
+    assert is_past_return(until(PUBLISHED, name, OperationKind.DEPLOY)) is past
+
+
+def test_a_stop_can_be_undone_while_it_drains() -> None:
+    assert not is_past_return(until(CONFIGURATION, StepName.DRAIN, OperationKind.STOP))
+    assert is_past_return(until(CONFIGURATION, StepName.STOP_OLD, OperationKind.STOP))
+
+
+def test_what_has_not_begun_can_be_undone() -> None:
+    assert not is_past_return([])
