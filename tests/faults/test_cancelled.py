@@ -23,8 +23,9 @@ from tests.harness.remains import processes_with
 from tests.harness.side_by_side import SideBySide, selected
 from tests.harness.waiting import eventually
 
-LANES = 3
+LANES = 4
 FEWEST_REQUESTS = 60
+AFTERWARDS = 15
 TITLE = "Cancelled: step, seconds until all was undone"
 # Each case waits by a number of its own, by which its processes are found.
 SLEEP = "sleep 86400.{mark}"
@@ -120,6 +121,8 @@ async def cancel_in_step(case: CancelCase, scenario: ReleaseScenario) -> Outcome
         await seaway.wait_final(scenario.second)
         seconds = time.monotonic() - began
         await eventually(lambda: not processes_with(case.sleep), 5, describe=f"the end of '{case.sleep}'")
+        enough = max(load.succeeded + AFTERWARDS, FEWEST_REQUESTS)
+        await eventually(lambda: load.succeeded >= enough, 30, describe="visitors of the old version")
     report = load.report()
     await scenario.assert_undone(DeploymentStatus.CANCELLED, "cancelled")
     report.assert_no_failures(FEWEST_REQUESTS)
