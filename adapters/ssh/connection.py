@@ -13,7 +13,7 @@ import asyncssh
 from adapters.processes import OnLine
 from adapters.ssh.commands import END_LIMIT_SECONDS, Completed, attend, command_line, end
 from adapters.ssh.failures import link_lost, translated
-from adapters.ssh.host_keys import first_contact
+from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ROOT, HostKey, ServerAddress, SshSettings, SshTarget
 from domain.errors import DeadlineExceeded, TransientError

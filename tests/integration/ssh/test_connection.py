@@ -256,12 +256,14 @@ class TestBrokenLinks:
 class TestJumpHosts:
     async def test_a_server_behind_another(self, tmp_path: Path, connect: Connect):
         with serve_sshd(tmp_path / "gate") as gate, serve_sshd(tmp_path / "inner", host="127.0.0.2") as inner:
+            key = await first_contact(ServerAddress(inner.host, inner.port), jump=target_of(gate))
+            assert key.text == inner.host_key
             connection = connect(inner, jump=target_of(gate))
             assert await echo(connection) == "hello"
-            assert (gate.log_ins(), inner.log_ins()) == (1, 1)
+            assert (gate.log_ins(), inner.log_ins()) == (2, 1)
             gate.kill_sessions()
             assert await echo(connection) == "hello"
-            assert (gate.log_ins(), inner.log_ins()) == (2, 2)
+            assert (gate.log_ins(), inner.log_ins()) == (3, 2)
 
     async def test_a_jump_host_that_does_not_get_through_says_so(self, daemon, connect: Connect):
         address = ServerAddress("127.0.0.1", free_port())
