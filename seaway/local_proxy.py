@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from adapters.docker.engine import DockerEngine
 from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
 from seaway.local_server import LocalServers
 from seaway.settings import Settings
+
+
+async def require_engine(engine: DockerEngine, settings: Settings) -> None:
+    """Raises StartUpError, with the way out, where no Docker Engine answers."""
+    try:
+        await engine.ping()
+    except EngineUnavailable as error:
+        raise StartUpError(
+            f"No Docker Engine answers at {settings.effective_docker_socket}. "
+            "Install and start Docker (Debian: apt-get install docker.io), or set SEAWAY_DOCKER_SOCKET."
+        ) from error
 
 
 async def start_proxy(servers: LocalServers, settings: Settings) -> None:
@@ -12,13 +24,7 @@ async def start_proxy(servers: LocalServers, settings: Settings) -> None:
 
     Raises StartUpError, with the way out, where there is no Docker or a port is in use.
     """
-    try:
-        await servers.engine.ping()
-    except EngineUnavailable as error:
-        raise StartUpError(
-            f"No Docker Engine answers at {settings.effective_docker_socket}. "
-            "Install and start Docker (Debian: apt-get install docker.io), or set SEAWAY_DOCKER_SOCKET."
-        ) from error
+    await require_engine(servers.engine, settings)
     await servers.engine.ensure_network(settings.instance, {"seaway.managed": "true"})
     try:
         await servers.proxy.ensure_running()

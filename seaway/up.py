@@ -6,9 +6,10 @@ import asyncio
 import sys
 import time
 
+from adapters.docker.engine import DockerEngine
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
-from seaway.local_proxy import start_proxy
+from seaway.local_proxy import require_engine, start_proxy
 from seaway.parts import ApiServer, api_of, installation, until_signal
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
@@ -28,6 +29,7 @@ def run_up(settings: Settings) -> None:
 
 async def _up(settings: Settings, began: float) -> None:
     require_free(settings.host, settings.port, what="the dashboard", option="--port")
+    await _require_engine(settings)
     temporal = None
     if not settings.temporal_address:
         temporal = EmbeddedTemporal(settings)
@@ -44,6 +46,15 @@ async def _up(settings: Settings, began: float) -> None:
     finally:
         if temporal is not None:
             await temporal.stop()
+
+
+async def _require_engine(settings: Settings) -> None:
+    """Looks before anything is started, so that whoever has no Docker learns it at once."""
+    engine = DockerEngine(settings.effective_docker_socket)
+    try:
+        await require_engine(engine, settings)
+    finally:
+        await engine.close()
 
 
 def _announce(settings: Settings, began: float) -> None:

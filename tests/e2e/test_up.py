@@ -36,7 +36,7 @@ BUILD_SECONDS = 4
 SLOW_BUILD = (
     f"FROM seaway-test/python:1\nWORKDIR /app\nRUN sleep {BUILD_SECONDS}\nCOPY . .\nCMD python3 app.py\n"
 )
-REFUSAL_LIMIT_SECONDS = 45
+REFUSAL_LIMIT_SECONDS = 60
 UNPRIVILEGED_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
