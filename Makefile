@@ -44,11 +44,11 @@ format: venv ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: packages venv lint ## All checks and all tests but the drills
-	@$(BIN)/pytest -m "not drill" $(PYTEST_ARGS)
+test: packages venv lint test-fast ## All checks and all tests but the drills
+	@$(BIN)/pytest tests/integration tests/e2e tests/faults -m "not drill" $(PYTEST_ARGS)
 
-test-fast: venv ## Unit and workflow tests, under a minute
-	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" $(PYTEST_ARGS)
+test-fast: venv ## Unit and workflow tests, about a minute
+	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" --numprocesses 2 $(PYTEST_ARGS)
 
 drill: packages venv ## The slow tests: long load, kill matrix, disasters
 	@$(BIN)/pytest -m drill --timeout 3600 $(PYTEST_ARGS)
