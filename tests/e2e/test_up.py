@@ -239,6 +239,7 @@ async def test_a_killed_temporal_server_is_started_again_and_the_deployment_goes
     assert again != temporal
 
 
+@pytest.mark.drill
 async def test_the_ports_may_change_from_one_start_to_the_next(own: Installation, served: Application):
     await own.interrupt()
     own.ports.api = free_port()
