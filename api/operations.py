@@ -154,6 +154,6 @@ def _refusal(error: WorkflowUpdateFailedError) -> NotPossibleNow:
 
 def _unavailable() -> TransientError:
     return TransientError(
-        "The workflow engine does not answer. Nothing was changed; try again in a moment, "
-        "and check that a Seaway worker and Temporal are running."
+        "The workflow engine has not answered yet. It may still do what was asked for: look before you ask "
+        "again, or ask with the same Idempotency-Key. Check that Temporal and a Seaway worker are running."
     )

@@ -87,6 +87,11 @@ async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(
     cluster: Installation, git_repository: GitRepository
 ):
     application = await create(cluster, git_repository=git_repository.url, git_branch="main")
+    # Without a worker nobody can promise anything, but what was asked for is done once there is one.
+    request = {"params": {"uuid": application.uuid}, "headers": {"Idempotency-Key": "before-any-worker"}}
+    answer = await cluster.api.post("/deploy", **request)
+    assert (answer.status_code, answer.json()["code"]) == (503, "transient")
+    assert "may still do" in answer.json()["message"]
 
     def worker(number: int) -> ManagedProcess:
         log = cluster.folder / f"worker-{number}.log"
@@ -95,8 +100,11 @@ async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(
     async with AsyncExitStack() as stack:
         first = stack.enter_context(worker(1))
         await first.wait_for_output("Ready: worker")
-        await application.deploy()
+        queued = (await cluster.ask("POST", "/deploy", **request))["deployments"][0]["deployment_uuid"]
+        await application.finished(queued)
         assert await application.version() == "v1"
+        listed = await cluster.ask("GET", f"/deployments/applications/{application.uuid}")
+        assert listed["count"] == 1
 
         second = stack.enter_context(worker(2))
         await second.wait_for_output("Ready: worker")
