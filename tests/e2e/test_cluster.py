@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -88,7 +89,10 @@ async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(
 ):
     application = await create(cluster, git_repository=git_repository.url, git_branch="main")
     # Without a worker nobody can promise anything, but what was asked for is done once there is one.
-    request = {"params": {"uuid": application.uuid}, "headers": {"Idempotency-Key": "before-any-worker"}}
+    request: dict[str, Any] = {
+        "params": {"uuid": application.uuid},
+        "headers": {"Idempotency-Key": "before-any-worker"},
+    }
     answer = await cluster.api.post("/deploy", **request)
     assert (answer.status_code, answer.json()["code"]) == (503, "transient")
     assert "may still do" in answer.json()["message"]
