@@ -152,6 +152,13 @@ async def running_worker(
 
 
 async def ending(handle: WorkflowHandle[Any, Any]) -> Any:
-    """The workflow's result, or what it ended with, within the limit."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        return await handle.result()
+    """The workflow's result, or what it ended with; an AssertionError that tells all when it does not end."""
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await handle.result()
+    except TimeoutError:
+        description = (await handle.describe(rpc_timeout=CALL_LIMIT)).raw_description
+        events = [str(event) async for event in handle.fetch_history_events()]
+        raise AssertionError(
+            f"{handle.id} did not end within {LIMIT_SECONDS:g} s\n{description}\n{''.join(events[-6:])}"
+        ) from None
