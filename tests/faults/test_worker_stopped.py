@@ -17,7 +17,7 @@ from tests.harness.waiting import eventually
 
 FEWEST_REQUESTS = 100
 LONGER_THAN_THE_GRACE = HOOKS.model_copy(
-    update={"release": LONG_RELEASE_COMMAND.replace("sleep 4", "sleep 8")}
+    update={"release": LONG_RELEASE_COMMAND.replace("sleep 4", "sleep 6")}
 )
 
 
@@ -43,9 +43,11 @@ async def test_a_release_goes_on_after_its_worker_ended_in_order(
     await seaway.remove(scenario.application)
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize(
     ("activity", "text"),
     [(s.BUILD_IMAGE.name, "line 10 of v2"), (s.RUN_RELEASE_COMMAND.name, "release begins")],
+    ids=["build", "release command"],
 )
 async def test_a_worker_that_was_only_frozen_spoils_nothing_when_it_wakes(
     seaway: SeawayInstallation, tmp_path: Path, activity: str, text: str

@@ -75,7 +75,7 @@ class SeawayInstallation:
             proxy_api_port=free_port(),
             temporal_address=temporal.address,
             temporal_namespace=temporal.namespace,
-            shutdown_seconds=5,
+            shutdown_seconds=2,
         )
         self._stack = contextlib.AsyncExitStack()
         self._workers: dict[str, WorkerProcess] = {}
