@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from adapters.build_commands import BuildCommand, client_environment
+from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.processes import Completed, run
 from domain.errors import DeadlineExceeded, StartUpError
 
+FOLDER_PREFIX: Final = "seaway-docker-"
 PROBE_LIMIT: Final = timedelta(seconds=20)
 # Where Docker looks for plugins besides the user's own folder (docker/cli, manager_unix.go).
 PLUGIN_FOLDERS: Final = (
@@ -46,8 +49,10 @@ async def find_build_command(
     default; the folders are looked through after it. Raises StartUpError.
     """
     search_path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
-    with tempfile.TemporaryDirectory(prefix="seaway-docker-") as folder:
-        environment = client_environment(Path(folder))
+    temporary = Path(tempfile.gettempdir())
+    await asyncio.to_thread(remove_abandoned, temporary, FOLDER_PREFIX)
+    with owned_folder(temporary, FOLDER_PREFIX) as folder:
+        environment = client_environment(folder)
         for program in _standalone(search_path, plugin_folders):
             if (await _probe([program, "version"], environment)).exit_code == 0:
                 return BuildCommand((program, "build", "--load"))
