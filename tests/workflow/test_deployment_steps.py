@@ -59,6 +59,11 @@ CASES = {
         {"hooks": ALL_HOOKS},
     ),
     "first deploy": Case(OperationKind.DEPLOY, [*BEGIN, *IMAGE, *NEW, *END], {"replaces": False}),
+    "deploy with a release command only": Case(
+        OperationKind.DEPLOY,
+        [*BEGIN, *IMAGE, "run-release-command", *NEW, "drain-replicas", *END],
+        {"hooks": Hooks(release="./migrate")},
+    ),
     "restart": Case(
         OperationKind.RESTART, [*BEGIN, *IMAGE, *NEW, "drain-replicas", *END], {"hooks": ALL_HOOKS}
     ),
@@ -88,31 +93,6 @@ async def test_the_steps_run_in_their_order_and_no_other_does(bench: Bench, case
 
     assert bench.fakes.labels() == case.calls
     assert result == m.DeploymentResult(deployment_id=bench.id_of("new"), status=DeploymentStatus.FINISHED)
-
-
-@pytest.mark.parametrize(
-    ("left_out", "label"),
-    [
-        (StepName.PRE_DEPLOY, "run-pre-deploy-command"),
-        (StepName.RELEASE_COMMAND, "run-release-command"),
-        (StepName.POST_DEPLOY, "run-post-deploy-command"),
-        (StepName.DRAIN, "drain-replicas"),
-    ],
-)
-async def test_a_step_that_the_plan_leaves_out_is_not_called(
-    bench: Bench, left_out: StepName, label: str
-) -> None:
-    def plan(command: m.Command) -> m.ReleasePlan:
-        full = plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS)
-        return full.model_copy(
-            update={"steps": tuple(step for step in full.steps if step.name is not left_out)}
-        )
-
-    bench.fakes.plan = plan
-    await ending(await bench.deploy())
-
-    assert label not in bench.fakes.labels()
-    assert len(bench.fakes.labels()) == len(CASES["deploy with all hooks"].calls) - 1
 
 
 async def test_a_release_is_built_started_routed_and_recorded_as_one_and_the_same(bench: Bench) -> None:

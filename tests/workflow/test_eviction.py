@@ -7,7 +7,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from domain.deployments import DeploymentStatus, OperationKind
 from tests.workflow.bench import Bench, ending
-from tests.workflow.plans import ALL_HOOKS, plan_of, short_plan
+from tests.workflow.plans import plan_of, short_plan
 from tests.workflow.undo_cases import DISCARD, REMOVE_NEW, SWITCH_BACK
 
 SERVERS = ("east", "west")
@@ -24,13 +24,6 @@ NO_CACHE_OR_ONE = pytest.mark.parametrize(
 
 def plan_on_two_servers(bench: Bench) -> None:
     bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, servers=SERVERS)
-
-
-async def test_a_deployment_finishes(forgetful_bench: Bench) -> None:
-    forgetful_bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS)
-    result = await ending(await forgetful_bench.deploy())
-    assert result.status is DeploymentStatus.FINISHED
-    assert forgetful_bench.fakes.undos() == []
 
 
 async def test_a_failed_deployment_undoes_every_step_once(forgetful_bench: Bench) -> None:
@@ -104,7 +97,6 @@ async def test_a_queue_keeps_its_order_its_cancellations_and_its_delete(forgetfu
     }
 
 
-@NO_CACHE_OR_ONE
 async def test_a_cancelled_queue_withdraws_what_waits(forgetful_bench: Bench) -> None:
     bench = forgetful_bench
     bench.fakes.plan = short_plan

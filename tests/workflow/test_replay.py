@@ -17,7 +17,7 @@ from tests.workflow.bench import TASK_QUEUE_PREFIX, WORKFLOWS, Bench, ending
 from tests.workflow.changed_workflows import DeploymentWithoutHealthCheck, QueueThatTellsNobody
 from tests.workflow.record_histories import HISTORIES, SCENARIOS
 
-REPLAYED_AT_MOST = 60
+REPLAYED_AT_MOST = 25
 
 
 def replayer(workflows: Sequence[type] = WORKFLOWS) -> Replayer:
