@@ -48,7 +48,7 @@ test: packages venv lint test-fast ## All checks and all tests but the drills
 	@$(BIN)/pytest tests/integration tests/e2e tests/faults -m "not drill" $(PYTEST_ARGS)
 
 test-fast: venv ## Unit and workflow tests, about a minute
-	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" --numprocesses 2 $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
 drill: packages venv ## The slow tests: long load, kill matrix, disasters
 	@$(BIN)/pytest -m drill --timeout 3600 $(PYTEST_ARGS)

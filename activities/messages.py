@@ -43,6 +43,7 @@ class CommandReceipt(Message):
     deployment_id: str
     position: int
     running_deployment_id: str | None = None
+    after_deployment_id: str | None = None
     superseded: tuple[str, ...] = ()
     repeated: bool = False
 

@@ -73,8 +73,9 @@ def _message(application: Application, kind: OperationKind, receipt: CommandRece
     parts = [f"{title} queued"]
     if receipt.position > 0:
         parts.append(f"at position {receipt.position}")
-    if receipt.running_deployment_id:
-        parts.append(f"after {receipt.running_deployment_id}, which is running")
+    if receipt.after_deployment_id:
+        runs = receipt.after_deployment_id == receipt.running_deployment_id
+        parts.append(f"after {receipt.after_deployment_id}, which {'is running' if runs else 'waits too'}")
     message = " ".join(parts) + "."
     if receipt.superseded:
         message += f" It replaces {', '.join(receipt.superseded)}."

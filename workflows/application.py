@@ -174,10 +174,12 @@ class ApplicationWorkflow:
         self._state.waiting, superseded = enqueue(self._state.waiting, command)
         self._superseded += [(older, command.deployment_id) for older in superseded]
         self._state.deleting = self._state.deleting or command.kind is OperationKind.DELETE
+        before = [*([running] if running else []), *(one.deployment_id for one in self._state.waiting[:-1])]
         return m.CommandReceipt(
             deployment_id=command.deployment_id,
-            position=len(self._state.waiting) - (0 if running else 1),
+            position=len(before),
             running_deployment_id=running,
+            after_deployment_id=before[-1] if before else None,
             superseded=tuple(older.deployment_id for older in superseded),
         )
 

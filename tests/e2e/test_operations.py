@@ -70,7 +70,11 @@ async def test_two_people_at_once_are_served_one_after_the_other_and_told(seaway
     answers = await asyncio.gather(
         *[seaway.ask("POST", f"/applications/{deployed.uuid}/restart") for _ in range(2)]
     )
-    assert any("after" in one["message"] and "running" in one["message"] for one in answers)
+    ids = [answer["deployment_uuid"] for answer in answers]
+    told = [
+        f"after {other}, which" in answer["message"] for answer, other in zip(answers, ids[::-1], strict=True)
+    ]
+    assert sorted(told) == [False, True], answers
     one, two = sorted(
         [await deployed.finished(answer["deployment_uuid"]) for answer in answers],
         key=lambda shown: shown["started_at"],

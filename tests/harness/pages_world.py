@@ -225,6 +225,14 @@ async def make_database(path: Path) -> None:
 async def open_world(path: Path, **settings: Any) -> AsyncIterator[World]:
     """The world on a database that `make_database` made."""
     database = Database(f"sqlite:///{path}")
+    try:
+        yield await world_of(database, **settings)
+    finally:
+        await database.close()
+
+
+async def world_of(database: Database, **settings: Any) -> World:
+    """The same on a database that its caller opened and closes."""
     store = Store(database, KeyRing([KEY]))
     async with database.reading() as session:
         user_id = (await session.exec(select(User.id))).one()
@@ -245,10 +253,7 @@ async def open_world(path: Path, **settings: Any) -> AsyncIterator[World]:
         runtime=runtime,
         settings=ApiSettings(**given),
     )
-    try:
-        yield World(store, context, operations, runtime, owner, server, project, environment)
-    finally:
-        await database.close()
+    return World(store, context, operations, runtime, owner, server, project, environment)
 
 
 async def seed_harbour(world: World) -> dict[str, str]:

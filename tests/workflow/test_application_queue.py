@@ -46,6 +46,8 @@ async def test_commands_run_one_at_a_time_in_their_order(bench: Bench) -> None:
 
     assert [receipt.position for receipt in receipts] == [1, 2, 3, 4]
     assert {receipt.running_deployment_id for receipt in receipts} == {bench.id_of("running")}
+    before = [bench.id_of(name) for name in ["running", *order[:-1]]]
+    assert [receipt.after_deployment_id for receipt in receipts] == before
     assert bench.fakes.begun() == [bench.id_of(name) for name in ["running", *order]]
     assert bench.fakes.most_at_once == 1
     assert set(bench.fakes.outcomes().values()) == {FINISHED}

@@ -13,7 +13,7 @@ from activities.messages import Progress
 from domain.deployments import DeploymentStatus, StepName, StepStatus
 from tests.workflow.bench import Bench, ending, running_worker
 from tests.workflow.fake_activities import FakeActivities
-from tests.workflow.plans import ALL_HOOKS, plan_of
+from tests.workflow.plans import ALL_HOOKS, plan_of, short_plan
 from tests.workflow.undo_cases import (
     AFTER_THE_POINT_OF_NO_RETURN,
     BEFORE_SWITCH,
@@ -101,6 +101,7 @@ async def test_a_deployment_cancelled_before_a_worker_saw_it_is_recorded_as_canc
 
 @pytest.mark.parametrize("label", AFTER_THE_POINT_OF_NO_RETURN)
 async def test_a_cancellation_after_the_point_of_no_return_changes_nothing(bench: Bench, label: str) -> None:
+    bench.fakes.plan = short_plan
     held = bench.fakes.hold(label)
     handle = await bench.deploy()
     await held.has_begun()

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
 from tests.workflow.bench import Bench, ending
-from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
+from tests.workflow.plans import ALL_HOOKS, OLD, plan_of, short_plan
 from tests.workflow.undo_cases import AFTER_THE_POINT_OF_NO_RETURN, UNDO_CASES, UndoCase
 from workflows import names
 
@@ -141,6 +141,7 @@ async def test_an_undo_that_fails_three_times_is_tried_until_it_works(bench: Ben
 
 @pytest.mark.parametrize("label", AFTER_THE_POINT_OF_NO_RETURN)
 async def test_after_the_point_of_no_return_a_step_is_tried_until_it_works(bench: Bench, label: str) -> None:
+    bench.fakes.plan = short_plan
     bench.fakes.fail(label, "transient", final=False, times=3)
 
     result = await ending(await bench.deploy())
@@ -153,6 +154,7 @@ async def test_after_the_point_of_no_return_a_step_is_tried_until_it_works(bench
 
 @pytest.mark.parametrize("label", ["record-release", "retire-replicas", "clean-up"])
 async def test_after_the_point_of_no_return_nothing_is_taken_back(bench: Bench, label: str) -> None:
+    bench.fakes.plan = short_plan
     bench.fakes.fail(label, "internal", final=True)
 
     error = await failure_of(bench)

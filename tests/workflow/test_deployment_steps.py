@@ -2,254 +2,257 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.client import Client, WorkflowHandle
 
 from activities import messages as m
 from domain.configuration import Hooks
 from domain.deployments import DeploymentStatus, OperationKind, StepName
-from tests.workflow.bench import Bench, ending
-from tests.workflow.plans import ALL_HOOKS, NO_HOOKS, OLD, plan_of
+from tests.workflow.bench import Bench, ending, running_worker
+from tests.workflow.fake_activities import FakeActivities
+from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
 from workflows import names
 
 BEGIN = ["begin-deployment"]
 IMAGE = ["resolve-source", "build-image"]
 NEW = ["start-replicas", "check-health", "apply-routes"]
+DRAIN = "drain-replicas"
 END = ["record-release", "retire-replicas", "clean-up", "finish-deployment"]
+COMMANDS_BEFORE = ["run-pre-deploy-command", "run-release-command"]
+WITH_ALL_HOOKS = [*BEGIN, *IMAGE, *COMMANDS_BEFORE, *NEW, "run-post-deploy-command", DRAIN, *END]
+SERVERS = ("east", "west")
+ONCE = [*BEGIN, "record-release", "finish-deployment"]
+LONGEST_HISTORY = 100
 
 
 @dataclass(frozen=True)
 class Case:
+    """An operation with the calls that it makes; `plan` is for the plan, `options` for the command."""
+
     kind: OperationKind
     calls: list[str]
     plan: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    reference: str = "feature/checkout"
 
 
+DEPLOY, SCALE, DELETE = OperationKind.DEPLOY, OperationKind.SCALE, OperationKind.DELETE
 CASES = {
-    "deploy with all hooks": Case(
-        OperationKind.DEPLOY,
-        [
-            *BEGIN,
-            *IMAGE,
-            "run-pre-deploy-command",
-            "run-release-command",
-            *NEW,
-            "run-post-deploy-command",
-            "drain-replicas",
-            *END,
-        ],
-        {"hooks": ALL_HOOKS},
+    "deploy": Case(
+        DEPLOY,
+        WITH_ALL_HOOKS,
+        {"hooks": ALL_HOOKS, "replicas": 2, "replicas_before": 3},
+        {"force": True},
     ),
-    "rollback with all hooks": Case(
-        OperationKind.ROLLBACK,
-        [
-            *BEGIN,
-            *IMAGE,
-            "run-pre-deploy-command",
-            "run-release-command",
-            *NEW,
-            "run-post-deploy-command",
-            "drain-replicas",
-            *END,
-        ],
-        {"hooks": ALL_HOOKS},
-    ),
-    "first deploy": Case(OperationKind.DEPLOY, [*BEGIN, *IMAGE, *NEW, *END], {"replaces": False}),
+    "first deploy": Case(DEPLOY, [*BEGIN, *IMAGE, *NEW, *END], {"replaces": False}),
     "deploy with a release command only": Case(
-        OperationKind.DEPLOY,
-        [*BEGIN, *IMAGE, "run-release-command", *NEW, "drain-replicas", *END],
+        DEPLOY,
+        [*BEGIN, *IMAGE, "run-release-command", *NEW, DRAIN, *END],
         {"hooks": Hooks(release="./migrate")},
     ),
-    "restart": Case(
-        OperationKind.RESTART, [*BEGIN, *IMAGE, *NEW, "drain-replicas", *END], {"hooks": ALL_HOOKS}
+    "deploy with host ports": Case(
+        DEPLOY, [*BEGIN, *IMAGE, "pause-replicas", *NEW, *END], {"host_ports": True}
     ),
+    "first deploy with host ports": Case(
+        DEPLOY, [*BEGIN, *IMAGE, *NEW, *END], {"host_ports": True, "replaces": False}
+    ),
+    "deploy on two servers": Case(
+        DEPLOY,
+        [label for label in WITH_ALL_HOOKS for _ in (("once",) if label in ONCE else SERVERS)],
+        {"hooks": ALL_HOOKS, "servers": SERVERS},
+    ),
+    "rollback": Case(OperationKind.ROLLBACK, WITH_ALL_HOOKS, {"hooks": ALL_HOOKS}, reference="x" * 1000),
+    "restart": Case(OperationKind.RESTART, [*BEGIN, *IMAGE, *NEW, DRAIN, *END], {"hooks": ALL_HOOKS}),
     "start": Case(OperationKind.START, [*BEGIN, *IMAGE, *NEW, *END], {"replaces": False}),
-    "scale up": Case(OperationKind.SCALE, [*BEGIN, *IMAGE, *NEW, "drain-replicas", *END], {"replicas": 3}),
-    "scale down": Case(
-        OperationKind.SCALE, [*BEGIN, *IMAGE, *NEW, "drain-replicas", *END], {"replicas_before": 3}
-    ),
-    "stop": Case(OperationKind.STOP, [*BEGIN, "apply-routes", "drain-replicas", *END]),
-    "delete": Case(
-        OperationKind.DELETE, [*BEGIN, "apply-routes", "drain-replicas", *END, "forget-application"]
-    ),
-    "host ports": Case(
-        OperationKind.DEPLOY, [*BEGIN, *IMAGE, "pause-replicas", *NEW, *END], {"host_ports": True}
-    ),
-    "host ports, first deploy": Case(
-        OperationKind.DEPLOY, [*BEGIN, *IMAGE, *NEW, *END], {"host_ports": True, "replaces": False}
+    "scale up": Case(SCALE, [*BEGIN, *IMAGE, *NEW, DRAIN, *END], {"replicas": 5, "replicas_before": 2}),
+    "scale down": Case(SCALE, [*BEGIN, *IMAGE, *NEW, DRAIN, *END], {"replicas": 1, "replicas_before": 4}),
+    "stop": Case(OperationKind.STOP, [*BEGIN, "apply-routes", DRAIN, *END]),
+    "delete": Case(DELETE, [*BEGIN, "apply-routes", DRAIN, *END, "forget-application"]),
+    "delete with volumes": Case(
+        DELETE,
+        [*BEGIN, "apply-routes", DRAIN, *END, "forget-application"],
+        options={"delete_volumes": True},
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_the_steps_run_in_their_order_and_no_other_does(bench: Bench, case: Case) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, **case.plan)
+@dataclass(frozen=True)
+class Ended:
+    """A deployment that ended, with all that it asked for."""
 
-    result = await ending(await bench.deploy(case.kind))
+    bench: Bench
+    handle: WorkflowHandle[Any, m.DeploymentResult]
+    result: m.DeploymentResult
+    began: datetime
+    ended: datetime
 
-    assert bench.fakes.labels() == case.calls
-    assert result == m.DeploymentResult(deployment_id=bench.id_of("new"), status=DeploymentStatus.FINISHED)
+    def one(self, label: str) -> Any:
+        """What was said to the one call of this activity."""
+        [message] = self.bench.fakes.messages(label)
+        return message
+
+    @property
+    def id(self) -> str:
+        """The deployment's id."""
+        return self.bench.id_of("new")
 
 
-async def test_a_release_is_built_started_routed_and_recorded_as_one_and_the_same(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, replicas=2, replicas_before=3
+RunCase = Callable[[str], Awaitable[Ended]]
+
+
+@pytest.fixture(scope="module")
+async def run_case(temporal_client: Client) -> RunCase:
+    """Runs a case's deployment, once for all tests that look at it."""
+    known: dict[str, Ended] = {}
+
+    async def run(name: str) -> Ended:
+        if name not in known:
+            known[name] = await _run(temporal_client, CASES[name])
+        return known[name]
+
+    return run
+
+
+async def _run(client: Client, case: Case) -> Ended:
+    bench = Bench(
+        client,
+        FakeActivities(lambda command: plan_of(command.kind, command.deployment_id, **case.plan)),
     )
-    await ending(await bench.deploy(force=True))
+    bench.fakes.reference = case.reference
+    began = datetime.now(UTC)
+    async with running_worker(bench):
+        handle = await bench.deploy(case.kind, **case.options)
+        result = await ending(handle)
+    return Ended(bench, handle, result, began, datetime.now(UTC))
 
-    new = m.Served(configuration_of=bench.id_of("new"), release_id=bench.id_of("new"), replicas=2)
-    [build] = bench.fakes.messages("build-image")
-    assert (build.commit, build.image, build.force) == (
-        "c0ffee",
-        f"seaway/application:{bench.id_of('new')}",
-        True,
-    )
-    [start] = bench.fakes.messages("start-replicas")
+
+@pytest.mark.usefixtures("no_complaints")
+@pytest.mark.parametrize("name", CASES)
+async def test_the_steps_run_in_their_order_and_no_other_does(run_case: RunCase, name: str) -> None:
+    ended = await run_case(name)
+
+    calls = ended.bench.fakes.labels()
+    assert calls == CASES[name].calls
+    assert ended.result == m.DeploymentResult(deployment_id=ended.id, status=DeploymentStatus.FINISHED)
+
+
+async def test_a_release_is_built_started_routed_and_recorded_as_one_and_the_same(run_case: RunCase) -> None:
+    ended = await run_case("deploy")
+
+    new = m.Served(configuration_of=ended.id, release_id=ended.id, replicas=2)
+    build = ended.one("build-image")
+    assert (build.commit, build.image, build.force) == ("c0ffee", f"seaway/application:{ended.id}", True)
+    start = ended.one("start-replicas")
     assert (start.serve, start.first, start.server_id) == (new, 1, "id-of-local")
-    assert bench.fakes.messages("check-health") == [start.model_copy(update={"step": _step(bench, "health")})]
-    [routes] = bench.fakes.messages("apply-routes")
-    assert routes.serve == new
-    [recorded] = bench.fakes.messages("record-release")
-    assert recorded.serve == new
-    [retired] = bench.fakes.messages("retire-replicas")
-    assert (retired.keep, retired.step) == (new, _step(bench, "stop_old"))
-    [cleaned] = bench.fakes.messages("clean-up")
+    assert ended.one("check-health") == start.model_copy(update={"step": _step(ended, StepName.HEALTH)})
+    assert ended.one("apply-routes").serve == new
+    assert ended.one("record-release").serve == new
+    retired = ended.one("retire-replicas")
+    assert (retired.keep, retired.step) == (new, _step(ended, StepName.STOP_OLD))
+    cleaned = ended.one("clean-up")
     assert (cleaned.keep, cleaned.everything) == (new, False)
 
 
-def _step(bench: Bench, name: str) -> m.StepReference:
-    return m.StepReference(deployment_id=bench.id_of("new"), name=StepName(name), server="local")
+def _step(ended: Ended, name: StepName) -> m.StepReference:
+    return m.StepReference(deployment_id=ended.id, name=name, server="local")
 
 
-async def test_hooks_run_in_the_version_that_they_belong_to(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS)
-    await ending(await bench.deploy())
+async def test_hooks_run_in_the_version_that_they_belong_to(run_case: RunCase) -> None:
+    ended = await run_case("deploy")
 
-    [before] = bench.fakes.messages("run-pre-deploy-command")
-    [after] = bench.fakes.messages("run-post-deploy-command")
-    assert before.served.release_id == OLD
-    assert after.served.release_id == bench.id_of("new")
+    assert ended.one("run-pre-deploy-command").served.release_id == OLD
+    assert ended.one("run-post-deploy-command").served.release_id == ended.id
 
 
-async def test_the_old_version_is_drained_no_longer_than_planned(bench: Bench) -> None:
-    before = datetime.now(UTC)
-    await ending(await bench.deploy())
-    after = datetime.now(UTC)
+async def test_the_old_version_is_drained_no_longer_than_planned(run_case: RunCase) -> None:
+    ended = await run_case("deploy")
 
-    [drain] = bench.fakes.messages("drain-replicas")
-    assert before + timedelta(seconds=30) <= drain.deadline <= after + timedelta(seconds=30)
+    planned = timedelta(seconds=30)
+    assert ended.began + planned <= ended.one("drain-replicas").deadline <= ended.ended + planned
 
 
-async def test_scaling_starts_only_the_replicas_that_are_missing(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, replicas=5, replicas_before=2
-    )
-    await ending(await bench.deploy(OperationKind.SCALE))
+async def test_scaling_up_starts_only_the_replicas_that_are_missing(run_case: RunCase) -> None:
+    ended = await run_case("scale up")
 
-    [start] = bench.fakes.messages("start-replicas")
+    start = ended.one("start-replicas")
     assert (start.first, start.serve.replicas, start.serve.release_id) == (3, 5, OLD)
-    [retired] = bench.fakes.messages("retire-replicas")
-    assert (retired.keep.release_id, retired.keep.replicas) == (OLD, 5)
+    kept = ended.one("retire-replicas").keep
+    assert (kept.release_id, kept.replicas) == (OLD, 5)
 
 
-async def test_scaling_down_starts_none_and_keeps_the_lower_numbers(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, replicas=1, replicas_before=4
-    )
-    await ending(await bench.deploy(OperationKind.SCALE))
+async def test_scaling_down_starts_none_and_keeps_the_lower_numbers(run_case: RunCase) -> None:
+    ended = await run_case("scale down")
 
-    [start] = bench.fakes.messages("start-replicas")
+    start = ended.one("start-replicas")
     assert start.first > start.serve.replicas
-    [retired] = bench.fakes.messages("retire-replicas")
-    assert (retired.keep.release_id, retired.keep.replicas) == (OLD, 1)
+    kept = ended.one("retire-replicas").keep
+    assert (kept.release_id, kept.replicas) == (OLD, 1)
 
 
-async def test_a_stop_leaves_no_route_and_no_replica(bench: Bench) -> None:
-    await ending(await bench.deploy(OperationKind.STOP))
+async def test_a_stop_leaves_no_route_and_no_replica(run_case: RunCase) -> None:
+    ended = await run_case("stop")
 
-    for label, part in [
-        ("apply-routes", "serve"),
-        ("drain-replicas", "keep"),
-        ("record-release", "serve"),
-        ("retire-replicas", "keep"),
-    ]:
-        [message] = bench.fakes.messages(label)
-        assert getattr(message, part) is None, label
-    [cleaned] = bench.fakes.messages("clean-up")
-    assert not cleaned.everything
+    assert ended.one("apply-routes").serve is None
+    assert ended.one("drain-replicas").keep is None
+    assert ended.one("record-release").serve is None
+    assert ended.one("retire-replicas").keep is None
+    assert not ended.one("clean-up").everything
 
 
-@pytest.mark.parametrize("delete_volumes", [False, True])
+@pytest.mark.parametrize(("name", "volumes"), [("delete", False), ("delete with volumes", True)])
 async def test_a_delete_removes_everything_and_volumes_only_if_asked(
-    bench: Bench, delete_volumes: bool
+    run_case: RunCase, name: str, volumes: bool
 ) -> None:
-    await ending(await bench.deploy(OperationKind.DELETE, delete_volumes=delete_volumes))
+    ended = await run_case(name)
 
-    [cleaned] = bench.fakes.messages("clean-up")
-    assert (cleaned.everything, cleaned.delete_volumes) == (True, delete_volumes)
-    [forgotten] = bench.fakes.messages("forget-application")
-    assert forgotten.application_id == bench.application_id
-
-
-async def test_what_was_paused_for_its_host_ports_is_removed_after_the_release(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, host_ports=True)
-    await ending(await bench.deploy())
-
-    [paused] = bench.fakes.messages("pause-replicas")
-    assert paused.served.release_id == OLD
-    [retired] = bench.fakes.messages("retire-replicas")
-    assert retired.keep.release_id == bench.id_of("new")
+    cleaned = ended.one("clean-up")
+    assert (cleaned.everything, cleaned.delete_volumes) == (True, volumes)
+    assert ended.one("forget-application").application_id == ended.bench.application_id
 
 
-async def test_every_step_runs_on_every_server(bench: Bench) -> None:
-    servers = ("east", "west")
-    bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=servers
-    )
-    await ending(await bench.deploy())
+async def test_what_was_paused_for_its_host_ports_is_removed_after_the_release(run_case: RunCase) -> None:
+    ended = await run_case("deploy with host ports")
 
-    steps = [call for call in bench.fakes.calls if isinstance(call.message, m.StepInput)]
+    assert ended.one("pause-replicas").served.release_id == OLD
+    assert ended.one("retire-replicas").keep.release_id == ended.id
+
+
+async def test_every_step_runs_on_every_server(run_case: RunCase) -> None:
+    fakes = (await run_case("deploy on two servers")).bench.fakes
+
+    steps = [call for call in fakes.calls if isinstance(call.message, m.StepInput)]
     labels = list(dict.fromkeys(call.label for call in steps))
-    assert {label: {call.server for call in steps if call.label == label} for label in labels} == {
-        label: set(servers) for label in labels
-    }
-    # One step ends on all servers before the next one begins on any.
-    assert [call.label for call in steps] == [label for label in labels for _ in servers]
-    [finish] = bench.fakes.finishes().values()
+    on = {label: {call.server for call in steps if call.label == label} for label in labels}
+    assert on == {label: set(SERVERS) for label in labels}
+    [finish] = fakes.finishes().values()
     assert {step.status for step in finish.steps} == {"succeeded"}
 
 
-async def test_the_workflow_can_be_found_by_its_outcome_and_git_reference(bench: Bench) -> None:
-    bench.fakes.reference = "feature/checkout"
-    handle = await bench.deploy()
-    await ending(handle)
+async def test_the_workflow_can_be_found_by_its_outcome_and_git_reference(run_case: RunCase) -> None:
+    ended = await run_case("deploy")
 
-    attributes = (await handle.describe()).typed_search_attributes
+    attributes = (await ended.handle.describe()).typed_search_attributes
     assert attributes[names.OUTCOME] == "finished"
     assert attributes[names.GIT_REFERENCE] == "feature/checkout"
 
 
-async def test_a_git_reference_too_long_for_the_server_is_cut(bench: Bench) -> None:
-    bench.fakes.reference = "x" * 1000
-    handle = await bench.deploy()
-    await ending(handle)
+async def test_a_git_reference_too_long_for_the_server_is_cut(run_case: RunCase) -> None:
+    ended = await run_case("rollback")
 
-    attributes = (await handle.describe()).typed_search_attributes
+    attributes = (await ended.handle.describe()).typed_search_attributes
     assert attributes[names.GIT_REFERENCE] == "x" * 255
 
 
-@pytest.mark.parametrize(("hooks", "limit"), [(NO_HOOKS, 80), (ALL_HOOKS, 100)], ids=["plain", "all hooks"])
 async def test_the_history_of_a_deployment_stays_small(
-    bench: Bench, hooks: Hooks, limit: int, record_property: Callable[[str, object], None]
+    run_case: RunCase, record_property: Callable[[str, object], None]
 ) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, hooks=hooks)
-    handle = await bench.deploy()
-    await ending(handle)
+    ended = await run_case("deploy")
 
-    events = len([event async for event in handle.fetch_history_events()])
+    events = len([event async for event in ended.handle.fetch_history_events()])
     record_property("events", events)
-    assert events < limit
+    assert events < LONGEST_HISTORY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import Application, Deployment, Project, Server, Team, User
+from tests.harness.refilled_database import RefilledDatabase
 
 SETTINGS = ApiSettings(
     public_url="http://seaway.test",
@@ -195,16 +195,23 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Secr
     return path, key, mine, theirs
 
 
+@pytest.fixture(scope="session")
+async def refilled(
+    prepared: tuple[Path, SecretStr, Tenant, Tenant], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RefilledDatabase]:
+    """The database that every test gets fresh."""
+    refilled = RefilledDatabase(prepared[0], tmp_path_factory.mktemp("refilled"))
+    yield refilled
+    await refilled.database.close()
+
+
 @pytest.fixture
 async def seaway(
-    app: FastAPI, prepared: tuple[Path, SecretStr, Tenant, Tenant], tmp_path: Path
-) -> AsyncIterator[Seaway]:
+    app: FastAPI, prepared: tuple[Path, SecretStr, Tenant, Tenant], refilled: RefilledDatabase
+) -> Seaway:
     """The API on a fresh store."""
-    path, key, mine, theirs = prepared
-    shutil.copy(path, tmp_path / "seaway.db")
-    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
-    yield make_seaway(app, Store(database, KeyRing([key])), mine, theirs)
-    await database.close()
+    _, key, mine, theirs = prepared
+    return make_seaway(app, Store(await refilled.refill(), KeyRing([key])), mine, theirs)
 
 
 @pytest.fixture

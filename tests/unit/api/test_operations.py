@@ -57,15 +57,31 @@ async def test_deploying_tells_the_deployment_of_each_application(
     assert deployments[0]["message"] == "Deployment of 'shop' queued."
 
 
-async def test_the_message_tells_what_waits_and_what_is_replaced(
-    seaway: Seaway, client: httpx.AsyncClient, application: dict[str, object]
+@pytest.mark.parametrize(
+    ("receipt", "place"),
+    [
+        (
+            {"position": 1, "after_deployment_id": "d1", "running_deployment_id": "d1"},
+            "position 1 after d1, which is running",
+        ),
+        (
+            {"position": 2, "after_deployment_id": "d3", "running_deployment_id": "d1"},
+            "position 2 after d3, which waits too",
+        ),
+        ({"position": 1, "after_deployment_id": "d3"}, "position 1 after d3, which waits too"),
+    ],
+)
+async def test_the_message_tells_what_is_before_it_and_what_is_replaced(
+    seaway: Seaway,
+    client: httpx.AsyncClient,
+    application: dict[str, object],
+    receipt: dict[str, object],
+    place: str,
 ) -> None:
-    seaway.operations.receipt = {"position": 1, "running_deployment_id": "d1", "superseded": ("d2",)}
+    seaway.operations.receipt = {**receipt, "superseded": ("d2",)}
     answer = await client.post("/deploy", params={"uuid": str(application["uuid"])})
     message = answer.json()["deployments"][0]["message"]
-    assert message == (
-        "Deployment of 'shop' queued at position 1 after d1, which is running. It replaces d2."
-    )
+    assert message == f"Deployment of 'shop' queued at {place}. It replaces d2."
 
 
 async def test_the_same_idempotency_key_is_one_operation(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from html import unescape
@@ -18,7 +17,8 @@ from api.application import create_api
 from api.authentication import SESSION_COOKIE, issue_session
 from api.pages import pages_router
 from api.throttling import LoginThrottle
-from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world
+from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world, world_of
+from tests.harness.refilled_database import RefilledDatabase
 
 ORIGIN = "http://seaway.test"
 
@@ -54,12 +54,18 @@ async def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+async def refilled(
+    made_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RefilledDatabase]:
+    refilled = RefilledDatabase(made_database, tmp_path_factory.mktemp("refilled"))
+    yield refilled
+    await refilled.database.close()
+
+
 @pytest.fixture
-async def world(made_database: Path, tmp_path: Path) -> AsyncIterator[World]:
-    path = tmp_path / "seaway.db"
-    shutil.copy(made_database, path)
-    async with open_world(path) as opened:
-        yield opened
+async def world(refilled: RefilledDatabase) -> World:
+    return await world_of(await refilled.refill())
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tests.harness.load import LoadGenerator
 from tests.harness.load_report import Latencies
 from tests.harness.processes import free_port
 from tests.harness.waiting import eventually
-from tests.unit.harness.conftest import Handler, StartApplication
+from tests.integration.harness.conftest import Handler, StartApplication
 
 Serve = Callable[[Handler], Awaitable[str]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nv1"

@@ -17,7 +17,7 @@ from tests.harness.load import LoadGenerator
 from tests.harness.processes import ManagedProcess
 from tests.harness.waiting import eventually
 from tests.harness.websocket_session import WebSocketSession
-from tests.unit.harness.conftest import StartApplication
+from tests.integration.harness.conftest import StartApplication
 
 
 async def test_each_path_answers_what_it_promises(start_application: StartApplication) -> None:
