@@ -15,10 +15,13 @@ from domain.configuration import ApplicationConfiguration, HealthCheckKind
 from domain.errors import ReleaseUnhealthy
 
 LOG_LINES = 100
-FIRST_PROBES_SECONDS = 0.1
+FIRST_PROBES_SECONDS = 0.025
 """Most applications listen within a second; waiting a whole interval for them would be waste."""
 
-QUICK_PROBES = 20
+QUICK_PROBES_SECONDS = 0.1
+"""What the pause between the first probes grows to."""
+
+QUICK_PROBES = 25
 MOST_RESTARTS = 2
 SHOWN_PROBES = 100
 STEADY_SECONDS = 2.0
@@ -51,15 +54,17 @@ class HealthWatch:
             else:
                 successes = 0
                 # Quick probes come before the first interval is over, so together they count as few.
-                failures += 0 if quick and self._check.interval_seconds > FIRST_PROBES_SECONDS else 1
-            await asyncio.sleep(
-                min(FIRST_PROBES_SECONDS, self._check.interval_seconds)
-                if quick
-                else self._check.interval_seconds
-            )
+                failures += 0 if quick and self._check.interval_seconds > QUICK_PROBES_SECONDS else 1
+            await asyncio.sleep(self._pause(probes))
         raise await self._unhealthy(
             name, f"Replica {name} did not become healthy: {outcomes[-1].split('. ', 1)[-1]}.", outcomes
         )
+
+    def _pause(self, probes: int) -> float:
+        interval = self._check.interval_seconds
+        if probes > QUICK_PROBES:
+            return interval
+        return min(FIRST_PROBES_SECONDS * 1.2 ** (probes - 1), QUICK_PROBES_SECONDS, interval)
 
     async def _probe(self, name: str, state: ContainerState) -> ProbeOutcome:
         address = state.addresses.get(self._parts.network, "")

@@ -39,7 +39,7 @@ class RecordActivities:
         command = begin.command
         row = await self._store.deployments.record(row_of(command))
         served = await self._served(command.application_id)
-        configuration = await self._configuration(command, served)
+        configuration = await self._configuration(command, row, served)
         servers = [await self._store.servers.get(server) for server in configuration.server_ids]
         steps = planned_steps(
             command.kind, configuration, [server.name for server in servers], replaces=served is not None
@@ -74,17 +74,18 @@ class RecordActivities:
         if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
             return None
         current = await self._store.deployments.get(application.current_deployment_id)
-        snapshot = await self._store.deployments.snapshot(current.id)
+        snapshot = self._store.deployments.released(current)
         return m.Served(
             configuration_of=current.id,
             release_id=current.release_id or current.id,
             replicas=snapshot.runtime.replicas,
         )
 
-    async def _configuration(self, command: m.Command, served: m.Served | None) -> ApplicationConfiguration:
-        row = await self._store.deployments.get(command.deployment_id)
+    async def _configuration(
+        self, command: m.Command, row: Deployment, served: m.Served | None
+    ) -> ApplicationConfiguration:
         if row.snapshot_sealed is not None:
-            return await self._store.deployments.snapshot(row.id)
+            return self._store.deployments.released(row)
         present = await self._store.applications.configuration(command.application_id)
         match command.kind:
             case OperationKind.DEPLOY:
@@ -93,7 +94,7 @@ class RecordActivities:
                 target = await self._store.deployments.get(command.target_deployment_id or "")
                 if target.application_id != command.application_id:
                     raise NotFound("There is no such deployment of this application.")
-                return await self._store.deployments.snapshot(target.id)
+                return self._store.deployments.released(target)
             case OperationKind.SCALE:
                 if served is None:
                     raise NotPossibleNow("Nothing runs that could be scaled. Start the application first.")
@@ -102,7 +103,7 @@ class RecordActivities:
                 runtime = released.runtime.model_copy(update={"replicas": replicas})
                 return released.model_copy(update={"runtime": runtime})
             case OperationKind.RESTART | OperationKind.START:
-                released = await self._store.deployments.snapshot((await self._last_release(command)).id)
+                released = self._store.deployments.released(await self._last_release(command))
                 return present.model_copy(update={"source": released.source, "build": released.build})
             case _:
                 return present

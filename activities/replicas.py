@@ -53,7 +53,7 @@ class ReplicaActivities:
     async def start(self, start: m.StartReplicas) -> m.StepOutcome:
         """The replicas exist and run; those of an earlier try are found by their names."""
         deployment = await self._store.deployments.get(start.serve.configuration_of)
-        configuration = await self._store.deployments.snapshot(deployment.id)
+        configuration = self._store.deployments.released(deployment)
         parts = await self._servers.parts(start.server_id)
         await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
         mounts = await prepare_mounts(parts, configuration)

@@ -51,9 +51,9 @@ class _Recorder(ActivityInboundInterceptor):
             return await self._forward(reference, input)
 
     async def _forward(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
-        await self._move(reference, StepStatus.RUNNING, message="")
         try:
-            answer = await self._mapped(input, relentless=_has_no_limit())
+            async with self._shown_running(reference):
+                answer = await self._mapped(input, relentless=_has_no_limit())
         except asyncio.CancelledError:
             # A worker that shuts down is no cancellation: another one goes on with this step.
             if not activity.is_worker_shutdown():
@@ -70,6 +70,18 @@ class _Recorder(ActivityInboundInterceptor):
         status = StepStatus.SKIPPED if outcome.skipped else StepStatus.SUCCEEDED
         await self._move(reference, status, message=outcome.message)
         return answer
+
+    @contextlib.asynccontextmanager
+    async def _shown_running(self, reference: StepReference) -> AsyncIterator[None]:
+        """Records the start beside the work, which need not wait for it; it is written before the end is."""
+        started = asyncio.create_task(self._move(reference, StepStatus.RUNNING, message=""))
+        try:
+            yield
+        finally:
+            await asyncio.wait([started])
+            failure = started.exception()
+        if failure:
+            raise failure
 
     async def _mapped(self, input: ExecuteActivityInput, *, relentless: bool) -> Any:
         info = activity.info()

@@ -134,7 +134,10 @@ class DeploymentStore:
 
     async def snapshot(self, deployment_id: str) -> ApplicationConfiguration:
         """The whole configuration that this deployment released. Raises NotFound where it has none."""
-        row = await self.get(deployment_id)
+        return self.released(await self.get(deployment_id))
+
+    def released(self, row: Deployment) -> ApplicationConfiguration:
+        """The same of a row that was read already."""
         if row.snapshot_sealed is None:
             raise NotFound("This deployment never started, so it has no configuration to go back to.")
         return ApplicationConfiguration.model_validate_json(self._keys.decrypt(row.snapshot_sealed))
