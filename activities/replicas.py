@@ -15,7 +15,6 @@ from activities.environments import replica_environment
 from activities.health import HealthWatch
 from activities.replica_specifications import prepare_mounts, replica_specification
 from activities.servers import ServerParts, Servers, Surroundings
-from adapters.connections import open_connections
 from adapters.docker.states import ContainerState
 from domain.errors import ReleaseUnhealthy
 from domain.replicas import (
@@ -125,7 +124,7 @@ class ReplicaActivities:
         quiet = 0
         began = datetime.now(UTC)
         while leaving and quiet < QUIET_SAMPLES:
-            count = await _connections(leaving) if parts.is_local else None
+            count = await _connections(parts, leaving)
             waited = (datetime.now(UTC) - began).total_seconds()
             if count is None and waited >= BLIND_DRAIN_SECONDS:
                 return m.StepOutcome(message="Connections cannot be counted here; waited a while instead.")
@@ -188,11 +187,11 @@ async def _stop(parts: ServerParts, state: ContainerState) -> None:
     await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
 
 
-async def _connections(replicas: Sequence[ContainerState]) -> int | None:
+async def _connections(parts: ServerParts, replicas: Sequence[ContainerState]) -> int | None:
     total = 0
     for replica in replicas:
         for port in replica.labels[PORTS_LABEL].split(","):
-            count = await open_connections(replica.pid, int(port))
+            count = await parts.connections.open_connections(replica.pid, int(port))
             if count is None:
                 return None
             total += count

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from adapters.connections import ConnectionCounter
 from adapters.docker.engine import DockerEngine
+from adapters.host_commands import HostCommands
 from adapters.host_files import HostFiles
 from adapters.proxy import Proxy
 from adapters.reach import Reach
@@ -21,6 +23,8 @@ class ServerParts:
     reach: Reach
     files: HostFiles
     network: str
+    commands: HostCommands
+    connections: ConnectionCounter
     is_local: bool = True
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Collection
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Protocol
+
+from adapters.host_commands import HostCommands
 
 ESTABLISHED = "01"
+LOOK_LIMIT = timedelta(seconds=20)
+NO_PROCESS = 3
+_LOOK = f"""
+[ -d "$1" ] || exit {NO_PROCESS}
+cat "$1/net/tcp" || {{ [ -d "$1" ] && exit 1; exit {NO_PROCESS}; }}
+[ ! -e "$1/net/tcp6" ] || cat "$1/net/tcp6"
+"""
 # What reading the table of a process that ends gives, depending on how far it has got.
 GONE = (errno.ENOENT, errno.ESRCH, errno.EINVAL)
 
@@ -28,6 +39,42 @@ def established_connections(proc_net_tcp: str, port: int, excluded: Collection[s
         if not excluded or _address(fields[2].partition(":")[0]) not in excluded:
             count += 1
     return count
+
+
+class ConnectionCounter(Protocol):
+    """Counts what is open to a port of a process on one server."""
+
+    async def open_connections(self, pid: int, port: int) -> int | None:
+        """The established connections; 0 when the process is gone, None when they cannot be seen."""
+        ...
+
+
+class LocalConnections:
+    """The server is this machine."""
+
+    async def open_connections(self, pid: int, port: int) -> int | None:
+        """See `ConnectionCounter`."""
+        return await open_connections(pid, port)
+
+
+class RemoteConnections:
+    """Looks by a command on the server, as root where its user may."""
+
+    def __init__(self, commands: HostCommands) -> None:
+        self._commands = commands
+
+    async def open_connections(self, pid: int, port: int) -> int | None:
+        """See `ConnectionCounter`. Raises ServerUnreachable."""
+        if pid <= 0:
+            return 0
+        folder = f"/proc/{pid}"
+        # In one go, so that an absent process and tables that may not be read are told apart.
+        looked = await self._commands.run(
+            ["sh", "-c", _LOOK, "seaway", folder], timeout=LOOK_LIMIT, sudo=True
+        )
+        if looked.exit_code == NO_PROCESS:
+            return 0
+        return established_connections(looked.stdout, port) if looked.exit_code == 0 else None
 
 
 async def open_connections(pid: int, port: int, excluded: Collection[str] = ()) -> int | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import SecretStr
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 
-from domain.errors import NotFound
+from domain.deployments import StepStatus
+from domain.errors import Conflict, NotFound
+from domain.servers import ServerStatus, ServerStepName
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
-from store.tables import PrivateKey, Server
+from store.tables import PrivateKey, Server, ServerStep
 
 
 class ServerStore:
@@ -29,6 +31,7 @@ class ServerStore:
                 row = Server(team_id=team_id, name="localhost", is_local=True)
             row.wildcard_domain = row.wildcard_domain or wildcard_domain
             row.is_reachable = row.is_usable = True
+            row.status = ServerStatus.USABLE
             session.add(row)
         return row
 
@@ -56,6 +59,85 @@ class ServerStore:
             row.updated_at = now()
             session.add(row)
         return row
+
+    async def create(self, server: Server) -> Server:
+        """Writes a new server. Raises Conflict where the team has it already (address and port)."""
+        async with self._database.writing() as session:
+            twin = select(Server).where(
+                Server.team_id == server.team_id,
+                Server.address == server.address,
+                Server.port == server.port,
+                Server.jump_server_id == server.jump_server_id,
+                col(Server.is_local).is_(False),
+            )
+            if (found := (await session.exec(twin)).first()) is not None:
+                raise Conflict(
+                    f"{server.address} port {server.port} is the server '{found.name}' already. Change that one."
+                )
+            session.add(server)
+        return server
+
+    async def set(self, server_id: str, **values: object) -> Server:
+        """Sets the named columns. Raises NotFound."""
+        async with self._database.writing() as session:
+            row = await session.get(Server, server_id)
+            if row is None:
+                raise NotFound("There is no such server.")
+            row.sqlmodel_update(values)
+            row.updated_at = now()
+            session.add(row)
+        return row
+
+    async def all_remote(self) -> Sequence[Server]:
+        """Every team's servers that are reached over SSH, oldest first."""
+        query = select(Server).where(col(Server.is_local).is_(False)).order_by(col(Server.created_at))
+        async with self._database.reading() as session:
+            return (await session.exec(query)).all()
+
+    async def forget(self, server_id: str) -> None:
+        """Removes the server and what is only about it. Doing it twice is harmless."""
+        async with self._database.writing() as session:
+            await session.exec(delete(ServerStep).where(col(ServerStep.server_id) == server_id))
+            await session.exec(delete(Server).where(col(Server.id) == server_id))
+
+    async def steps(self, server_id: str) -> Sequence[ServerStep]:
+        """The steps of the last provisioning, in order."""
+        query = select(ServerStep).where(ServerStep.server_id == server_id)
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(ServerStep.position)))).all()
+
+    async def begin_steps(self, server_id: str) -> None:
+        """All steps are pending, as before the first try."""
+        async with self._database.writing() as session:
+            await session.exec(delete(ServerStep).where(col(ServerStep.server_id) == server_id))
+            for position, name in enumerate(ServerStepName):
+                session.add(ServerStep(server_id=server_id, position=position, name=name))
+
+    async def move_step(
+        self,
+        server_id: str,
+        name: ServerStepName,
+        status: StepStatus,
+        *,
+        attempt: int | None = None,
+        message: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Moves one step; `None` leaves what is there. Unknown steps are passed over."""
+        async with self._database.writing() as session:
+            query = select(ServerStep).where(ServerStep.server_id == server_id, ServerStep.name == name)
+            row = (await session.exec(query)).first()
+            if row is None:
+                return
+            row.status = status
+            if status is StepStatus.RUNNING:
+                row.started_at, row.finished_at = row.started_at or now(), None
+            else:
+                row.finished_at = now()
+            row.attempt = row.attempt if attempt is None else attempt
+            row.message = row.message if message is None else message
+            row.detail = row.detail if detail is None else detail
+            session.add(row)
 
     async def add_key(self, key: PrivateKey, private_key: SecretStr) -> PrivateKey:
         """Seals and writes a private key."""

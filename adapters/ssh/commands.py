@@ -7,11 +7,11 @@ import contextlib
 import inspect
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import asyncssh
 
+from adapters.host_commands import Completed
 from adapters.processes import LineSplitter, OnLine
 
 # How long a command that was told to end may take before it is killed, and how long we look for that.
@@ -50,15 +50,6 @@ trap : TERM PIPE
   exit "$code"
 }}
 """
-
-
-@dataclass(frozen=True)
-class Completed:
-    """How a command ended, with the last 4 MiB of each stream. Ended by a signal: 128 and its number."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
 
 
 def command_line(arguments: Sequence[str], *, input_bytes: int = 0, sudo: bool = False) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 
 import asyncssh
 
+from adapters.host_commands import Completed
 from adapters.processes import OnLine
-from adapters.ssh.commands import END_LIMIT_SECONDS, Completed, attend, command_line, end
+from adapters.ssh.commands import END_LIMIT_SECONDS, attend, command_line, end
 from adapters.ssh.failures import link_lost, translated
 from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink

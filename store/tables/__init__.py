@@ -5,7 +5,7 @@ from store.tables.applications import Application, ClaimedDomain, Variable
 from store.tables.audit import AuditEvent
 from store.tables.deployments import Deployment, DeploymentStep, LogLine
 from store.tables.projects import Environment, Project
-from store.tables.servers import PrivateKey, Server
+from store.tables.servers import PrivateKey, Server, ServerStep
 
 __all__ = [
     "ApiToken",
@@ -20,6 +20,7 @@ __all__ = [
     "PrivateKey",
     "Project",
     "Server",
+    "ServerStep",
     "Team",
     "User",
     "Variable",

@@ -2,9 +2,12 @@
 
 from datetime import datetime
 
+from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from domain.deployments import StepStatus
 from domain.identifiers import new_identifier
+from domain.servers import ServerStatus
 from store.columns import UtcDateTime, now
 
 
@@ -42,5 +45,40 @@ class Server(SQLModel, table=True):
     wildcard_domain: str = ""
     is_reachable: bool = False
     is_usable: bool = False
+    status: str = ServerStatus.NEW
+    status_message: str = ""
+    host_key: str = ""
+    """The pinned key, as in `known_hosts` without the name; empty before anyone has accepted one."""
+    shown_host_key: str = ""
+    """What the server showed instead of the pinned key; a person accepts it or finds out."""
+    jump_server_id: str | None = None
+    is_build_server: bool = False
+    concurrent_builds: int = 2
+    system: str = ""
+    architecture: str = ""
+    engine_version: str = ""
+    processors: int = 0
+    memory_bytes: int = Field(default=0, sa_type=BigInteger)
+    data_folder: str = ""
+    """Seaway's folder on the server, absolute; empty until it has been made."""
+    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ServerStep(SQLModel, table=True):
+    """One step of making a server usable, as it went the last time."""
+
+    __tablename__ = "server_step"
+    __table_args__ = (UniqueConstraint("server_id", "name"),)
+
+    id: str = Field(default_factory=new_identifier, primary_key=True)
+    server_id: str = Field(foreign_key="server.id", index=True)
+    position: int
+    name: str
+    status: str = StepStatus.PENDING
+    attempt: int = 0
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    message: str = ""
+    detail: str = ""
