@@ -12,6 +12,7 @@ from adapters.host_commands import HostCommands
 from adapters.host_files import HostFiles
 from adapters.proxy import Proxy
 from adapters.reach import Reach
+from adapters.ssh.connection import SshConnection
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,15 @@ class Servers(Protocol):
     """Finds the parts of a server by its id and keeps its connection open."""
 
     async def parts(self, server_id: str) -> ServerParts:
-        """The server's parts. Raises NotFound, and EngineUnavailable when it cannot be reached."""
+        """The server's parts. Raises NotFound; what is done with them, what the server's connection does."""
+        ...
+
+    async def link(self, server_id: str) -> SshConnection:
+        """The connection to a server over SSH. Raises NotFound, NotPossibleNow for the local server."""
+        ...
+
+    async def forget(self, server_id: str) -> None:
+        """Ends the connection to a server, so that the next use logs in anew; unknown is fine."""
         ...
 
 

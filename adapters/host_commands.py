@@ -34,7 +34,8 @@ class HostCommands(Protocol):
         sudo: bool = False,
     ) -> Completed:
         """Runs a command to its end; with `sudo` as root. Raises DeadlineExceeded after `timeout`, and
-        ServerUnreachable when the server is gone. Whatever is raised, the command has ended before."""
+        ServerUnreachable when the server is gone. Whatever is raised, the command has ended before.
+        """
         ...
 
 

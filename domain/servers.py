@@ -66,9 +66,11 @@ def checked_host(text: str) -> str:
         host = host[1:-1]
     if not host:
         raise InvalidInput("Give the server's address: a name, an IPv4 or an IPv6 address.", field="ip")
-    if len(host) > LONGEST_HOST or not re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:%-]*[A-Za-z0-9])?|::1", host):
+    if len(host) > LONGEST_HOST or not re.fullmatch(
+        r"[A-Za-z0-9_](?:[A-Za-z0-9_.:%-]*[A-Za-z0-9])?|::1", host
+    ):
         raise InvalidInput(
-            f"'{host[:80]}' is no address: give a name, an IPv4 or an IPv6 address, without a port or a user.",
+            f"'{host[:80]}' is no address: give a name, an IPv4 or an IPv6 address, no port, no user.",
             field="ip",
         )
     return host

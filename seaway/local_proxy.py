@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.docker.engine import DockerEngine
 from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
-from seaway.local_server import LocalServers
+from seaway.servers import SeawayServers
 from seaway.settings import Settings
 
 
@@ -19,7 +19,7 @@ async def require_engine(engine: DockerEngine, settings: Settings) -> None:
         ) from error
 
 
-async def start_proxy(servers: LocalServers, settings: Settings) -> None:
+async def start_proxy(servers: SeawayServers, settings: Settings) -> None:
     """The proxy runs and answers when this returns.
 
     Raises StartUpError, with the way out, where there is no Docker or a port is in use.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from activities.servers import ServerParts
+from adapters.connections import LocalConnections
 from adapters.docker.engine import DockerEngine
+from adapters.host_commands import LocalHostCommands
 from adapters.host_files import LocalHostFiles
 from adapters.reach import LocalReach
 from adapters.traefik.driver import TraefikProxy
 from adapters.traefik.settings import TraefikSettings
-from domain.errors import NotPossibleNow
 from seaway.settings import Settings
-from store.store import Store
 
 
-class LocalServers:
-    """Knows one server, the local one; others come over SSH."""
+class LocalServer:
+    """Its parts, made once."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is asked of the engine yet."""
         self.engine = DockerEngine(settings.effective_docker_socket)
         self.proxy = TraefikProxy(
             settings.data_dir / "proxy",
@@ -30,22 +30,15 @@ class LocalServers:
                 api_port=settings.proxy_api_port,
             ),
         )
-        self._parts = ServerParts(
+        self.parts = ServerParts(
             engine=self.engine,
             proxy=self.proxy,
             reach=LocalReach(),
             files=LocalHostFiles(settings.data_dir),
             network=settings.instance,
+            commands=LocalHostCommands(),
+            connections=LocalConnections(),
         )
-
-    async def parts(self, server_id: str) -> ServerParts:
-        """See `activities.servers.Servers`."""
-        server = await self._store.servers.get(server_id)
-        if not server.is_local:
-            raise NotPossibleNow(
-                f"The server '{server.name}' is not reachable: only the local one is so far."
-            )
-        return self._parts
 
     async def close(self) -> None:
         """Ends the connection to the engine."""

@@ -25,8 +25,8 @@ from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
-from seaway.local_server import LocalServers
 from seaway.runtime_view import EngineView
+from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
 from seaway.worker import build_worker
@@ -43,7 +43,7 @@ class Installation:
 
     settings: Settings
     store: Store
-    servers: LocalServers
+    servers: SeawayServers
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -63,7 +63,7 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
         await database.migrate()
         store = Store(database, key_ring(settings))
         await prepare(store, settings)
-        servers = LocalServers(store, settings)
+        servers = SeawayServers(store, settings)
         yield Installation(settings, store, servers)
     finally:
         if servers is not None:

@@ -71,9 +71,7 @@ class ServerStore:
                 col(Server.is_local).is_(False),
             )
             if (found := (await session.exec(twin)).first()) is not None:
-                raise Conflict(
-                    f"{server.address} port {server.port} is the server '{found.name}' already. Change that one."
-                )
+                raise Conflict(f"{server.address} port {server.port} is the server '{found.name}' already.")
             session.add(server)
         return server
 

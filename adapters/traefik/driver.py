@@ -8,6 +8,8 @@ import secrets
 import uuid
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from adapters.bundled_images import binary_reference, ensure_binary_image
 from adapters.docker.engine import DockerEngine
 from adapters.docker.specifications import SPECIFICATION_LABEL
@@ -42,13 +44,15 @@ class TraefikProxy:
         *,
         reach: Reach | None = None,
         files: RouteFolder | None = None,
+        token: SecretStr | None = None,
     ) -> None:
-        """`folder` keeps the API's token, and here the route files as well unless `files` are elsewhere."""
+        """`folder` keeps the API's token unless it is given, and route files unless they are elsewhere."""
         self._folder = folder
         self._engine = engine
         self._settings = settings or TraefikSettings()
         self._reach = reach or LocalReach()
         self._files = files or LocalRouteFolder(folder)
+        self._given_token = token
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -154,6 +158,8 @@ class TraefikProxy:
         return TraefikApi(self._reach, self._settings.api_port, await self._token())
 
     async def _token(self) -> str:
+        if self._given_token is not None:
+            return self._given_token.get_secret_value()
         return await asyncio.to_thread(_kept_token, self._folder / "api-token")
 
     def _lock(self, name: str) -> asyncio.Lock:

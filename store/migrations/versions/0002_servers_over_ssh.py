@@ -32,7 +32,9 @@ def upgrade() -> None:
         for name in TEXTS:
             batch.add_column(sa.Column(name, text, nullable=False, server_default=""))
         batch.add_column(sa.Column("jump_server_id", text, nullable=True))
-        batch.add_column(sa.Column("is_build_server", sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch.add_column(
+            sa.Column("is_build_server", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
         batch.add_column(sa.Column("concurrent_builds", sa.Integer(), nullable=False, server_default="2"))
         batch.add_column(sa.Column("processors", sa.Integer(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("memory_bytes", sa.BigInteger(), nullable=False, server_default="0"))

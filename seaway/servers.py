@@ -1,0 +1,54 @@
+"""Every server of this installation: the one that Seaway runs on, and those over SSH."""
+
+from __future__ import annotations
+
+from activities.servers import ServerParts
+from adapters.docker.engine import DockerEngine
+from adapters.ssh.connection import SshConnection
+from adapters.traefik.driver import TraefikProxy
+from domain.errors import NotPossibleNow
+from seaway.local_server import LocalServer
+from seaway.remote_servers import RemoteServers
+from seaway.settings import Settings
+from store.store import Store
+
+
+class SeawayServers:
+    """See `activities.servers.Servers`."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Nothing is opened yet."""
+        self._store = store
+        self._local = LocalServer(settings)
+        self._remote = RemoteServers(store, settings)
+
+    @property
+    def engine(self) -> DockerEngine:
+        """The local engine."""
+        return self._local.engine
+
+    @property
+    def proxy(self) -> TraefikProxy:
+        """The local proxy."""
+        return self._local.proxy
+
+    async def parts(self, server_id: str) -> ServerParts:
+        """See `Servers`."""
+        server = await self._store.servers.get(server_id)
+        return self._local.parts if server.is_local else await self._remote.parts(server)
+
+    async def link(self, server_id: str) -> SshConnection:
+        """See `Servers`."""
+        server = await self._store.servers.get(server_id)
+        if server.is_local:
+            raise NotPossibleNow("Seaway runs on this server itself, so nothing goes there by SSH.")
+        return await self._remote.link(server)
+
+    async def forget(self, server_id: str) -> None:
+        """See `Servers`."""
+        await self._remote.forget(server_id)
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        await self._remote.close()
+        await self._local.close()
