@@ -25,7 +25,7 @@ from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
-from seaway.runtime_view import EngineView
+from seaway.runtime_view import ServersView
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
@@ -78,7 +78,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
     context = ApiContext(
         store=parts.store,
         operations=Operations(client, parts.store),
-        runtime=EngineView(parts.servers.engine),
+        runtime=ServersView(parts.store, parts.servers),
         settings=ApiSettings(
             public_url=settings.effective_public_url,
             temporal_ui_url=settings.effective_temporal_ui_url,

@@ -1,55 +1,67 @@
-"""What runs, read from the local engine for the API and the pages."""
+"""What runs, read from the engines of all servers for the API and the pages."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from activities.servers import Servers
 from adapters.docker.engine import DockerEngine
 from adapters.docker.states import ContainerState
-from domain.errors import SeawayError
+from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
+from store.store import Store
 
 UNKNOWN = "unknown:unknown"
+ANSWER_LIMIT_SECONDS = 4.0
+"""A page does not wait longer for a server; what runs there is unknown then."""
+
 FOLLOWERS_AT_ONCE = 32
 """Each holds one of the threads that deployments read the engine's streams with (64)."""
 
 TOO_MANY_FOLLOWERS = "Too many logs are followed at this moment. Close some, or look again in a while."
 
+Placed = tuple[DockerEngine, ContainerState]
 
-class EngineView:
+
+class ServersView:
     """Implements `api.context.RuntimeView`; a server that does not answer makes states unknown."""
 
-    def __init__(self, engine: DockerEngine) -> None:
-        self._engine = engine
+    def __init__(self, store: Store, servers: Servers) -> None:
+        self._store = store
+        self._servers = servers
         self._followers = 0
 
     async def status(self, application_id: str) -> str:
-        """The application's state."""
+        """The application's state, over all its servers."""
         try:
             replicas = await self._replicas(application_id)
         except SeawayError:
             return UNKNOWN
-        return _status(replicas)
+        return _status([state for _, state in replicas])
 
     async def statuses(self) -> dict[str, str]:
-        """The state of every application that has replicas."""
-        try:
-            states = await self._engine.list_containers({ROLE_LABEL: REPLICA_ROLE})
-        except SeawayError:
-            return defaultdict(lambda: UNKNOWN)
+        """The state of every application that has replicas, or a server that does not answer."""
+        servers = await self._store.servers.deployable()
+        answers = await asyncio.gather(*[self._states(one.id, {ROLE_LABEL: REPLICA_ROLE}) for one in servers])
         grouped: dict[str, list[ContainerState]] = defaultdict(list)
-        for state in states:
-            grouped[state.labels.get(APPLICATION_LABEL, "")].append(state)
-        return {application_id: _status(replicas) for application_id, replicas in grouped.items()}
+        for answer in answers:
+            for _, state in answer or ():
+                grouped[state.labels.get(APPLICATION_LABEL, "")].append(state)
+        found = {application_id: _status(replicas) for application_id, replicas in grouped.items()}
+        silent = {server.id for server, answer in zip(servers, answers, strict=True) if answer is None}
+        if silent:
+            found |= dict.fromkeys(await self._store.applications.ids_on(silent), UNKNOWN)
+        return found
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:
         """The last lines of every replica, each replica's together."""
         parts = []
-        for replica in await self._replicas(application_id):
-            parts += await self._engine.logs(replica.name, lines)
+        for engine, replica in await self._replicas(application_id):
+            parts += await engine.logs(replica.name, lines)
         return "\n".join(parts[-lines:])
 
     async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
@@ -62,16 +74,37 @@ class EngineView:
             replicas = await self._replicas(application_id)
             if not replicas:
                 return
-            async with aclosing(self._engine.follow_logs(replicas[-1].name, lines)) as entries:  # type: ignore[type-var]
+            engine, newest = replicas[-1]
+            async with aclosing(engine.follow_logs(newest.name, lines)) as entries:  # type: ignore[type-var]
                 async for entry in entries:
                     yield entry.text
         finally:
             self._followers -= 1
 
-    async def _replicas(self, application_id: str) -> list[ContainerState]:
+    async def _replicas(self, application_id: str) -> list[Placed]:
+        """The replicas on all servers, oldest first. Raises ServerUnreachable when one does not answer."""
+        row = await self._store.applications.get(application_id)
+        configuration, _ = self._store.applications.configured(row)
         labels = {APPLICATION_LABEL: application_id, ROLE_LABEL: REPLICA_ROLE}
-        states = await self._engine.list_containers(labels)
-        return sorted(states, key=lambda state: (str(state.started_at), state.name))
+        answers = await asyncio.gather(
+            *[self._states(server_id, labels) for server_id in configuration.server_ids]
+        )
+        if any(answer is None for answer in answers):
+            raise ServerUnreachable("Not all servers of this application answer at the moment.")
+        found = [placed for answer in answers for placed in answer or ()]
+        return sorted(found, key=lambda placed: (str(placed[1].started_at), placed[1].name))
+
+    async def _states(self, server_id: str, labels: dict[str, str]) -> list[Placed] | None:
+        """The containers with these labels; None when the server does not answer."""
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
+                parts = await self._servers.parts(server_id)
+                states = await parts.engine.list_containers(labels)
+        except NotFound:
+            return []
+        except (SeawayError, TimeoutError):
+            return None
+        return [(parts.engine, state) for state in states]
 
 
 def _status(replicas: list[ContainerState]) -> str:

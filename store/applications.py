@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pydantic import SecretStr
 from sqlmodel import col, delete, select
@@ -60,6 +60,13 @@ class ApplicationStore:
         query = select(Application).where(Application.team_id == team_id)
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Application.created_at)))).all()
+
+    async def ids_on(self, server_ids: Collection[str]) -> Sequence[str]:
+        """The applications of every team that are configured for any of these servers."""
+        async with self._database.reading() as session:
+            rows = (await session.exec(select(Application))).all()
+        wanted = set(server_ids)
+        return [row.id for row in rows if wanted & set(self._unsealed(row).server_ids)]
 
     async def configuration(self, application_id: str) -> ApplicationConfiguration:
         """Everything a release would depend on right now, secrets included."""

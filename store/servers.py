@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import SecretStr
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, or_, select
 
 from domain.deployments import StepStatus
 from domain.errors import Conflict, NotFound
@@ -85,6 +85,12 @@ class ServerStore:
             row.updated_at = now()
             session.add(row)
         return row
+
+    async def deployable(self) -> Sequence[Server]:
+        """Every team's servers that can have been deployed to, oldest first."""
+        query = select(Server).where(or_(col(Server.is_local), col(Server.data_folder) != ""))
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(Server.created_at)))).all()
 
     async def all_remote(self) -> Sequence[Server]:
         """Every team's servers that are reached over SSH, oldest first."""

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from adapters.docker.connection import STREAM_THREADS
-from seaway.runtime_view import FOLLOWERS_AT_ONCE, TOO_MANY_FOLLOWERS, EngineView
+from seaway.runtime_view import FOLLOWERS_AT_ONCE, TOO_MANY_FOLLOWERS, ServersView
 
 
 class EndlessLogs:
@@ -31,9 +31,35 @@ class EndlessLogs:
             self.open -= 1
 
 
+class OneApplication:
+    """Stands for a store with one application on one server."""
+
+    async def get(self, _application_id: str) -> None:
+        return None
+
+    def configured(self, _row: object) -> tuple[Any, dict[str, object]]:
+        return SimpleNamespace(server_ids=("server",)), {}
+
+
+class OneServer:
+    """Stands for the way to it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._parts = SimpleNamespace(engine=engine)
+
+    async def parts(self, _server_id: str) -> Any:
+        return self._parts
+
+
+def view_of(engine: Any) -> ServersView:
+    store: Any = SimpleNamespace(applications=OneApplication())
+    servers: Any = OneServer(engine)
+    return ServersView(store, servers)
+
+
 async def test_logs_that_are_followed_leave_threads_for_deployments() -> None:
     engine: Any = EndlessLogs()
-    view = EngineView(engine)
+    view = view_of(engine)
     assert FOLLOWERS_AT_ONCE <= STREAM_THREADS // 2
     readers = [view.follow_logs("shop", lines=1) for _ in range(FOLLOWERS_AT_ONCE + 5)]
     first = [await anext(reader) for reader in readers]
@@ -46,7 +72,7 @@ async def test_logs_that_are_followed_leave_threads_for_deployments() -> None:
 
 async def test_who_stops_following_makes_room_for_the_next() -> None:
     engine: Any = EndlessLogs()
-    view = EngineView(engine)
+    view = view_of(engine)
     for _ in range(FOLLOWERS_AT_ONCE * 2):
         reader: Any = view.follow_logs("shop", lines=1)
         async with aclosing(reader):
