@@ -16,12 +16,11 @@ from adapters.ssh.commands import END_LIMIT_SECONDS, attend, command_line, end
 from adapters.ssh.failures import link_lost, translated
 from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink
-from adapters.ssh.targets import ROOT, HostKey, ServerAddress, SshSettings, SshTarget
+from adapters.ssh.targets import ROOT, ServerAddress, SshSettings, SshTarget
 from domain.errors import DeadlineExceeded, TransientError
 
 __all__ = [
     "Completed",
-    "HostKey",
     "ServerAddress",
     "SshConnection",
     "SshSettings",

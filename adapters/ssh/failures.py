@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import asyncssh
 
-from adapters.ssh.targets import HostKey, ServerAddress
+from adapters.ssh.targets import ServerAddress
 from domain.errors import (
     AuthenticationRefused,
     HostKeyChanged,
@@ -16,6 +16,7 @@ from domain.errors import (
     SeawayError,
     ServerUnreachable,
 )
+from domain.host_keys import HostKey
 
 # What means that the link itself is gone; errors of one channel or one file are not among them.
 LINK_LOST = (

@@ -9,8 +9,9 @@ import asyncssh
 from adapters.ssh.failures import login_failure, no_answer
 from adapters.ssh.host_keys import shown_key
 from adapters.ssh.links import SshLink
-from adapters.ssh.targets import HostKey, ServerAddress, SshSettings, SshTarget, host_key_algorithms
+from adapters.ssh.targets import ServerAddress, SshSettings, SshTarget, host_key_algorithms
 from domain.errors import ServerUnreachable
+from domain.host_keys import HostKey
 
 
 async def first_contact(

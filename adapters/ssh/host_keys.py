@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncssh
 
 from adapters.ssh.failures import host_key_changed
-from adapters.ssh.targets import HostKey, SshTarget, host_key_of
+from adapters.ssh.targets import SshTarget
 from domain.errors import HostKeyChanged
+from domain.host_keys import HostKey, host_key_of
 
 
 class PinnedHostKey(asyncssh.SSHClient):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import SecretStr
 
-from domain.errors import InvalidInput
+from domain.host_keys import host_key_of
 
 DEFAULT_PORT: Final = 22
 ROOT: Final = "root"
@@ -43,15 +40,6 @@ class ServerAddress:
 
     def __str__(self) -> str:
         return f"{self.user}@{self.endpoint}"
-
-
-@dataclass(frozen=True)
-class HostKey:
-    """A server's key: `text` as in `known_hosts` without the name, `fingerprint` as of `ssh-keygen -l`."""
-
-    text: str
-    fingerprint: str
-    algorithm: str
 
 
 @dataclass(frozen=True)
@@ -95,23 +83,6 @@ class SshSettings:
             "aes128-ctr",
         )
     )
-
-
-def host_key_of(text: str) -> HostKey:
-    """The key in one line of `algorithm base64`, whatever follows. Raises InvalidInput for `host_key`."""
-    fields = text.split()
-    try:
-        blob = base64.b64decode(fields[1], validate=True)
-        size = int.from_bytes(blob[:4], "big")
-        algorithm = blob[4 : 4 + size].decode("ascii")
-    except (IndexError, binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            "That is not a host key: expected 'ssh-ed25519 AAAA…'.", field="host_key"
-        ) from error
-    if algorithm != fields[0] or not algorithm:
-        raise InvalidInput("That is not a host key: its parts do not belong together.", field="host_key")
-    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    return HostKey(f"{fields[0]} {fields[1]}", f"SHA256:{digest}", algorithm)
 
 
 def host_key_algorithms(pinned: str | None) -> list[str]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shlex
 
 import asyncssh
-import pytest
 from pydantic import SecretStr
 
 from adapters.ssh.commands import WATCHED, command_line
@@ -12,10 +11,8 @@ from adapters.ssh.targets import (
     SshSettings,
     SshTarget,
     host_key_algorithms,
-    host_key_of,
     pause_before_attempt,
 )
-from domain.errors import InvalidInput
 
 
 def test_addresses_are_written_as_people_do():
@@ -26,24 +23,6 @@ def test_addresses_are_written_as_people_do():
 def test_a_target_shows_neither_key_nor_passphrase():
     target = SshTarget(ServerAddress("h"), SecretStr("the-key"), SecretStr("the-phrase"))
     assert "the-" not in repr(target)
-
-
-@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp384", "ssh-rsa"])
-def test_a_host_key_has_the_fingerprint_that_openssh_gives_it(kind: str):
-    key = asyncssh.generate_private_key(kind)
-    line = key.export_public_key("openssh").decode()
-    read = host_key_of(f"{line.strip()} with a comment")
-    assert read.fingerprint == key.get_fingerprint()
-    assert read.algorithm == kind
-    assert read.text == " ".join(line.split()[:2])
-
-
-@pytest.mark.parametrize(
-    "text", ["", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA=="]
-)
-def test_what_is_no_host_key_is_refused(text: str):
-    with pytest.raises(InvalidInput):
-        host_key_of(text)
 
 
 def test_the_pinned_kind_is_asked_for_first_and_the_others_too():
