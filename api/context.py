@@ -10,6 +10,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from api.operations import Operations
+from api.server_access import HostKeys, KeyPairs, NoServers, ServerWork
 from store.store import Store
 
 
@@ -49,12 +50,15 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class ApiContext:
-    """The store, the door to the workflows, a view of what runs, and settings."""
+    """The store, the doors to the workflows, a view of what runs, settings, and what reads keys."""
 
     store: Store
     operations: Operations
     runtime: RuntimeView
     settings: ApiSettings
+    server_operations: ServerWork = field(default_factory=NoServers)
+    host_keys: HostKeys = field(default_factory=NoServers)
+    key_pairs: KeyPairs = field(default_factory=NoServers)
 
 
 def context_of(request: Request) -> ApiContext:

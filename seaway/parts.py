@@ -26,6 +26,7 @@ from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
 from seaway.runtime_view import ServersView
+from seaway.server_keys import SshHostKeys, SshKeyPairs
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
@@ -79,6 +80,8 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         store=parts.store,
         operations=Operations(client, parts.store),
         runtime=ServersView(parts.store, parts.servers),
+        host_keys=SshHostKeys(parts.store, parts.servers),
+        key_pairs=SshKeyPairs(),
         settings=ApiSettings(
             public_url=settings.effective_public_url,
             temporal_ui_url=settings.effective_temporal_ui_url,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from activities.servers import ServerParts
 from adapters.docker.engine import DockerEngine
 from adapters.ssh.connection import SshConnection
+from adapters.ssh.targets import SshTarget
 from adapters.traefik.driver import TraefikProxy
 from domain.errors import NotPossibleNow
 from seaway.local_server import LocalServer
 from seaway.remote_servers import RemoteServers
 from seaway.settings import Settings
 from store.store import Store
+from store.tables import Server
 
 
 class SeawayServers:
@@ -43,6 +45,10 @@ class SeawayServers:
         if server.is_local:
             raise NotPossibleNow("Seaway runs on this server itself, so nothing goes there by SSH.")
         return await self._remote.link(server)
+
+    async def target(self, server: Server) -> SshTarget:
+        """The way in to a server over SSH. Raises NotPossibleNow where it has no key to log in with."""
+        return await self._remote.target(server)
 
     async def forget(self, server_id: str) -> None:
         """See `Servers`."""
