@@ -249,6 +249,20 @@ async def test_d_asks_and_deploys(site: Site) -> None:
     assert (kind, options["branch"]) == (OperationKind.DEPLOY, "release")
 
 
+async def test_a_shortcut_counts_from_the_moment_that_a_dialog_is_closed(site: Site) -> None:
+    await site.log_in()
+    application = await site.world.application("Shop")
+    await site.open(f"/applications/{application.id}")
+    dialog = site.page.get_by_role("dialog", name="Deploy Shop")
+    await site.page.keyboard.press("d")
+    for _ in range(3):
+        await expect(dialog).to_be_visible()
+        # The browser leaves the focus in the closed dialog until it draws the page anew.
+        await asyncio.gather(site.page.keyboard.press("Escape"), site.page.keyboard.press("d"))
+    await expect(dialog).to_be_visible()
+    await expect(dialog.get_by_label("Branch or tag")).to_have_value("")
+
+
 async def test_shortcuts_lead_around_and_leave_typing_alone(site: Site) -> None:
     await site.log_in()
     application = await site.world.application("Garden")

@@ -30,5 +30,7 @@ export function startKeyboard() {
 }
 
 function isTyping(target) {
+  // A dialog that has just been closed keeps the focus for a moment.
+  if (target.getClientRects?.().length === 0) return false;
   return target.isContentEditable || target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select");
 }
