@@ -49,7 +49,8 @@ def public_part(private_key: SecretStr) -> PublicPart:
         key = load(text.encode(), password=None)
     except TypeError as error:
         raise InvalidInput(
-            "The key is protected by a passphrase. Store it without one: Seaway encrypts it.", field=FIELD
+            "The key is protected by a passphrase. Give that as `passphrase`: Seaway encrypts keys itself.",
+            field=FIELD,
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidInput(

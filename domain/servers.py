@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from ipaddress import IPv6Address
 
 from domain.errors import InvalidInput
 
 MINIMUM_ENGINE = (20, 10)
 LONGEST_HOST = 253
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 
 class ServerStatus(StrEnum):
@@ -66,14 +68,19 @@ def checked_host(text: str) -> str:
         host = host[1:-1]
     if not host:
         raise InvalidInput("Give the server's address: a name, an IPv4 or an IPv6 address.", field="ip")
-    if len(host) > LONGEST_HOST or not re.fullmatch(
-        r"[A-Za-z0-9_](?:[A-Za-z0-9_.:%-]*[A-Za-z0-9])?|::1", host
-    ):
+    if len(host) > LONGEST_HOST or not (_is_ipv6(host) if ":" in host else _NAME.fullmatch(host)):
         raise InvalidInput(
             f"'{host[:80]}' is no address: give a name, an IPv4 or an IPv6 address, no port, no user.",
             field="ip",
         )
     return host
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return bool(IPv6Address(host))
+    except ValueError:
+        return False
 
 
 def checked_user(text: str) -> str:

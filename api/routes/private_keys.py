@@ -9,12 +9,17 @@ from api.auditing import audit
 from api.authentication import Principal, Reader, Writer, sees_secrets
 from api.context import ApiContext
 from api.routes.parameters import ContextOf, Uuid
+from api.server_access import KeyPair
 from api.shapes.answers import Done
 from api.shapes.descriptions import checked_description, checked_name
-from api.shapes.private_keys import ChangePrivateKey, CreatePrivateKey, PrivateKeyAnswer
+from api.shapes.private_keys import (
+    ChangePrivateKey,
+    CreatePrivateKey,
+    GeneratePrivateKey,
+    PrivateKeyAnswer,
+)
 from domain.configuration import GitSource
 from domain.errors import InvalidInput
-from domain.private_keys import normalise_private_key, public_part
 from store.tables import PrivateKey
 
 router = APIRouter(prefix="/security/keys", tags=["Private Keys"])
@@ -31,21 +36,19 @@ async def list_private_keys(context: ContextOf, principal: Reader) -> list[Priva
 async def create_private_key(
     body: CreatePrivateKey, context: ContextOf, principal: Writer
 ) -> PrivateKeyAnswer:
-    """Its public part and fingerprint are computed."""
-    private_key = normalise_private_key(body.private_key)
-    public = public_part(private_key)
-    key = PrivateKey(
-        team_id=principal.team_id,
-        name=checked_name(body.name) or f"key {public.fingerprint[7:15]}",
-        description=checked_description(body.description),
-        private_key_sealed="",
-        public_key=public.public_key,
-        fingerprint=public.fingerprint,
-        is_git_related=True,
-    )
-    added = await context.store.servers.add_key(key, private_key)
-    await audit(context, principal, "private_key.create", "private_key", added.id, added.name)
-    return _answer(context, principal, added)
+    """Its public part and fingerprint are computed. A passphrase opens it once and is not kept."""
+    pair = await context.key_pairs.read(body.private_key, body.passphrase)
+    return await _add(context, principal, pair, body.name, body.description, "private_key.create")
+
+
+@router.post("/generate", summary="Make a private key", status_code=201)
+async def generate_private_key(
+    context: ContextOf, principal: Writer, body: GeneratePrivateKey | None = None
+) -> PrivateKeyAnswer:
+    """A new Ed25519 key. Put its public part into `~/.ssh/authorized_keys` on a server."""
+    asked = body or GeneratePrivateKey()
+    pair = await context.key_pairs.generate()
+    return await _add(context, principal, pair, asked.name, asked.description, "private_key.generate")
 
 
 @router.get("/{uuid}", summary="One private key")
@@ -65,9 +68,10 @@ async def update_private_key(
         key.description = checked_description(body.description)
     private_key = None
     if body.private_key is not None:
-        private_key = normalise_private_key(body.private_key)
-        public = public_part(private_key)
-        key.public_key, key.fingerprint = public.public_key, public.fingerprint
+        pair = await context.key_pairs.read(body.private_key, body.passphrase)
+        private_key, key.public_key, key.fingerprint = pair.private_key, pair.public_key, pair.fingerprint
+    elif body.passphrase is not None:
+        raise InvalidInput("A passphrase opens a private key: give that as well.", field="private_key")
     changed = await context.store.servers.update_key(key, private_key)
     given = ", ".join(sorted(body.model_fields_set))
     await audit(context, principal, "private_key.update", "private_key", key.id, given)
@@ -83,6 +87,28 @@ async def delete_private_key_by_uuid(uuid: Uuid, context: ContextOf, principal: 
     await context.store.servers.delete_key(key.id, team_id=principal.team_id)
     await audit(context, principal, "private_key.delete", "private_key", key.id, key.name)
     return Done(message="Private Key deleted.")
+
+
+async def _add(
+    context: ApiContext,
+    principal: Principal,
+    pair: KeyPair,
+    name: str | None,
+    description: str | None,
+    action: str,
+) -> PrivateKeyAnswer:
+    key = PrivateKey(
+        team_id=principal.team_id,
+        name=checked_name(name) or f"key {pair.fingerprint[7:15]}",
+        description=checked_description(description),
+        private_key_sealed="",
+        public_key=pair.public_key,
+        fingerprint=pair.fingerprint,
+        is_git_related=True,
+    )
+    added = await context.store.servers.add_key(key, pair.private_key)
+    await audit(context, principal, action, "private_key", added.id, f"{added.name}, {added.fingerprint}")
+    return _answer(context, principal, added)
 
 
 async def _is_used(context: ApiContext, principal: Principal, key_id: str) -> bool:

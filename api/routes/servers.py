@@ -1,91 +1,140 @@
-"""Servers, and what runs on them."""
+"""Servers: adding, changing, checking and removing them."""
 
 from __future__ import annotations
+
+import contextlib
 
 from fastapi import APIRouter
 
 from api.auditing import audit
-from api.authentication import Reader, Writer
+from api.authentication import Principal, Reader, Writer
+from api.context import ApiContext
 from api.routes.parameters import ContextOf, Uuid
-from api.shapes.answers import Done, number_of
-from api.shapes.applications import ShownApplication
-from api.shapes.servers import CreateServer, ServerAnswer, ServerDomains, ServerResource, ValidateServer
-from api.shown_applications import load_applications
-from domain.errors import NotPossibleNow
+from api.server_changes import NEEDS_KEY, WAY_IN, apply_fields, default_wildcard
+from api.server_provisioning import accept_host_key, check_may_change, request_provisioning
+from api.shapes.answers import Done
+from api.shapes.servers import AcceptHostKey, ChangeServer, CreateServer, ServerAnswer, ValidateServer
+from domain.errors import InvalidInput, NotPossibleNow, SeawayError
+from domain.host_keys import fingerprint_of
+from domain.servers import ServerStatus, checked_host
+from store.tables import Server
 
-router = APIRouter(tags=["Servers"])
+router = APIRouter(prefix="/servers", tags=["Servers"])
 
 
-@router.get("/servers", summary="List servers")
+@router.get("", summary="List servers")
 async def list_servers(context: ContextOf, principal: Reader) -> list[ServerAnswer]:
     """The team's servers, oldest first."""
     return [ServerAnswer.of(one) for one in await context.store.servers.list(team_id=principal.team_id)]
 
 
-@router.post("/servers", summary="Add a server", status_code=201)
+@router.post("", summary="Add a server", status_code=201)
 async def create_server(body: CreateServer, context: ContextOf, principal: Writer) -> ServerAnswer:
-    """Not possible yet."""
-    raise NotPossibleNow(
-        "Seaway deploys to the server it runs on. Servers over SSH are not supported yet; "
-        "'localhost' is there already."
-    )
+    """With `instant_validate` its host key is pinned and it is made usable at once.
+
+    A server that cannot be reached is added all the same; its status says why.
+    """
+    if not body.private_key_uuid:
+        raise InvalidInput(NEEDS_KEY, field="private_key_uuid")
+    server = Server(team_id=principal.team_id, name="", address=checked_host(body.ip or ""))
+    await apply_fields(context, principal, server, body)
+    server.name = server.name or server.address
+    server.wildcard_domain = server.wildcard_domain or default_wildcard(server.address)
+    server = await context.store.servers.create(server)
+    await audit(context, principal, "server.create", "server", server.id, _said_about(server))
+    if body.instant_validate:
+        with contextlib.suppress(SeawayError):
+            await request_provisioning(context, principal, server)
+    return ServerAnswer.of(await context.store.servers.get(server.id))
 
 
-@router.get("/servers/{uuid}", summary="One server")
+@router.get("/{uuid}", summary="One server")
 async def get_server_by_uuid(uuid: Uuid, context: ContextOf, principal: Reader) -> ServerAnswer:
     """The server."""
     return ServerAnswer.of(await context.store.servers.get(uuid, team_id=principal.team_id))
 
 
-@router.get("/servers/{uuid}/resources", summary="What runs on a server")
-async def get_resources_by_server_uuid(
-    uuid: Uuid, context: ContextOf, principal: Reader
-) -> list[ServerResource]:
-    """The applications whose replicas run there."""
+@router.patch("/{uuid}", summary="Change a server", status_code=201)
+async def update_server_by_uuid(
+    uuid: Uuid, body: ChangeServer, context: ContextOf, principal: Writer
+) -> ServerAnswer:
+    """What is left out stays, the pinned host key too. A new way in is tried at once."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    applications = await load_applications(context, principal)
-    return [_resource(one) for one in applications if server.id in one.configuration.server_ids]
+    if server.status == ServerStatus.REMOVING:
+        check_may_change(server)
+    before = server.model_dump()
+    await apply_fields(context, principal, server, body)
+    written = {name: value for name, value in server.model_dump().items() if value != before[name]}
+    server = await context.store.servers.set(server.id, **written)
+    given = ", ".join(sorted(body.model_fields_set))
+    pinned = f"; host key {fingerprint_of(server.host_key)}" if body.host_key else ""
+    await audit(context, principal, "server.update", "server", server.id, given + pinned)
+    has_new_way_in = not written.keys().isdisjoint(WAY_IN) and server.status != ServerStatus.NEW
+    if body.instant_validate or has_new_way_in:
+        with contextlib.suppress(SeawayError):
+            await request_provisioning(context, principal, server)
+    return ServerAnswer.of(await context.store.servers.get(server.id))
 
 
-@router.get("/servers/{uuid}/domains", summary="Which hosts lead to a server")
-async def get_domains_by_server_uuid(
-    uuid: Uuid, context: ContextOf, principal: Reader
-) -> list[ServerDomains]:
-    """The hosts of the applications that run there."""
+@router.delete("/{uuid}", summary="Remove a server")
+async def delete_server_by_uuid(
+    uuid: Uuid, context: ContextOf, principal: Writer, delete_resources: bool = False
+) -> Done:
+    """Refused while something lives there, unless `delete_resources` says that it goes too."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    hosts = {
-        domain.host
-        for one in await load_applications(context, principal)
-        if server.id in one.configuration.server_ids
-        for domain in one.configuration.routing.domains
-    }
-    return [ServerDomains(ip=server.address, domains=sorted(hosts))]
+    if server.is_local:
+        raise NotPossibleNow("Seaway runs on this server itself, so it cannot be removed.")
+    await _check_is_no_way(context, principal, server)
+    names = await applications_on(context, principal, server)
+    if names and not delete_resources:
+        raise NotPossibleNow(
+            f"On the server '{server.name}' live {', '.join(names)}. Delete them or give them other servers "
+            "first; with delete_resources=true they are deleted with it."
+        )
+    requested_by = principal.user_email
+    await context.server_operations.remove(server, requested_by=requested_by, with_resources=delete_resources)
+    with_them = f", with {', '.join(names)}" if names else ""
+    await audit(context, principal, "server.delete", "server", server.id, _said_about(server) + with_them)
+    return Done(message="Server deletion started.")
 
 
-@router.post("/servers/{uuid}/validate", summary="Look at a server", status_code=201)
+@router.post("/{uuid}/validate", summary="Make a server usable", status_code=201)
 async def validate_server_by_uuid(
     uuid: Uuid, context: ContextOf, principal: Writer, body: ValidateServer | None = None
 ) -> Done:
-    """Seaway watches its own server all the time, so this tells what it knows."""
+    """Runs all steps, of which each does only what is still missing. `/steps` tells how they go."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     await audit(context, principal, "server.validate", "server", server.id, server.name)
-    usable = "reachable and usable" if server.is_reachable and server.is_usable else "not usable now"
-    return Done(message=f"The server '{server.name}' is {usable}.")
+    if server.is_local:
+        usable = "reachable and usable" if server.is_reachable and server.is_usable else "not usable now"
+        return Done(message=f"The server '{server.name}' is {usable}.")
+    await request_provisioning(context, principal, server)
+    return Done(message="Validation started.")
 
 
-@router.get("/resources", summary="Everything that runs")
-async def list_resources(context: ContextOf, principal: Reader) -> list[ServerResource]:
-    """The team's applications with their status."""
-    return [_resource(one) for one in await load_applications(context, principal)]
+@router.post("/{uuid}/host-key/accept", summary="Accept the host key that a server shows")
+async def accept_host_key_by_server_uuid(
+    uuid: Uuid, body: AcceptHostKey, context: ContextOf, principal: Writer
+) -> ServerAnswer:
+    """Pins it, if it is the one with this fingerprint, and makes the server usable again."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    return ServerAnswer.of(await accept_host_key(context, principal, server, body.fingerprint))
 
 
-def _resource(shown: ShownApplication) -> ServerResource:
-    return ServerResource(
-        id=number_of(shown.row.id),
-        uuid=shown.row.id,
-        name=shown.row.name,
-        type="application",
-        status=shown.status,
-        created_at=shown.row.created_at,
-        updated_at=shown.row.updated_at,
-    )
+async def applications_on(context: ApiContext, principal: Principal, server: Server) -> list[str]:
+    """The names of the team's applications that live on a server."""
+    rows = await context.store.applications.list(team_id=principal.team_id)
+    return [row.name for row in rows if server.id in context.store.applications.configured(row)[0].server_ids]
+
+
+async def _check_is_no_way(context: ApiContext, principal: Principal, server: Server) -> None:
+    others = await context.store.servers.list(team_id=principal.team_id)
+    names = [other.name for other in others if other.jump_server_id == server.id]
+    if names:
+        raise NotPossibleNow(
+            f"The way to {', '.join(names)} leads over the server '{server.name}'. Change that first."
+        )
+
+
+def _said_about(server: Server) -> str:
+    return f"{server.name}: {server.user}@{server.address} port {server.port}"

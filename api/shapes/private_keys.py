@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from api.shapes.answers import Body, Resource, number_of
 from store.tables import PrivateKey
 
+ABOUT_PASSPHRASES = "What opens the private key. It is used once and not kept: Seaway encrypts keys itself."
+
 
 class CreatePrivateKey(Body):
-    """A new key, in OpenSSH's or PEM format and without a passphrase."""
+    """A key that exists already, in OpenSSH's, PKCS#8 or PEM format."""
 
     private_key: SecretStr
+    passphrase: SecretStr | None = Field(default=None, description=ABOUT_PASSPHRASES)
+    name: str | None = None
+    description: str | None = None
+
+
+class GeneratePrivateKey(Body):
+    """What to call a new Ed25519 key."""
+
     name: str | None = None
     description: str | None = None
 
@@ -22,6 +32,7 @@ class ChangePrivateKey(Body):
     """What to change; what is left out stays."""
 
     private_key: SecretStr | None = None
+    passphrase: SecretStr | None = Field(default=None, description=ABOUT_PASSPHRASES)
     name: str | None = None
     description: str | None = None
 

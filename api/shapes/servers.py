@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from api.shapes.answers import Answer, Body, Resource, number_of
-from store.tables import Server
+from domain.host_keys import HostKey, fingerprint_of
+from domain.servers import SERVER_STEP_TITLES, ServerStatus, ServerStepName
+from store.tables import Server, ServerStep
+
+Builds = Annotated[int, Field(ge=1, le=100)]
 
 
-class CreateServer(Body):
-    """A server to reach over SSH."""
+class ServerFields(Body):
+    """What can be said about a server."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, description="Its address, if not given.")
     description: str | None = None
-    ip: str | None = None
-    port: int | None = None
-    user: str | None = None
-    private_key_uuid: str | None = None
+    ip: str | None = Field(default=None, description="A name, an IPv4 or an IPv6 address.")
+    port: int | None = Field(default=None, description="The port of its SSH server; 22.")
+    user: str | None = Field(
+        default=None, description="root, or a user with passwordless sudo or in the group docker; root."
+    )
+    private_key_uuid: str | None = Field(default=None, description="One of /security/keys.")
+    jump_server_uuid: str | None = Field(
+        default=None, description="The server that the way there leads over."
+    )
+    host_key: str | None = Field(
+        default=None,
+        description="'ssh-ed25519 AAAA…'; without it, the key that is shown at first contact is pinned.",
+    )
     is_build_server: bool | None = None
-    instant_validate: bool | None = None
-    proxy_type: str | None = None
+    concurrent_builds: Builds | None = Field(default=None, description="How many builds run at once; 2.")
+    wildcard_domain: str | None = Field(
+        default=None, description="Applications without a domain get one below it: http://apps.example.com."
+    )
+    instant_validate: bool | None = Field(default=None, description="Make it usable at once.")
+    proxy_type: Literal["traefik"] | None = None
+
+
+class CreateServer(ServerFields):
+    """A server to reach over SSH. `ip` and `private_key_uuid` are needed."""
+
+
+class ChangeServer(ServerFields):
+    """What to change; what is left out stays."""
 
 
 class ValidateServer(Body):
     """How to look at a server."""
 
-    install: bool = Field(default=False, description="Install what is missing. Nothing is, on the local one.")
+    install: bool = Field(
+        default=True, description="What is missing is always installed where Seaway knows how."
+    )
+
+
+class AcceptHostKey(Body):
+    """The fingerprint that a person has compared, as `ssh-keygen -l` writes it."""
+
+    fingerprint: str = Field(examples=["SHA256:uNiVztksCsDhcc0u9e8BrrphDcgcfyvW2ALAEgnU5Ps"])
 
 
 class ServerSettings(Answer):
@@ -35,6 +69,8 @@ class ServerSettings(Answer):
 
     is_reachable: bool
     is_usable: bool
+    is_build_server: bool
+    concurrent_builds: int
     wildcard_domain: str | None
 
 
@@ -49,9 +85,24 @@ class ServerAnswer(Resource):
     proxy_type: str
     is_coolify_host: bool = Field(description="Whether Seaway itself runs on it.")
     private_key_uuid: str | None
+    jump_server_uuid: str | None
+    status: ServerStatus
+    status_message: str | None = Field(description="Why it stands so, and what to do about it.")
+    host_key_fingerprint: str | None = Field(description="The pinned host key; null before first contact.")
+    shown_host_key_fingerprint: str | None = Field(
+        description="Another key that the server shows instead. Nothing goes there until a person accepts it."
+    )
+    is_build_server: bool
+    concurrent_builds: int
+    system: str | None
+    architecture: str | None
+    engine_version: str | None
+    processors: int | None
+    memory_bytes: int | None
     is_reachable: bool
     is_usable: bool
     settings: ServerSettings
+    checked_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -69,15 +120,84 @@ class ServerAnswer(Resource):
             proxy_type="traefik",
             is_coolify_host=server.is_local,
             private_key_uuid=server.private_key_id,
+            jump_server_uuid=server.jump_server_id,
+            status=ServerStatus(server.status),
+            status_message=server.status_message or None,
+            host_key_fingerprint=fingerprint_of(server.host_key) or None,
+            shown_host_key_fingerprint=fingerprint_of(server.shown_host_key) or None,
+            is_build_server=server.is_build_server,
+            concurrent_builds=server.concurrent_builds,
+            system=server.system or None,
+            architecture=server.architecture or None,
+            engine_version=server.engine_version or None,
+            processors=server.processors or None,
+            memory_bytes=server.memory_bytes or None,
             is_reachable=server.is_reachable,
             is_usable=server.is_usable,
             settings=ServerSettings(
                 is_reachable=server.is_reachable,
                 is_usable=server.is_usable,
+                is_build_server=server.is_build_server,
+                concurrent_builds=server.concurrent_builds,
                 wildcard_domain=server.wildcard_domain or None,
             ),
+            checked_at=server.checked_at,
             created_at=server.created_at,
             updated_at=server.updated_at,
+        )
+
+
+class ServerStepAnswer(Answer):
+    """One step of making a server usable, as it went the last time."""
+
+    name: str
+    title: str
+    status: str
+    attempt: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    message: str
+    detail: str | None = Field(description="Evidence (what a command said), for those who may see secrets.")
+
+    @classmethod
+    def of(cls, step: ServerStep, *, with_evidence: bool) -> ServerStepAnswer:
+        """The answer for a step."""
+        return cls(
+            name=step.name,
+            title=title_of(step),
+            status=step.status,
+            attempt=step.attempt,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+            message=step.message,
+            detail=step.detail or None if with_evidence else None,
+        )
+
+
+def title_of(step: ServerStep) -> str:
+    """The step's name for people; one that this version does not know, as it is."""
+    known = step.name in set(ServerStepName)
+    return SERVER_STEP_TITLES[ServerStepName(step.name)] if known else step.name
+
+
+class HostKeysAnswer(Answer):
+    """What a server shows now, next to what is pinned."""
+
+    pinned_fingerprint: str | None
+    pinned_key: str | None
+    shown_fingerprint: str
+    shown_key: str
+    is_pinned: bool = Field(description="Whether they are the same key.")
+
+    @classmethod
+    def of(cls, server: Server, shown: HostKey) -> HostKeysAnswer:
+        """The answer for a server."""
+        return cls(
+            pinned_fingerprint=fingerprint_of(server.host_key) or None,
+            pinned_key=server.host_key or None,
+            shown_fingerprint=shown.fingerprint,
+            shown_key=shown.text,
+            is_pinned=server.host_key == shown.text,
         )
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncssh
 import httpx
 import pytest
 from cryptography.fernet import Fernet
@@ -19,7 +20,9 @@ from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import SeawayError
+from domain.host_keys import HostKey, host_key_of
 from domain.identifiers import derived_identifier, new_identifier
+from seaway.server_keys import SshKeyPairs
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
@@ -112,6 +115,44 @@ class FixedRuntime:
 
 
 @dataclass
+class RecordingServers:
+    """Stands for the workflows of servers: keeps what it is asked."""
+
+    provisioned: list[str] = field(default_factory=list)
+    removed: list[tuple[str, bool]] = field(default_factory=list)
+    refusal: SeawayError | None = None
+
+    async def provision(self, server: Server, *, requested_by: str) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.provisioned.append(server.id)
+
+    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.removed.append((server.id, with_resources))
+
+
+@dataclass
+class ShownHostKeys:
+    """Stands for the servers: each shows the same key until told otherwise."""
+
+    key: HostKey = field(default_factory=lambda: new_host_key())
+    asked: list[str] = field(default_factory=list)
+    failure: SeawayError | None = None
+
+    async def shown_by(self, server: Server) -> HostKey:
+        self.asked.append(server.address)
+        if self.failure:
+            raise self.failure
+        return self.key
+
+
+def new_host_key() -> HostKey:
+    return host_key_of(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode())
+
+
+@dataclass
 class Tenant:
     """A team with a server, a project and a token that may do everything."""
 
@@ -130,6 +171,8 @@ class Seaway:
     store: Store
     operations: RecordingOperations
     runtime: FixedRuntime
+    servers: RecordingServers
+    host_keys: ShownHostKeys
     mine: Tenant
     theirs: Tenant
 
@@ -170,8 +213,17 @@ async def make_tenant(store: Store, name: str) -> Tenant:
 
 def make_seaway(app: FastAPI, store: Store, mine: Tenant, theirs: Tenant) -> Seaway:
     operations, runtime = RecordingOperations(store), FixedRuntime()
-    app.state.context = ApiContext(store, operations, runtime, SETTINGS)  # type: ignore[arg-type]
-    return Seaway(app, store, operations, runtime, mine, theirs)
+    servers, host_keys = RecordingServers(), ShownHostKeys()
+    app.state.context = ApiContext(
+        store,
+        operations,  # type: ignore[arg-type]
+        runtime,
+        SETTINGS,
+        server_operations=servers,
+        host_keys=host_keys,
+        key_pairs=SshKeyPairs(),
+    )
+    return Seaway(app, store, operations, runtime, servers, host_keys, mine, theirs)
 
 
 @pytest.fixture(scope="session")

@@ -57,10 +57,16 @@ CASES: dict[str, Case] = {
     "GET /servers/{uuid}": Case("read", SERVER),
     "GET /servers/{uuid}/resources": Case("read", SERVER),
     "GET /servers/{uuid}/domains": Case("read", SERVER),
+    "PATCH /servers/{uuid}": Case("write", SERVER, {"name": "s"}),
+    "DELETE /servers/{uuid}": Case("write", SERVER),
     "POST /servers/{uuid}/validate": Case("write", SERVER),
+    "GET /servers/{uuid}/steps": Case("read", SERVER),
+    "GET /servers/{uuid}/host-key": Case("read", SERVER),
+    "POST /servers/{uuid}/host-key/accept": Case("write", SERVER, {"fingerprint": "SHA256:x"}),
     "GET /resources": Case("read"),
     "GET /security/keys": Case("read"),
     "POST /security/keys": Case("write", body={"private_key": "x"}),
+    "POST /security/keys/generate": Case("write"),
     "GET /security/keys/{uuid}": Case("read", KEY),
     "PATCH /security/keys/{uuid}": Case("write", KEY, {"name": "k"}),
     "DELETE /security/keys/{uuid}": Case("write", KEY),
@@ -188,6 +194,9 @@ async def test_what_belongs_to_another_team_is_not_found(seaway: Seaway) -> None
         assert answer.status_code == 404
     assert seaway.operations.submitted == []
     assert seaway.operations.cancelled == []
+    assert seaway.servers.provisioned == []
+    assert seaway.servers.removed == []
+    assert seaway.host_keys.asked == []
 
 
 async def test_lists_hold_nothing_of_another_team(seaway: Seaway) -> None:

@@ -1,0 +1,118 @@
+"""What people write about servers, checked, and which changes a server allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from api.authentication import Principal
+from api.context import ApiContext
+from api.shapes.descriptions import checked_description, checked_name
+from api.shapes.servers import ServerFields
+from domain.domains import generated_domain, sslip_wildcard
+from domain.errors import InvalidInput, NotFound, NotPossibleNow
+from domain.host_keys import host_key_of
+from domain.servers import checked_host, checked_port, checked_user
+from store.tables import Server
+
+WAY_IN = ("address", "port", "user", "private_key_id", "jump_server_id", "host_key")
+MOST_JUMPS = 3
+NEEDS_KEY = "Choose a private key that opens the server, or make one: POST /security/keys/generate."
+NO_WAY_IN = "Seaway runs on this server itself, so there is no way in to change."
+
+
+async def apply_fields(context: ApiContext, principal: Principal, server: Server, body: ServerFields) -> None:
+    """Writes the given fields into the row, not yet into the store.
+
+    Raises InvalidInput that names the field, NotFound for keys and servers of others, NotPossibleNow for the
+    way in to Seaway's own server.
+    """
+    given = body.model_fields_set
+    way_in = given & {"ip", "port", "user", "private_key_uuid", "jump_server_uuid", "host_key"}
+    if server.is_local and way_in:
+        raise NotPossibleNow(NO_WAY_IN)
+    server.name = checked_name(body.name) or server.name
+    if "description" in given:
+        server.description = checked_description(body.description)
+    if "wildcard_domain" in given:
+        server.wildcard_domain = checked_wildcard(body.wildcard_domain or "")
+    server.is_build_server = server.is_build_server if body.is_build_server is None else body.is_build_server
+    server.concurrent_builds = body.concurrent_builds or server.concurrent_builds
+    await _apply_way_in(context, principal, server, body)
+
+
+async def _apply_way_in(
+    context: ApiContext, principal: Principal, server: Server, body: ServerFields
+) -> None:
+    given = body.model_fields_set
+    if "ip" in given:
+        server.address = checked_host(body.ip or "")
+    server.port = server.port if body.port is None else checked_port(body.port)
+    server.user = server.user if body.user is None else checked_user(body.user)
+    if "private_key_uuid" in given:
+        if not body.private_key_uuid:
+            raise InvalidInput(NEEDS_KEY, field="private_key_uuid")
+        key = await context.store.servers.key(body.private_key_uuid, team_id=principal.team_id)
+        server.private_key_id = key.id
+    if "jump_server_uuid" in given:
+        server.jump_server_id = await _jump(context, principal, server, body.jump_server_uuid)
+    if body.host_key:
+        server.host_key, server.shown_host_key = host_key_of(body.host_key).text, ""
+
+
+async def _jump(context: ApiContext, principal: Principal, server: Server, uuid: str | None) -> str | None:
+    """The jump server's id, or None. Raises InvalidInput where the way would lead nowhere."""
+    if not uuid:
+        return None
+    jump = gate = await context.store.servers.get(uuid, team_id=principal.team_id)
+    if jump.is_local:
+        raise InvalidInput(
+            "Seaway runs on this one itself: leave the jump server out.", field="jump_server_uuid"
+        )
+    for _ in range(MOST_JUMPS):
+        if gate.id == server.id:
+            raise InvalidInput("The way to the server would lead over itself.", field="jump_server_uuid")
+        if gate.jump_server_id is None:
+            return jump.id
+        gate = await context.store.servers.get(gate.jump_server_id, team_id=principal.team_id)
+    raise InvalidInput(f"The way leads over more than {MOST_JUMPS} servers.", field="jump_server_uuid")
+
+
+def checked_wildcard(text: str) -> str:
+    """A wildcard domain that addresses can be made below, or nothing. Raises InvalidInput."""
+    wildcard = text.strip()
+    if wildcard:
+        try:
+            generated_domain("application", "x" * 24, wildcard)
+        except InvalidInput as error:
+            raise InvalidInput(error.message, field="wildcard_domain") from error
+    return wildcard
+
+
+def default_wildcard(address: str) -> str:
+    """A wildcard that needs no DNS, for a server that is named by its IP address; else nothing."""
+    try:
+        ip_address(address)
+    except ValueError:
+        return ""
+    return sslip_wildcard(address)
+
+
+async def usable_servers(context: ApiContext, principal: Principal, uuids: Sequence[str]) -> list[Server]:
+    """The servers for an application, each once.
+
+    Raises NotFound, also for another team's, and NotPossibleNow for one that is not usable.
+    """
+    servers = []
+    for uuid in dict.fromkeys(uuids):
+        try:
+            server = await context.store.servers.get(uuid, team_id=principal.team_id)
+        except NotFound as error:
+            raise NotFound(f"There is no server '{uuid[:64]}'. `GET /servers` lists yours.") from error
+        if not server.is_usable:
+            because = f": {server.status_message}" if server.status_message else "."
+            raise NotPossibleNow(
+                f"The server '{server.name}' is not usable now{because} Validate it, or choose another."
+            )
+        servers.append(server)
+    return servers

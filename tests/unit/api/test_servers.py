@@ -1,0 +1,343 @@
+"""Servers as the API takes, shows, checks and removes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.deployments import StepStatus
+from domain.errors import ServerUnreachable, TransientError
+from domain.servers import ServerStatus, ServerStepName
+from store.tables import PrivateKey, Server
+from tests.unit.api.conftest import Seaway, new_host_key
+
+ADDRESS = "192.0.2.7"
+
+
+@pytest.fixture
+async def key(seaway: Seaway) -> PrivateKey:
+    """A key of mine."""
+    key = PrivateKey(team_id=seaway.mine.team.id, name="key", private_key_sealed="")
+    async with seaway.store.database.writing() as session:
+        session.add(key)
+    return key
+
+
+@pytest.fixture
+async def server(client: httpx.AsyncClient, key: PrivateKey) -> dict[str, Any]:
+    """A server of mine that nobody has reached yet."""
+    answer = await client.post("/servers", json={"ip": ADDRESS, "private_key_uuid": key.id})
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+async def audited(seaway: Seaway) -> list[tuple[str, str]]:
+    events = await seaway.store.audit.list(team_id=seaway.mine.team.id)
+    return [(event.action, event.summary) for event in reversed(events)]
+
+
+async def place(seaway: Seaway, *names: str, on: str) -> None:
+    """Applications of mine on a server."""
+    await seaway.store.servers.set(on, is_usable=True)
+    async with seaway.client(seaway.mine.token) as client:
+        for name in names:
+            body = {
+                "project_uuid": seaway.mine.project.id,
+                "git_repository": "https://git.example.com/a/b.git",
+                "name": name,
+                "server_uuid": on,
+            }
+            answer = await client.post("/applications/public", json=body)
+            assert answer.status_code == 201, answer.text
+
+
+async def test_a_server_is_added_with_what_is_usual(server: dict[str, Any], seaway: Seaway) -> None:
+    assert (server["name"], server["ip"], server["port"], server["user"]) == (ADDRESS, ADDRESS, 22, "root")
+    assert (server["status"], server["host_key_fingerprint"]) == ("new", None)
+    assert server["settings"]["wildcard_domain"] == f"http://{ADDRESS}.sslip.io"
+    assert server["settings"]["concurrent_builds"] == 2
+    assert seaway.servers.provisioned == []
+    assert seaway.host_keys.asked == []
+    assert await audited(seaway) == [("server.create", f"{ADDRESS}: root@{ADDRESS} port 22")]
+
+
+async def test_a_server_is_added_with_all_that_can_be_said(
+    client: httpx.AsyncClient, key: PrivateKey, server: dict[str, Any]
+) -> None:
+    pinned = new_host_key()
+    body = {
+        "ip": "[2001:db8::5]",
+        "name": " Harbour ",
+        "description": "in the cellar",
+        "port": 2222,
+        "user": "deploy",
+        "private_key_uuid": key.id,
+        "jump_server_uuid": server["uuid"],
+        "host_key": f"{pinned.text} root@harbour",
+        "is_build_server": True,
+        "concurrent_builds": 4,
+        "wildcard_domain": "https://apps.example.com",
+        "proxy_type": "traefik",
+    }
+    added = (await client.post("/servers", json=body)).json()
+    assert (added["name"], added["ip"], added["port"], added["user"]) == (
+        "Harbour",
+        "2001:db8::5",
+        2222,
+        "deploy",
+    )
+    assert (added["jump_server_uuid"], added["host_key_fingerprint"]) == (server["uuid"], pinned.fingerprint)
+    assert added["settings"] == {
+        "is_reachable": False,
+        "is_usable": False,
+        "is_build_server": True,
+        "concurrent_builds": 4,
+        "wildcard_domain": "https://apps.example.com",
+    }
+    assert (await client.get(f"/servers/{added['uuid']}")).json() == added
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ip", None),
+        ("ip", ""),
+        ("ip", "root@host"),
+        ("ip", "host:22"),
+        ("ip", "a b"),
+        ("ip", "x" * 300),
+        ("port", 0),
+        ("port", 65536),
+        ("user", "Root!"),
+        ("user", "-x"),
+        ("private_key_uuid", None),
+        ("host_key", "ssh-ed25519 nonsense"),
+        ("concurrent_builds", 0),
+        ("wildcard_domain", "http://"),
+        ("proxy_type", "nginx"),
+        ("nonsense", 1),
+    ],
+)
+async def test_what_no_server_can_have_is_refused_by_its_field(
+    client: httpx.AsyncClient, key: PrivateKey, field: str, value: object
+) -> None:
+    answer = await client.post("/servers", json={"ip": ADDRESS, "private_key_uuid": key.id, field: value})
+    assert answer.status_code == 422, answer.text
+    assert list(answer.json()["errors"]) == [field]
+
+
+async def test_one_address_is_added_once(
+    client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey
+) -> None:
+    body = {"ip": ADDRESS, "private_key_uuid": key.id}
+    assert (await client.post("/servers", json=body)).status_code == 409
+    assert (await client.post("/servers", json={**body, "port": 2222})).status_code == 201
+
+
+async def test_first_contact_pins_the_host_key_and_starts_the_work(
+    seaway: Seaway, client: httpx.AsyncClient, key: PrivateKey
+) -> None:
+    body = {"ip": ADDRESS, "private_key_uuid": key.id, "instant_validate": True}
+    added = (await client.post("/servers", json=body)).json()
+    assert added["host_key_fingerprint"] == seaway.host_keys.key.fingerprint
+    assert seaway.servers.provisioned == [added["uuid"]]
+    pin = ("server.host_key.pin", f"{ADDRESS}: {seaway.host_keys.key.fingerprint}")
+    assert pin in await audited(seaway)
+
+
+async def test_a_pinned_key_is_never_replaced_by_validating(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    path = f"/servers/{server['uuid']}"
+    answer = await client.post(f"{path}/validate", json={"install": True})
+    assert (answer.status_code, answer.json()) == (201, {"message": "Validation started."})
+    first, seaway.host_keys.key = seaway.host_keys.key, new_host_key()
+    assert (await client.post(f"{path}/validate")).status_code == 201
+    assert (await client.get(path)).json()["host_key_fingerprint"] == first.fingerprint
+    assert seaway.servers.provisioned == [server["uuid"]] * 2
+
+
+async def test_a_first_contact_that_fails_is_told_by_status_steps_and_answer(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey
+) -> None:
+    seaway.host_keys.failure = ServerUnreachable("Nothing listens at 192.0.2.7:22: connection refused.")
+    path = f"/servers/{server['uuid']}"
+    answer = await client.post(f"{path}/validate")
+    assert (answer.status_code, answer.json()["code"]) == (503, "server_unreachable")
+    shown = (await client.get(path)).json()
+    assert (shown["status"], shown["is_usable"]) == ("unreachable", False)
+    assert "connection refused" in shown["status_message"]
+    steps = (await client.get(f"{path}/steps")).json()
+    assert [step["status"] for step in steps] == ["failed"] + ["pending"] * (len(ServerStepName) - 1)
+    assert "connection refused" in steps[0]["message"]
+    assert steps[0]["title"] == "Reach it over SSH"
+    assert seaway.servers.provisioned == []
+    body = {"ip": "192.0.2.8", "private_key_uuid": key.id, "instant_validate": True}
+    added = await client.post("/servers", json=body)
+    assert (added.status_code, added.json()["status"]) == (201, "unreachable")
+
+
+async def test_what_a_command_said_is_shown_to_those_who_may_see_secrets(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    await seaway.store.servers.begin_steps(server["uuid"])
+    await seaway.store.servers.move_step(
+        server["uuid"], ServerStepName.ENGINE, StepStatus.FAILED, attempt=2, message="m", detail="evidence"
+    )
+    path = f"/servers/{server['uuid']}/steps"
+    assert (await client.get(path)).json()[3]["detail"] == "evidence"
+    async with seaway.client(await seaway.token_with("read")) as limited:
+        (step,) = [one for one in (await limited.get(path)).json() if one["name"] == "engine"]
+        assert (step["detail"], step["message"], step["attempt"]) == (None, "m", 2)
+
+
+async def test_a_changed_host_key_is_accepted_by_its_fingerprint_only(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    path = f"/servers/{server['uuid']}"
+    await client.post(f"{path}/validate")
+    pinned, shown = seaway.host_keys.key, new_host_key()
+    seaway.host_keys.key = shown
+    await seaway.store.servers.set(
+        server["uuid"], status=ServerStatus.HOST_KEY_CHANGED, shown_host_key=shown.text
+    )
+    both = (await client.get(f"{path}/host-key")).json()
+    assert (both["pinned_fingerprint"], both["shown_fingerprint"], both["is_pinned"]) == (
+        pinned.fingerprint,
+        shown.fingerprint,
+        False,
+    )
+    alarm = (await client.get(path)).json()
+    assert alarm["shown_host_key_fingerprint"] == shown.fingerprint
+    refused = await client.post(f"{path}/host-key/accept", json={"fingerprint": pinned.fingerprint})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert (await client.get(path)).json()["host_key_fingerprint"] == pinned.fingerprint
+    accepted = await client.post(f"{path}/host-key/accept", json={"fingerprint": shown.fingerprint})
+    assert accepted.status_code == 200
+    assert accepted.json()["host_key_fingerprint"] == shown.fingerprint
+    assert accepted.json()["shown_host_key_fingerprint"] is None
+    assert seaway.servers.provisioned == [server["uuid"]] * 2
+    assert ("server.host_key.accept", f"{ADDRESS}: {shown.fingerprint}") in await audited(seaway)
+
+
+async def test_a_key_that_is_not_the_one_shown_now_is_not_accepted(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    known = new_host_key()
+    await seaway.store.servers.set(server["uuid"], shown_host_key=known.text)
+    answer = await client.post(
+        f"/servers/{server['uuid']}/host-key/accept", json={"fingerprint": known.fingerprint}
+    )
+    assert answer.status_code == 409
+    assert seaway.host_keys.key.fingerprint in answer.json()["message"]
+
+
+async def test_a_change_keeps_what_is_left_out_and_tries_a_new_way_in(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    path = f"/servers/{server['uuid']}"
+    changed = await client.patch(path, json={"name": "Harbour", "description": "d", "concurrent_builds": 3})
+    assert changed.status_code == 201
+    assert {**changed.json(), "updated_at": ""} == {
+        **server,
+        "name": "Harbour",
+        "description": "d",
+        "concurrent_builds": 3,
+        "settings": {**server["settings"], "concurrent_builds": 3},
+        "updated_at": "",
+    }
+    await client.patch(path, json={"port": 2222})
+    assert seaway.servers.provisioned == [], "nobody has tried it yet, so a new way in waits as well"
+    await client.post(f"{path}/validate")
+    await seaway.store.servers.set(server["uuid"], status=ServerStatus.USABLE)
+    moved = (await client.patch(path, json={"ip": "192.0.2.9", "user": "deploy"})).json()
+    assert (moved["ip"], moved["user"]) == ("192.0.2.9", "deploy")
+    assert moved["host_key_fingerprint"] == seaway.host_keys.key.fingerprint
+    assert len(seaway.servers.provisioned) == 2
+    await client.patch(path, json={"name": "Pier"})
+    assert len(seaway.servers.provisioned) == 2
+
+
+async def test_the_way_never_leads_over_the_server_itself(
+    client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey, seaway: Seaway
+) -> None:
+    gate = {"ip": "192.0.2.10", "private_key_uuid": key.id, "jump_server_uuid": server["uuid"]}
+    behind = (await client.post("/servers", json=gate)).json()
+    for jump in (server["uuid"], behind["uuid"], seaway.theirs.server.id):
+        answer = await client.patch(f"/servers/{server['uuid']}", json={"jump_server_uuid": jump})
+        assert answer.status_code == (404 if jump == seaway.theirs.server.id else 422)
+    refused = await client.delete(f"/servers/{server['uuid']}")
+    assert refused.status_code == 400
+    assert "192.0.2.10" in refused.json()["message"]
+    straight = await client.patch(f"/servers/{behind['uuid']}", json={"jump_server_uuid": None})
+    assert straight.json()["jump_server_uuid"] is None
+    assert (await client.delete(f"/servers/{server['uuid']}")).status_code == 200
+
+
+async def test_keys_of_others_open_no_server_of_mine(seaway: Seaway, client: httpx.AsyncClient) -> None:
+    foreign = PrivateKey(team_id=seaway.theirs.team.id, name="key", private_key_sealed="")
+    async with seaway.store.database.writing() as session:
+        session.add(foreign)
+    answer = await client.post("/servers", json={"ip": ADDRESS, "private_key_uuid": foreign.id})
+    assert answer.status_code == 404
+
+
+async def test_a_server_with_applications_is_removed_only_with_them(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    await place(seaway, "shop", "docs", on=server["uuid"])
+    path = f"/servers/{server['uuid']}"
+    refused = await client.delete(path)
+    assert (refused.status_code, refused.json()["code"]) == (400, "not_possible_now")
+    assert "shop, docs" in refused.json()["message"]
+    assert seaway.servers.removed == []
+    asked = await client.delete(path, params={"delete_resources": True})
+    assert (asked.status_code, asked.json()) == (200, {"message": "Server deletion started."})
+    assert seaway.servers.removed == [(server["uuid"], True)]
+    assert (await audited(seaway))[-1][0] == "server.delete"
+    assert (await audited(seaway))[-1][1].endswith("with shop, docs")
+
+
+async def test_a_server_that_is_being_removed_is_left_alone(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    await seaway.store.servers.set(server["uuid"], status=ServerStatus.REMOVING)
+    path = f"/servers/{server['uuid']}"
+    assert (await client.post(f"{path}/validate")).status_code == 400
+    assert (await client.patch(path, json={"name": "x"})).status_code == 400
+    assert seaway.servers.provisioned == []
+
+
+async def test_a_server_whose_workflow_does_not_answer_is_not_said_to_be_removed(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    seaway.servers.refusal = TransientError("Temporal does not answer.")
+    assert (await client.delete(f"/servers/{server['uuid']}")).status_code == 503
+    assert [action for action, _ in await audited(seaway)] == ["server.create"]
+
+
+async def test_the_server_of_seaway_itself_has_no_way_in_and_stays(
+    seaway: Seaway, client: httpx.AsyncClient
+) -> None:
+    local = Server(
+        team_id=seaway.mine.team.id, name="localhost", is_local=True, is_reachable=True, is_usable=True
+    )
+    async with seaway.store.database.writing() as session:
+        session.add(local)
+    path = f"/servers/{local.id}"
+    validated = await client.post(f"{path}/validate")
+    assert validated.json()["message"].endswith("is reachable and usable.")
+    for answer in (
+        await client.delete(path, params={"delete_resources": True}),
+        await client.patch(path, json={"ip": ADDRESS}),
+        await client.get(f"{path}/host-key"),
+        await client.post(f"{path}/host-key/accept", json={"fingerprint": "SHA256:x"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (400, "not_possible_now")
+    renamed = await client.patch(path, json={"name": "Quay", "concurrent_builds": 1})
+    assert (renamed.status_code, renamed.json()["name"]) == (201, "Quay")
+    assert seaway.servers.provisioned == []
+    assert seaway.servers.removed == []
