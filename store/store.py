@@ -9,8 +9,10 @@ from store.database import Database
 from store.deployments import DeploymentStore
 from store.encryption import KeyRing
 from store.logs import LogStore
+from store.metrics import MetricStore
 from store.projects import ProjectStore
 from store.servers import ServerStore
+from store.watch import WatchStore
 
 
 class Store:
@@ -24,5 +26,7 @@ class Store:
         self.audit = AuditStore(database)
         self.deployments = DeploymentStore(database, keys)
         self.logs = LogStore(database)
+        self.metrics = MetricStore(database)
         self.projects = ProjectStore(database)
         self.servers = ServerStore(database, keys)
+        self.watch = WatchStore(database)

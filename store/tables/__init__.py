@@ -4,8 +4,10 @@ from store.tables.access import ApiToken, Membership, Team, User
 from store.tables.applications import Application, ClaimedDomain, Variable
 from store.tables.audit import AuditEvent
 from store.tables.deployments import Deployment, DeploymentStep, LogLine
+from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
 from store.tables.servers import PrivateKey, Server, ServerStep
+from store.tables.watch import ServerEvent, ServerWatch
 
 __all__ = [
     "ApiToken",
@@ -17,10 +19,13 @@ __all__ = [
     "Environment",
     "LogLine",
     "Membership",
+    "MetricPoint",
     "PrivateKey",
     "Project",
     "Server",
+    "ServerEvent",
     "ServerStep",
+    "ServerWatch",
     "Team",
     "User",
     "Variable",

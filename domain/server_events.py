@@ -1,0 +1,86 @@
+"""What happens to servers that people want to be told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from domain.replicas import REPLICA_ROLE, ROLE_LABEL
+
+SIGKILL: Final = 9
+
+
+class ServerEventKind(StrEnum):
+    """Each is written once for the change, not for every look that still finds it so."""
+
+    DISK_ABOVE_THRESHOLD = "disk_above_threshold"
+    DISK_BELOW_THRESHOLD = "disk_below_threshold"
+    UNREACHABLE = "unreachable"
+    REACHABLE_AGAIN = "reachable_again"
+    CONTAINER_DIED = "container_died"
+
+
+class ContainerAction(StrEnum):
+    """What an engine tells of a container (Engine API, "Monitor events"), as far as it matters here."""
+
+    START = "start"
+    KILL = "kill"
+    OOM = "oom"
+    DIE = "die"
+    DESTROY = "destroy"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    HEALTH = "health_status"
+
+
+@dataclass(frozen=True)
+class ContainerEvent:
+    """Something that happened to a container. `signal` is of a kill, `exit_code` of a death."""
+
+    at: datetime
+    action: ContainerAction
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    signal: int = 0
+    exit_code: int = 0
+
+
+@dataclass
+class _Life:
+    was_told_to_end: bool = False
+    ran_out_of_memory: bool = False
+
+
+class Deaths:
+    """Tells from a server's events which replicas died by themselves, and not because they were to end."""
+
+    def __init__(self) -> None:
+        self._lives: dict[str, _Life] = {}
+
+    def hear(self, event: ContainerEvent) -> str | None:
+        """Why the replica died, in words, if this event is such a death.
+
+        An engine that is asked to stop or remove a container says `kill` before `die`; a process that ends
+        by itself says `die` alone. A kill by SIGKILL is a death too, because whoever removes a replica that
+        serves asks it to end first.
+        """
+        life = self._lives.setdefault(event.name, _Life())
+        if event.action in (ContainerAction.START, ContainerAction.DESTROY):
+            del self._lives[event.name]
+        elif event.action is ContainerAction.KILL and event.signal != SIGKILL:
+            life.was_told_to_end = True
+        elif event.action is ContainerAction.OOM:
+            life.ran_out_of_memory = True
+        elif event.action is ContainerAction.DIE:
+            self._lives.pop(event.name)
+            if event.labels.get(ROLE_LABEL) == REPLICA_ROLE and not life.was_told_to_end:
+                return _reason(event, life)
+        return None
+
+
+def _reason(event: ContainerEvent, life: _Life) -> str:
+    reason = ", out of memory" if life.ran_out_of_memory else ""
+    return f"The replica {event.name} died with exit code {event.exit_code}{reason}."

@@ -1,0 +1,177 @@
+"""What servers and replicas used: written as measured, rolled up to coarser steps, kept for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, insert, literal
+from sqlalchemy import select as select_columns
+from sqlmodel import col, delete, or_, select
+
+from domain.metrics import Measure, Point, Resolution, Values
+from store.database import Database
+from store.tables import MetricPoint, Server
+
+SERVERS_AT_ONCE = 200
+SETTLING_SECONDS = 5
+KEY = (
+    col(MetricPoint.server_id),
+    col(MetricPoint.application_id),
+    col(MetricPoint.replica),
+    col(MetricPoint.at),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose point it is: a server's, or with an application that of one of its replicas there."""
+
+    server_id: str
+    application_id: str = ""
+    replica: str = ""
+
+
+class MetricStore:
+    """Points by subject, step and time. Writing a point a second time replaces nothing and harms nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, points: Sequence[tuple[Subject, Point]], *, step_seconds: int = 0) -> None:
+        """Adds the points; of two with one subject and time the first stays."""
+        rows = {
+            (subject, point.at): _row(subject, point, step_seconds) for subject, point in reversed(points)
+        }
+        if not rows:
+            return
+        times = [at for _, at in rows]
+        known = select(*KEY).where(
+            col(MetricPoint.step_seconds) == step_seconds,
+            col(MetricPoint.at).between(min(times), max(times)),
+        )
+        async with self._database.writing() as session:
+            for server_id, application_id, replica, at in (await session.exec(known)).all():
+                rows.pop((Subject(server_id, application_id, replica), at), None)
+            if rows:
+                await session.exec(insert(MetricPoint), params=list(rows.values()))
+
+    async def of_server(
+        self, server_id: str, *, step_seconds: int, since: datetime, until: datetime
+    ) -> list[Point]:
+        """The server's stored points of this step, in order."""
+        found = await self._read(
+            step_seconds,
+            since,
+            until,
+            and_(col(MetricPoint.server_id) == server_id, col(MetricPoint.application_id) == ""),
+        )
+        return [point for _, point in found]
+
+    async def of_application(
+        self, application_id: str, *, step_seconds: int, since: datetime, until: datetime
+    ) -> dict[Subject, list[Point]]:
+        """The stored points of each of the application's replicas, in order."""
+        grouped: dict[Subject, list[Point]] = {}
+        for subject, point in await self._read(
+            step_seconds, since, until, col(MetricPoint.application_id) == application_id
+        ):
+            grouped.setdefault(subject, []).append(point)
+        return grouped
+
+    async def _read(
+        self, step_seconds: int, since: datetime, until: datetime, whose: ColumnElement[bool]
+    ) -> list[tuple[Subject, Point]]:
+        query = select(MetricPoint).where(
+            whose,
+            MetricPoint.step_seconds == step_seconds,
+            # A step that began before still reaches into the time that was asked for.
+            col(MetricPoint.at) > int(since.timestamp()) - max(step_seconds, 1),
+            col(MetricPoint.at) <= int(until.timestamp()),
+        )
+        async with self._database.reading() as session:
+            rows = (await session.exec(query.order_by(col(MetricPoint.at)))).all()
+        return [(Subject(row.server_id, row.application_id, row.replica), _point(row)) for row in rows]
+
+    async def roll_up(
+        self, server_ids: Iterable[str], *, finer: Resolution, coarser: Resolution, since: int, now: datetime
+    ) -> int:
+        """Makes the coarser points of all whole steps from `since` (seconds since 1970) to now, anew.
+
+        Steps of which finer points may be gone already are left as they are. Returns where to go on.
+        """
+        step, ids = coarser.step_seconds, tuple(server_ids)
+        lost = int((now - finer.keep).timestamp())
+        begin = -(-max(since, lost) // step) * step
+        # A sample is written a few seconds after it was taken.
+        end = (int(now.timestamp()) - SETTLING_SECONDS) // step * step
+        for start in range(0, len(ids) if begin < end else 0, SERVERS_AT_ONCE):
+            of_these = col(MetricPoint.server_id).in_(ids[start : start + SERVERS_AT_ONCE])
+            span = of_these & (col(MetricPoint.at) >= begin) & (col(MetricPoint.at) < end)
+            async with self._database.writing() as session:
+                await session.exec(delete(MetricPoint).where(span, col(MetricPoint.step_seconds) == step))
+                finer_points = span & (col(MetricPoint.step_seconds) == finer.step_seconds)
+                await session.exec(_insert_coarser(finer_points, step))
+        return max(begin, end)
+
+    async def forget_old(self, kept: Sequence[Resolution], now: datetime) -> None:
+        """Removes points that have been kept for long enough, and those of servers that are gone."""
+        too_old = [
+            (col(MetricPoint.step_seconds) == one.step_seconds)
+            & (col(MetricPoint.at) < int((now - one.keep).timestamp()))
+            for one in kept
+        ]
+        gone = col(MetricPoint.server_id).not_in(select(Server.id))
+        async with self._database.writing() as session:
+            await session.exec(delete(MetricPoint).where(or_(gone, *too_old)))
+
+
+def _insert_coarser(finer_points: ColumnElement[bool], step: int) -> Any:
+    # Whole-number division; both databases do it the same way for times after 1970.
+    begin = (col(MetricPoint.at) // step) * step
+    samples = func.sum(MetricPoint.samples)
+    subject = {name: getattr(MetricPoint, name) for name in ("server_id", "application_id", "replica")}
+    columns: dict[str, Any] = {
+        **subject,
+        "step_seconds": literal(step),
+        "at": begin,
+        "samples": samples,
+        "memory_total_bytes": func.max(MetricPoint.memory_total_bytes),
+        "disk_total_bytes": func.max(MetricPoint.disk_total_bytes),
+    }
+    for measure in Measure:
+        average, maximum = getattr(MetricPoint, measure), getattr(MetricPoint, f"{measure}_maximum")
+        columns[measure.value] = func.sum(average * MetricPoint.samples) / samples
+        columns[f"{measure}_maximum"] = func.max(maximum)
+    query = select_columns(*columns.values()).where(finer_points).group_by(*subject.values(), begin)
+    return insert(MetricPoint).from_select(list(columns), query)
+
+
+def _row(subject: Subject, point: Point, step_seconds: int) -> dict[str, object]:
+    row: dict[str, object] = {
+        "server_id": subject.server_id,
+        "application_id": subject.application_id,
+        "replica": subject.replica,
+        "step_seconds": step_seconds,
+        "at": point.at,
+        "samples": point.samples,
+        "memory_total_bytes": point.memory_total_bytes,
+        "disk_total_bytes": point.disk_total_bytes,
+    }
+    for measure in Measure:
+        row[measure.value] = point.average.of(measure)
+        row[f"{measure}_maximum"] = point.maximum.of(measure)
+    return row
+
+
+def _point(row: MetricPoint) -> Point:
+    return Point(
+        at=row.at,
+        samples=row.samples,
+        average=Values(**{measure.value: getattr(row, measure) for measure in Measure}),
+        maximum=Values(**{measure.value: getattr(row, f"{measure}_maximum") for measure in Measure}),
+        memory_total_bytes=row.memory_total_bytes,
+        disk_total_bytes=row.disk_total_bytes,
+    )

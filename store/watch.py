@@ -1,0 +1,158 @@
+"""Who watches which server, and what happened to servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import col, delete, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.server_events import ServerEventKind
+from domain.servers import ServerStatus
+from store.columns import now
+from store.database import Database
+from store.tables import Server, ServerEvent, ServerWatch
+
+WATCHED = (ServerStatus.USABLE, ServerStatus.UNREACHABLE)
+EVENTS_KEPT = timedelta(days=30)
+MOST_EVENTS_OF_A_SERVER = 1000
+
+
+class WatchStore:
+    """Leases, and events. An event is written by whoever makes the change, in one transaction with it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, owner: str, lease: timedelta) -> Sequence[str]:
+        """Takes every server that nobody watches, renews what the owner has; the ids of all that are its own.
+
+        A lease that was not renewed in time is anybody's. The clocks of the workers must agree to within a
+        few seconds, as they do by NTP.
+        """
+        moment = now()
+        async with self._database.writing() as session:
+            watched = await self._watched(session)
+            of_these = col(ServerWatch.server_id).in_(watched)
+            free = or_(
+                col(ServerWatch.owner) == owner,
+                col(ServerWatch.owner) == "",
+                col(ServerWatch.expires_at) < moment,
+            )
+            await session.exec(
+                update(ServerWatch).where(of_these, free).values(owner=owner, expires_at=moment + lease)
+            )
+            own = select(ServerWatch.server_id).where(of_these, ServerWatch.owner == owner)
+            return (await session.exec(own)).all()
+
+    async def _watched(self, session: AsyncSession) -> Sequence[str]:
+        """The servers to watch; each has a row afterwards, and no row is left of servers that are gone."""
+        can_run_something = or_(col(Server.is_local), col(Server.data_folder) != "")
+        query = select(Server.id, Server.status).where(can_run_something, col(Server.status).in_(WATCHED))
+        wanted = dict((await session.exec(query)).all())
+        present = (await session.exec(select(ServerWatch.server_id))).all()
+        for server_id in wanted.keys() - set(present):
+            reachable = wanted[server_id] != ServerStatus.UNREACHABLE
+            session.add(ServerWatch(server_id=server_id, is_reachable=reachable))
+        await session.flush()
+        if len(present) > len(wanted):
+            gone = col(ServerWatch.server_id).not_in(select(Server.id))
+            await session.exec(delete(ServerWatch).where(gone))
+        return tuple(wanted)
+
+    async def release(self, owner: str) -> None:
+        """Others may take over at once."""
+        async with self._database.writing() as session:
+            await session.exec(update(ServerWatch).where(col(ServerWatch.owner) == owner).values(owner=""))
+
+    async def found_reachable(self, server_id: str, owner: str, is_reachable: bool, message: str) -> bool:
+        """Notes it, with an event and the server's status if it was otherwise before: then True.
+
+        Nothing happens where the owner is not the owner any more.
+        """
+        async with self._database.writing() as session:
+            changed = await session.exec(
+                update(ServerWatch)
+                .where(
+                    col(ServerWatch.server_id) == server_id,
+                    col(ServerWatch.owner) == owner,
+                    col(ServerWatch.is_reachable).is_(not is_reachable),
+                )
+                .values(is_reachable=is_reachable)
+            )
+            if changed.rowcount == 0:
+                return False
+            kind = ServerEventKind.REACHABLE_AGAIN if is_reachable else ServerEventKind.UNREACHABLE
+            session.add(ServerEvent(server_id=server_id, kind=kind, message=message))
+            status = ServerStatus.USABLE if is_reachable else ServerStatus.UNREACHABLE
+            # What somebody does to the server meanwhile (provisioning, removal) is not overwritten.
+            await session.exec(
+                update(Server)
+                .where(col(Server.id) == server_id, col(Server.status).in_(WATCHED))
+                .values(
+                    status=status,
+                    is_reachable=is_reachable,
+                    status_message="" if is_reachable else message,
+                    checked_at=now(),
+                )
+            )
+        return True
+
+    async def found_disk(
+        self, server_id: str, owner: str, is_above: bool, message: str, subject: str
+    ) -> bool:
+        """Notes whether the disk is above its threshold, with an event if it was otherwise before."""
+        async with self._database.writing() as session:
+            changed = await session.exec(
+                update(ServerWatch)
+                .where(
+                    col(ServerWatch.server_id) == server_id,
+                    col(ServerWatch.owner) == owner,
+                    col(ServerWatch.is_disk_above).is_(not is_above),
+                )
+                .values(is_disk_above=is_above)
+            )
+            if changed.rowcount == 0:
+                return False
+            kind = ServerEventKind.DISK_ABOVE_THRESHOLD if is_above else ServerEventKind.DISK_BELOW_THRESHOLD
+            session.add(ServerEvent(server_id=server_id, kind=kind, message=message, subject=subject))
+        return True
+
+    async def state(self, server_id: str) -> ServerWatch | None:
+        """How the server was found the last time; None when it is not watched."""
+        async with self._database.reading() as session:
+            return await session.get(ServerWatch, server_id)
+
+    async def record(self, event: ServerEvent) -> None:
+        """Writes one event."""
+        async with self._database.writing() as session:
+            session.add(event)
+
+    async def events(
+        self, server_id: str, *, limit: int = 100, before: datetime | None = None
+    ) -> Sequence[ServerEvent]:
+        """The server's newest events, newest first; only those `before`, if given."""
+        query = select(ServerEvent).where(ServerEvent.server_id == server_id)
+        if before is not None:
+            query = query.where(col(ServerEvent.at) < before)
+        newest = query.order_by(col(ServerEvent.at).desc(), col(ServerEvent.id)).limit(limit)
+        async with self._database.reading() as session:
+            return (await session.exec(newest)).all()
+
+    async def forget_old(self) -> None:
+        """Removes events after 30 days, those of servers that are gone, and what exceeds 1000 of a server."""
+        async with self._database.writing() as session:
+            gone = col(ServerEvent.server_id).not_in(select(Server.id))
+            await session.exec(
+                delete(ServerEvent).where(or_(gone, col(ServerEvent.at) < now() - EVENTS_KEPT))
+            )
+            for server_id in (await session.exec(select(ServerEvent.server_id).distinct())).all():
+                extra = (
+                    select(ServerEvent.id)
+                    .where(ServerEvent.server_id == server_id)
+                    .order_by(col(ServerEvent.at).desc(), col(ServerEvent.id))
+                    .offset(MOST_EVENTS_OF_A_SERVER)
+                    .limit(10_000)
+                )
+                await session.exec(delete(ServerEvent).where(col(ServerEvent.id).in_(extra)))

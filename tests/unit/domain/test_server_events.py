@@ -1,0 +1,51 @@
+"""Which deaths of replicas are worth telling."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.server_events import ContainerAction, ContainerEvent, Deaths
+
+REPLICA = {"seaway.role": "replica", "seaway.application": "shop"}
+A = ContainerAction
+
+
+def event(
+    action: ContainerAction, *, signal: int = 0, exit_code: int = 0, role: str = "replica"
+) -> ContainerEvent:
+    labels = {**REPLICA, "seaway.role": role}
+    return ContainerEvent(datetime.now(UTC), action, "shop-r-1", labels, signal, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([event(A.START), event(A.DIE, exit_code=1)], ["died with exit code 1."]),
+        ([event(A.OOM), event(A.DIE, exit_code=137)], ["died with exit code 137, out of memory."]),
+        ([event(A.KILL, signal=9), event(A.DIE, exit_code=137)], ["died with exit code 137."]),
+        ([event(A.KILL, signal=15), event(A.DIE, exit_code=143)], []),
+        ([event(A.KILL, signal=15), event(A.KILL, signal=9), event(A.DIE, exit_code=137)], []),
+        ([event(A.DIE, exit_code=1, role="release-command")], []),
+        (
+            [event(A.KILL, signal=15), event(A.DIE), event(A.START), event(A.DIE, exit_code=2)],
+            ["died with exit code 2."],
+        ),
+        ([event(A.PAUSE), event(A.UNPAUSE), event(A.DESTROY)], []),
+    ],
+    ids=[
+        "it ended by itself",
+        "it ran out of memory",
+        "somebody killed it",
+        "it was asked to stop",
+        "it was asked to stop and did not listen",
+        "it was no replica",
+        "it was restarted and then crashed",
+        "it did not die",
+    ],
+)
+def test_a_death_is_told_unless_it_was_asked_for(events: list[ContainerEvent], told: list[str]):
+    deaths = Deaths()
+    heard = [reason for reason in map(deaths.hear, events) if reason]
+    assert [reason.removeprefix("The replica shop-r-1 ") for reason in heard] == told

@@ -1,0 +1,118 @@
+"""Leases of servers, and events that are written once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from domain.server_events import ServerEventKind
+from domain.servers import ServerStatus
+from store.columns import now
+from store.store import Store
+from store.tables import ServerEvent
+
+LEASE = timedelta(seconds=25)
+OVER = timedelta(seconds=-1)
+
+
+@pytest.fixture
+def store(servers_store: Store) -> Store:
+    return servers_store
+
+
+async def events(store: Store, server_id: str = "far") -> list[str]:
+    return [event.kind for event in reversed(await store.watch.events(server_id))]
+
+
+class TestLeases:
+    async def test_servers_that_are_usable_have_one_watcher(self, store: Store):
+        assert sorted(await store.watch.claim("me", LEASE)) == ["far", "local"]
+        assert await store.watch.claim("you", LEASE) == []
+        assert sorted(await store.watch.claim("me", LEASE)) == ["far", "local"]
+
+    async def test_a_watcher_that_ends_leaves_its_servers_to_others(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.watch.release("me")
+        assert len(await store.watch.claim("you", LEASE)) == 2
+        assert await store.watch.claim("me", LEASE) == []
+
+    async def test_a_watcher_that_died_is_followed_by_another(self, store: Store):
+        await store.watch.claim("me", OVER)
+        assert len(await store.watch.claim("you", LEASE)) == 2
+
+    async def test_a_server_that_is_worked_on_is_not_watched(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.servers.set("far", status=ServerStatus.PROVISIONING)
+        assert await store.watch.claim("me", LEASE) == ["local"]
+        await store.servers.set("far", status=ServerStatus.USABLE)
+        assert len(await store.watch.claim("me", LEASE)) == 2
+
+    async def test_a_server_that_is_gone_leaves_nothing(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.watch.record(ServerEvent(server_id="far", kind="unreachable", message="gone"))
+        await store.servers.forget("far")
+        assert await store.watch.claim("me", LEASE) == ["local"]
+        assert await store.watch.state("far") is None
+        await store.watch.forget_old()
+        assert await events(store) == []
+
+
+class TestChanges:
+    async def test_an_unreachable_server_is_told_of_once_and_its_return_too(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        found = [
+            await store.watch.found_reachable("far", "me", is_reachable, "a message")
+            for is_reachable in (True, False, False, True, True)
+        ]
+        assert found == [False, True, False, True, False]
+        assert await events(store) == [ServerEventKind.UNREACHABLE, ServerEventKind.REACHABLE_AGAIN]
+
+    async def test_the_servers_status_goes_with_it(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.watch.found_reachable("far", "me", False, "No answer.")
+        server = await store.servers.get("far")
+        assert (server.status, server.is_reachable) == (ServerStatus.UNREACHABLE, False)
+        assert server.status_message == "No answer."
+        await store.watch.found_reachable("far", "me", True, "It answers.")
+        server = await store.servers.get("far")
+        assert (server.status, server.is_reachable) == (ServerStatus.USABLE, True)
+        assert server.status_message == ""
+
+    async def test_a_status_that_somebody_else_gave_stays(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.servers.set("far", status=ServerStatus.HOST_KEY_CHANGED)
+        await store.watch.found_reachable("far", "me", False, "No answer.")
+        assert (await store.servers.get("far")).status == ServerStatus.HOST_KEY_CHANGED
+
+    async def test_whoever_lost_the_lease_says_nothing(self, store: Store):
+        await store.watch.claim("me", OVER)
+        await store.watch.claim("you", LEASE)
+        assert not await store.watch.found_reachable("far", "me", False, "No answer.")
+        assert not await store.watch.found_disk("far", "me", True, "Full.", "/")
+        assert await events(store) == []
+
+    async def test_a_successor_does_not_repeat_what_was_told(self, store: Store):
+        await store.watch.claim("me", OVER)
+        await store.watch.found_disk("far", "me", True, "90 % full.", "/data")
+        await store.watch.claim("you", LEASE)
+        assert not await store.watch.found_disk("far", "you", True, "91 % full.", "/data")
+        assert await store.watch.found_disk("far", "you", False, "50 % full.", "/data")
+        assert await events(store) == [
+            ServerEventKind.DISK_ABOVE_THRESHOLD,
+            ServerEventKind.DISK_BELOW_THRESHOLD,
+        ]
+
+
+async def test_old_events_and_too_many_are_forgotten(store: Store):
+    old = ServerEvent(server_id="local", kind="unreachable", message="old", at=now() - timedelta(days=31))
+    await store.watch.record(old)
+    async with store.database.writing() as session:
+        for number in range(1003):
+            at = now() - timedelta(minutes=number)
+            session.add(ServerEvent(server_id="far", kind="container_died", message=str(number), at=at))
+    await store.watch.forget_old()
+    assert await events(store, "local") == []
+    left = await store.watch.events("far", limit=2000)
+    assert [event.message for event in left] == [str(number) for number in range(1000)]
+    assert len(await store.watch.events("far", limit=5, before=left[10].at)) == 5
