@@ -98,13 +98,20 @@ def default_wildcard(address: str) -> str:
     return sslip_wildcard(address)
 
 
+def named_servers(uuid: str | None, uuids: Sequence[str] | None) -> tuple[str, ...]:
+    """The servers that a request names, each once, in either of its two fields. Raises InvalidInput."""
+    if uuid and uuids and uuid not in uuids:
+        raise InvalidInput("This names another server than server_uuid does.", field="server_uuids")
+    return tuple(dict.fromkeys([*([uuid] if uuid else []), *(uuids or ())]))
+
+
 async def usable_servers(context: ApiContext, principal: Principal, uuids: Sequence[str]) -> list[Server]:
-    """The servers for an application, each once.
+    """The servers that an application is to live on.
 
     Raises NotFound, also for another team's, and NotPossibleNow for one that is not usable.
     """
     servers = []
-    for uuid in dict.fromkeys(uuids):
+    for uuid in uuids:
         try:
             server = await context.store.servers.get(uuid, team_id=principal.team_id)
         except NotFound as error:

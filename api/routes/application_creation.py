@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,6 +13,7 @@ from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey
 from api.safeguards import check_domains, check_source
+from api.server_changes import named_servers, usable_servers
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
     ApplicationAnswer,
@@ -120,9 +122,9 @@ async def _create(
     else:
         application_id = new_identifier()
     environment = await _environment(context, project, body)
-    server = await _server(context, principal, body.server_uuid)
+    servers = await _servers(context, principal, body)
     row, configuration, spelled = _new_application(
-        application_id, principal, body, source, project, environment, server
+        application_id, principal, body, source, project, environment, servers
     )
     check_source(principal, configuration)
     check_domains(context.settings, configuration.routing.domains)
@@ -169,7 +171,7 @@ def _new_application(
     source: GitSource | ImageSource,
     project: Project,
     environment: Environment,
-    server: Server,
+    servers: Sequence[Server],
 ) -> tuple[Application, ApplicationConfiguration, dict[str, Any]]:
     is_image = isinstance(source, ImageSource)
     written = {name: getattr(body, name) for name in body.model_fields_set}
@@ -180,7 +182,7 @@ def _new_application(
             team_id=principal.team_id,
             project_id=project.id,
             environment_name=environment.name,
-            server_ids=(server.id,),
+            server_ids=tuple(server.id for server in servers),
             source=source,
             build=BuildOptions(pack=BuildPack.DOCKER_IMAGE if is_image else BuildPack.DOCKERFILE),
         ),
@@ -193,8 +195,9 @@ def _new_application(
         else f"{slug(_base_name(configuration.source))}-{application_id[-6:]}"
     )
     configuration = configuration.model_copy(update={"name": name})
-    if not configuration.routing.domains and body.autogenerate_domain and server.wildcard_domain:
-        domain = generated_domain(name, application_id, server.wildcard_domain)
+    wildcard = servers[0].wildcard_domain
+    if not configuration.routing.domains and body.autogenerate_domain and wildcard:
+        domain = generated_domain(name, application_id, wildcard)
         routing: RoutingOptions = configuration.routing.model_copy(update={"domains": (domain,)})
         configuration = configuration.model_copy(update={"routing": routing})
         spelled.pop("domains", None)
@@ -221,10 +224,10 @@ async def _environment(context: ApiContext, project: Project, body: Creation) ->
     return await context.store.projects.environment(project.id, wanted)
 
 
-async def _server(context: ApiContext, principal: Principal, uuid: str | None) -> Server:
-    if uuid:
-        return await context.store.servers.get(uuid, team_id=principal.team_id)
+async def _servers(context: ApiContext, principal: Principal, body: Creation) -> Sequence[Server]:
+    if wanted := named_servers(body.server_uuid, body.server_uuids):
+        return await usable_servers(context, principal, wanted)
     for server in await context.store.servers.list(team_id=principal.team_id):
         if server.is_usable:
-            return server
+            return [server]
     raise NotPossibleNow("Your team has no server that can be used.")

@@ -13,6 +13,7 @@ from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
 from api.safeguards import check_domains, check_source
+from api.server_changes import named_servers, usable_servers
 from api.shapes.answers import Queued
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
@@ -61,6 +62,7 @@ async def update_application_by_uuid(
         require_ability(principal, Ability.DEPLOY)
     shown = await load_application(context, principal, uuid)
     _refuse_move(change, shown)
+    server_ids = await _server_ids(context, principal, change, shown)
     written = {name: getattr(change, name) for name in change.model_fields_set}
     if written.get("private_key_uuid"):
         await context.store.servers.key(written["private_key_uuid"], team_id=principal.team_id)
@@ -71,6 +73,7 @@ async def update_application_by_uuid(
     ) -> tuple[ApplicationConfiguration, Mapping[str, object]]:
         row.name = row.name if name is None else name
         row.description = description if "description" in written else row.description
+        configuration = configuration.model_copy(update={"server_ids": server_ids})
         changed, spelled = change_configuration(configuration, earlier, written)
         if "git_repository" in written:
             check_source(principal, changed)
@@ -124,10 +127,21 @@ def _answer(
     )
 
 
+async def _server_ids(
+    context: ApiContext, principal: Principal, change: Change, shown: ShownApplication
+) -> tuple[str, ...]:
+    """The servers that it lives on from now on. One where it lives already may be out of order."""
+    present = shown.configuration.server_ids
+    if change.server_uuids is None and change.server_uuid in (None, present[0]):
+        return present
+    wanted = named_servers(change.server_uuid, change.server_uuids)
+    await usable_servers(context, principal, [one for one in wanted if one not in present])
+    return wanted
+
+
 def _refuse_move(change: Change, shown: ShownApplication) -> None:
     present = {
         "project_uuid": shown.project.id,
-        "server_uuid": shown.configuration.server_ids[0],
         "environment_name": shown.environment.name,
     }
     problems = {

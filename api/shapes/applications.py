@@ -47,6 +47,9 @@ _SETTINGS = (
 )
 
 
+ServerIds = Annotated[list[str], Field(min_length=1, max_length=50)]
+
+
 class Naming(Body):
     """What a person calls the application, and whether to deploy it at once."""
 
@@ -60,6 +63,7 @@ class Creation(Naming):
 
     project_uuid: str
     server_uuid: str | None = Field(default=None, description="Without one, the team's first usable server.")
+    server_uuids: ServerIds | None = Field(default=None, description="All servers, where there are several.")
     environment_name: str | None = None
     environment_uuid: str | None = None
     autogenerate_domain: bool = Field(
@@ -68,10 +72,13 @@ class Creation(Naming):
 
 
 class Change(Naming):
-    """An application stays where it is; its place is taken only if it is the present one."""
+    """An application may go to other servers. Its project and environment stay."""
 
     project_uuid: str | None = None
-    server_uuid: str | None = None
+    server_uuid: str | None = Field(
+        default=None, description="The one server to live on; the first of the present ones changes nothing."
+    )
+    server_uuids: ServerIds | None = Field(default=None, description="The servers to live on from now on.")
     environment_name: str | None = None
 
 
@@ -88,7 +95,8 @@ class ApplicationHead(Resource):
     environment_uuid: str
     environment_name: str
     project_uuid: str
-    server_uuid: str
+    server_uuid: str = Field(description="The first of its servers.")
+    server_uuids: list[str]
     current_deployment_uuid: str | None = Field(description="The deployment that serves.")
     deployment_uuid: str | None = Field(default=None, description="With instant_deploy: the one just queued.")
     settings: dict[str, bool | int | str | None]
@@ -183,6 +191,7 @@ def show_application(
         "environment_name": shown.environment.name,
         "project_uuid": shown.project.id,
         "server_uuid": configuration.server_ids[0],
+        "server_uuids": list(configuration.server_ids),
         "current_deployment_uuid": row.current_deployment_id,
         "deployment_uuid": deployment_id,
         "settings": {name: fields[name] for name in _SETTINGS},

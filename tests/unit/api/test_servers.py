@@ -341,3 +341,39 @@ async def test_the_server_of_seaway_itself_has_no_way_in_and_stays(
     assert (renamed.status_code, renamed.json()["name"]) == (201, "Quay")
     assert seaway.servers.provisioned == []
     assert seaway.servers.removed == []
+
+
+async def test_an_application_lives_on_the_servers_that_are_named(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    mine, second = seaway.mine.server.id, server["uuid"]
+    body = {
+        "project_uuid": seaway.mine.project.id,
+        "git_repository": "https://git.example.com/a/b.git",
+        "server_uuids": [second, mine, second],
+    }
+    refused = await client.post("/applications/public", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (400, "not_possible_now")
+    assert f"'{ADDRESS}' is not usable" in refused.json()["message"]
+    await seaway.store.servers.set(second, is_usable=True)
+    created = (await client.post("/applications/public", json=body)).json()
+    assert (created["server_uuid"], created["server_uuids"]) == (second, [second, mine])
+    assert created["fqdn"].endswith(f".{ADDRESS}.sslip.io")
+    path = f"/applications/{created['uuid']}"
+    kept = (await client.patch(path, json={"server_uuid": second, "replicas": 2})).json()
+    assert kept["server_uuids"] == [second, mine]
+    await seaway.store.servers.set(second, is_usable=False)
+    swapped = (await client.patch(path, json={"server_uuids": [mine, second]})).json()
+    assert swapped["server_uuids"] == [mine, second], "where it lives already, it may stay"
+    alone = (await client.patch(path, json={"server_uuids": [mine]})).json()
+    assert alone["server_uuids"] == [mine]
+    refusals: list[tuple[dict[str, Any], int]] = [
+        ({"server_uuid": second}, 400),
+        ({"server_uuids": []}, 422),
+        ({"server_uuids": [seaway.theirs.server.id]}, 404),
+        ({"server_uuids": ["nothing"]}, 404),
+        ({"server_uuid": second, "server_uuids": [mine]}, 422),
+    ]
+    for change, status in refusals:
+        assert (await client.patch(path, json=change)).status_code == status, change
+    assert (await client.get(path)).json()["server_uuids"] == [mine]
