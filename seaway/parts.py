@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import logging
 import signal
@@ -148,6 +149,10 @@ async def until_signal(announce: Callable[[], None] | None = None) -> None:
         loop.add_signal_handler(sign, asked.set)
     if announce is not None:
         announce()
+    # What start-up made stays as long as the process: looking through it again and again would stop
+    # everything for a tenth of a second each time.
+    gc.collect()
+    gc.freeze()
     await asked.wait()
 
 
