@@ -22,6 +22,7 @@ class SeawayServers:
         """Nothing is opened yet."""
         self._store = store
         self._local = LocalServer(settings)
+        self._local_ids: set[str] = set()
         self._remote = RemoteServers(store, settings)
 
     @property
@@ -36,8 +37,14 @@ class SeawayServers:
 
     async def parts(self, server_id: str) -> ServerParts:
         """See `Servers`."""
+        # Which one is local never changes, so it need not be asked for at every step.
+        if server_id in self._local_ids:
+            return self._local.parts
         server = await self._store.servers.get(server_id)
-        return self._local.parts if server.is_local else await self._remote.parts(server)
+        if not server.is_local:
+            return await self._remote.parts(server)
+        self._local_ids.add(server_id)
+        return self._local.parts
 
     async def link(self, server_id: str) -> SshConnection:
         """See `Servers`."""
