@@ -117,6 +117,12 @@ class DeploymentStore:
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Deployment.finished_at).desc()))).all()
 
+    async def all_of_application(self, application_id: str) -> Sequence[Deployment]:
+        """Every operation on the application, in no order."""
+        query = select(Deployment).where(Deployment.application_id == application_id)
+        async with self._database.reading() as session:
+            return (await session.exec(query)).all()
+
     async def begin(
         self, deployment_id: str, configuration: ApplicationConfiguration, steps: Sequence[Step]
     ) -> Deployment:
