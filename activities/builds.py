@@ -56,7 +56,10 @@ class BuildActivities:
 
     @activity.defn(name=s.BUILD_IMAGE.name)
     async def build(self, build: m.BuildImage) -> m.StepOutcome:
-        """The image is there afterwards: found, pulled or built. The build ends with this activity."""
+        """The image is there afterwards: found, pulled or built. The build ends with this activity.
+
+        Where another server has it already, that one sends it in the next step.
+        """
         deployment_id = build.step.deployment_id
         parts = await self._servers.parts(build.server_id)
         earlier = await self._store.logs.of_step(deployment_id, build.step.name, build.step.server)
@@ -67,6 +70,8 @@ class BuildActivities:
             if earlier:
                 return m.StepOutcome(message=build.image)
             return m.StepOutcome(skipped=True, message="The image of this commit and configuration exists.")
+        if build.sent_by:
+            return m.StepOutcome(skipped=True, message=f"{build.sent_by} has the image, and sends it.")
         configuration = await self._store.deployments.snapshot(deployment_id)
         async with step_log(self._store.logs, build.step, redactor_for(configuration)) as write:
             if isinstance(configuration.source, ImageSource):

@@ -14,6 +14,7 @@ from activities.deployment_rows import row_of
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import DeploymentStatus, OperationKind, StepStatus
 from domain.errors import NotFound, NotPossibleNow
+from domain.image_distribution import building_server
 from domain.release_planning import BRINGS_UP, planned_steps, stops_first
 from store.columns import now
 from store.store import Store
@@ -41,8 +42,15 @@ class RecordActivities:
         served = await self._served(command.application_id)
         configuration = await self._configuration(command, row, served)
         servers = [await self._store.servers.get(server) for server in configuration.server_ids]
+        planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
+        builder = building_server({server.id: server.architecture for server in servers})
+        build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
         steps = planned_steps(
-            command.kind, configuration, [server.name for server in servers], replaces=served is not None
+            command.kind,
+            configuration,
+            [server.name for server in servers],
+            replaces=served is not None,
+            build_on=build_on.name if build_on else None,
         )
         row = await self._store.deployments.begin(command.deployment_id, configuration, steps)
         serve = None
@@ -56,17 +64,21 @@ class RecordActivities:
                 release_id=scaled.release_id if scaled else row.id,
                 replicas=configuration.runtime.replicas,
             )
+        stop_first = serve is not None and stops_first(configuration, command.kind)
         return m.ReleasePlan(
-            servers=tuple(m.PlannedServer(id=server.id, name=server.name) for server in servers),
+            servers=tuple(planned.values()),
             steps=steps,
             served=served,
             serve=serve,
             start_from=served.replicas + 1 if served and command.kind is OperationKind.SCALE else 1,
-            stop_first=serve is not None and stops_first(configuration, command.kind),
+            stop_first=stop_first,
             drain=timedelta(seconds=configuration.runtime.drain_seconds),
             stop_grace=timedelta(seconds=configuration.runtime.stop_grace_seconds),
             health_limit=_health_limit(configuration),
             command_limit=timedelta(seconds=configuration.hooks.timeout_seconds),
+            build_on=build_on,
+            # The version from before is down meanwhile.
+            drain_undone=not stop_first,
         )
 
     async def _served(self, application_id: str) -> m.Served | None:

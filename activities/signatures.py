@@ -27,6 +27,7 @@ FORGET_APPLICATION = Signature("forget-application", m.ForgetApplication, m.Noth
 
 RESOLVE_SOURCE = Signature("resolve-source", m.ResolveSource, m.ResolvedSource)
 BUILD_IMAGE = Signature("build-image", m.BuildImage, m.StepOutcome)
+DISTRIBUTE_IMAGE = Signature("distribute-image", m.DistributeImage, m.StepOutcome)
 DISCARD_IMAGE = Signature("discard-image", m.DiscardImage, m.StepOutcome)
 
 RUN_PRE_DEPLOY = Signature("run-pre-deploy-command", m.RunCommand, m.StepOutcome)

@@ -73,11 +73,13 @@ class SourceActivities:
             branch=source.branch,
             image=image,
         )
+        present = await self._present_on(resolve, image)
         return m.ResolvedSource(
             commit=revision.commit,
             reference=revision.ref,
             image=image,
-            image_present=await self._is_present(resolve.server_id, image),
+            image_present=len(present) == len(_asked(resolve)),
+            present_on=present,
             message=f"{revision.ref.removeprefix('refs/heads/')} is at {revision.commit[:12]}",
         )
 
@@ -91,11 +93,13 @@ class SourceActivities:
             image=earlier.image,
             image_id=earlier.image_id,
         )
+        present = await self._present_on(resolve, earlier.image)
         return m.ResolvedSource(
             commit=earlier.commit,
             reference=earlier.branch,
             image=earlier.image,
-            image_present=await self._is_present(resolve.server_id, earlier.image),
+            image_present=len(present) == len(_asked(resolve)),
+            present_on=present,
             message=f"the image of {earlier.commit[:12] or earlier.image}",
         )
 
@@ -105,9 +109,17 @@ class SourceActivities:
         application = await self._store.applications.get(command.application_id)
         return await self._store.deployments.get(application.current_deployment_id or "")
 
-    async def _is_present(self, server_id: str, image: str) -> bool:
-        parts = await self._servers.parts(server_id)
-        return await parts.engine.image_id(image) is not None
+    async def _present_on(self, resolve: m.ResolveSource, image: str) -> tuple[str, ...]:
+        having = []
+        for server_id in _asked(resolve):
+            parts = await self._servers.parts(server_id)
+            if await parts.engine.image_id(image) is not None:
+                having.append(server_id)
+        return tuple(having)
+
+
+def _asked(resolve: m.ResolveSource) -> tuple[str, ...]:
+    return resolve.look_on or (resolve.server_id,)
 
 
 async def credential_for(store: Store, source: GitSource) -> GitCredential | None:

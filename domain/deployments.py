@@ -41,6 +41,7 @@ class StepName(StrEnum):
 
     RESOLVE_SOURCE = "resolve_source"
     BUILD = "build"
+    DISTRIBUTE = "distribute"
     PRE_DEPLOY = "pre_deploy"
     RELEASE_COMMAND = "release_command"
     START = "start"
@@ -55,6 +56,7 @@ class StepName(StrEnum):
 STEP_TITLES: dict[StepName, str] = {
     StepName.RESOLVE_SOURCE: "Resolve source",
     StepName.BUILD: "Build image",
+    StepName.DISTRIBUTE: "Send image to servers",
     StepName.PRE_DEPLOY: "Pre-deploy command",
     StepName.RELEASE_COMMAND: "Release command",
     StepName.START: "Start new replicas",

@@ -24,14 +24,25 @@ def stops_first(configuration: ApplicationConfiguration, kind: OperationKind) ->
     return bool(configuration.runtime.port_mappings) and kind is not OperationKind.SCALE
 
 
+BUILDS = (StepName.RESOLVE_SOURCE, StepName.BUILD)
+
+
 def planned_steps(
-    kind: OperationKind, configuration: ApplicationConfiguration, servers: Sequence[str], *, replaces: bool
+    kind: OperationKind,
+    configuration: ApplicationConfiguration,
+    servers: Sequence[str],
+    *,
+    replaces: bool,
+    build_on: str | None = None,
 ) -> tuple[Step, ...]:
-    """The steps in order, on every server. `replaces` tells whether something runs already."""
+    """The steps in order, on every server. `replaces` tells whether something runs already.
+
+    `build_on` is the server that builds for all of them; without one, each builds for itself.
+    """
     names = [StepName.SWITCH]
     stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     if kind in BRINGS_UP:
-        names = [StepName.RESOLVE_SOURCE, StepName.BUILD]
+        names = [*BUILDS, StepName.DISTRIBUTE] if build_on else [*BUILDS]
         if kind in RUNS_COMMANDS and configuration.hooks.pre_deploy and replaces:
             names.append(StepName.PRE_DEPLOY)
         if kind in RUNS_COMMANDS and configuration.hooks.release:
@@ -44,7 +55,11 @@ def planned_steps(
     if not stop_first:
         names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
     names.append(StepName.CLEAN_UP)
-    return tuple(Step(name=name, server=server) for name in names for server in servers)
+    return tuple(
+        Step(name=name, server=server)
+        for name in names
+        for server in ([build_on] if build_on and name in BUILDS else servers)
+    )
 
 
 def is_past_return(steps: Sequence[Step]) -> bool:

@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
+from activities.image_distribution import DistributionActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
@@ -60,6 +61,7 @@ def build_worker(
         client,
         task_queue=task_queue,
         workflows=[ApplicationWorkflow, DeploymentWorkflow],
+        DistributionActivities(store, servers),
         activities=[activity for group in groups for activity in group.all()],
         interceptors=[StepRecording(store)],
         workflow_failure_exception_types=[SeawayError],

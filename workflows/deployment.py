@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeVar
 
 from temporalio import workflow
@@ -18,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
     from domain.deployments import DeploymentStatus, OperationKind, StepName
+    from domain.image_distribution import sending_server
     from workflows.failures import Failure, failure_of
     from workflows.progress import ProgressTracker
 
@@ -28,10 +30,10 @@ StepMessage = TypeVar("StepMessage", bound=m.StepInput)
 class DeploymentWorkflow:
     """Releases an application, or stops what runs of it.
 
-    Steps: resolve source, build, pre-deploy command, release command, start, health, switch,
-    post-deploy command, drain, stop old, clean up. Failure or cancellation of any step before
-    "stop old" undoes all that was done, newest first, and the old version serves throughout; from
-    there on the operation only goes forward. Query: `progress`.
+    Steps: resolve source, build, send the image to the other servers, pre-deploy command, release
+    command, start, health, switch, post-deploy command, drain, stop old, clean up. Failure or
+    cancellation of any step before "stop old" undoes all that was done, newest first, and the old
+    version serves throughout; from there on the operation only goes forward. Query: `progress`.
     """
 
     @workflow.init
@@ -88,6 +90,9 @@ class DeploymentWorkflow:
         await to_the_end(self._retire_and_finish())
 
     async def _prepare_image(self) -> None:
+        if self._plan.build_on is not None:
+            await self._prepare_image_once(self._plan.build_on)
+            return
         everywhere = await self._steps.run(
             StepName.RESOLVE_SOURCE,
             s.RESOLVE_SOURCE,
@@ -95,8 +100,7 @@ class DeploymentWorkflow:
             RESOLVE,
         )
         resolved = everywhere[0]
-        reference = resolved.reference[: names.LONGEST_KEYWORD]
-        workflow.upsert_search_attributes([names.GIT_REFERENCE.value_set(reference)])
+        self._show_reference(resolved)
         if not all(answer.image_present for answer in everywhere):
             self._undo(StepName.BUILD, s.DISCARD_IMAGE, self._for(m.DiscardImage, image=resolved.image))
         build = self._for(
@@ -107,6 +111,41 @@ class DeploymentWorkflow:
             limit=self._plan.build_limit,
         )
         await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
+
+    async def _prepare_image_once(self, builder: m.PlannedServer) -> None:
+        """One server builds, unless another one has the image; all others get it from there."""
+        servers = self._plan.servers
+        resolve = self._for(
+            m.ResolveSource, command=self._command, look_on=tuple(server.id for server in servers)
+        )
+        [resolved] = await self._steps.run(
+            StepName.RESOLVE_SOURCE, s.RESOLVE_SOURCE, resolve, RESOLVE, [builder]
+        )
+        self._show_reference(resolved)
+        sender_id = sending_server(builder.id, resolved.present_on)
+        sender = next((server for server in servers if server.id == sender_id), builder)
+        discard = self._for(m.DiscardImage, image=resolved.image)
+        limit = self._plan.build_limit
+        if not resolved.image_present:
+            self._undo(StepName.BUILD, s.DISCARD_IMAGE, discard, [builder])
+        build = self._for(
+            m.BuildImage,
+            commit=resolved.commit,
+            image=resolved.image,
+            force=self._command.force,
+            limit=limit,
+            sent_by="" if sender == builder else sender.name,
+        )
+        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
+        if not resolved.image_present:
+            others = [server for server in servers if server != builder]
+            self._undo(StepName.DISTRIBUTE, s.DISCARD_IMAGE, discard, others)
+        distribute = self._for(m.DistributeImage, source=sender, image=resolved.image, limit=limit)
+        await self._steps.run(StepName.DISTRIBUTE, s.DISTRIBUTE_IMAGE, distribute, within(limit))
+
+    def _show_reference(self, resolved: m.ResolvedSource) -> None:
+        reference = resolved.reference[: names.LONGEST_KEYWORD]
+        workflow.upsert_search_attributes([names.GIT_REFERENCE.value_set(reference)])
 
     async def _run_commands_before(self) -> None:
         limit = self._plan.command_limit
@@ -138,7 +177,7 @@ class DeploymentWorkflow:
     async def _switch_back(self) -> None:
         back = self._for(m.ApplyRoutes, serve=self._plan.served)
         await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back)
-        if self._plan.serve is not None:
+        if self._plan.serve is not None and self._plan.drain_undone:
             # Visitors may be in the midst of an answer from the new version, which is removed next.
             deadline = workflow.now() + self._plan.drain
             drain = self._for(m.DrainReplicas, keep=self._plan.served, deadline=deadline)
@@ -192,10 +231,14 @@ class DeploymentWorkflow:
         return make
 
     def _undo(
-        self, name: StepName, signature: s.Signature[s.Input, s.Output], make: InputFor[s.Input]
+        self,
+        name: StepName,
+        signature: s.Signature[s.Input, s.Output],
+        make: InputFor[s.Input],
+        servers: Sequence[m.PlannedServer] | None = None,
     ) -> None:
         async def undo() -> None:
-            await self._steps.undo(name, signature, make)
+            await self._steps.undo(name, signature, make, servers)
 
         self._compensations.push(undo)
 

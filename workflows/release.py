@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from temporalio import workflow
@@ -34,17 +34,33 @@ class ReleaseSteps:
         self._tracker = tracker
 
     async def run(
-        self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input], policy: Policy
+        self,
+        name: StepName,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        policy: Policy,
+        servers: Sequence[m.PlannedServer] | None = None,
     ) -> list[Output]:
-        """One step, forward. Raises what the activity raised, and CancelledError once cancelled."""
+        """One step, forward. Raises what the activity raised, and CancelledError once cancelled.
+
+        `servers` are those that it runs on, where these are not all of the plan's.
+        """
+        chosen = self._plan.servers if servers is None else servers
         return await all_or_nothing(
-            [self._forward(name, server, signature, make, policy) for server in self._plan.servers]
+            [self._forward(name, server, signature, make, policy) for server in chosen]
         )
 
-    async def undo(self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input]) -> None:
-        """Takes one step back on every server, trying for ever."""
+    async def undo(
+        self,
+        name: StepName,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        servers: Sequence[m.PlannedServer] | None = None,
+    ) -> None:
+        """Takes one step back on the servers that it ran on, trying for ever."""
+        chosen = self._plan.servers if servers is None else servers
         works: list[Coroutine[Any, Any, None]] = [
-            self._back(name, server, signature, make) for server in self._plan.servers
+            self._back(name, server, signature, make) for server in chosen
         ]
         await all_or_nothing(works)
 

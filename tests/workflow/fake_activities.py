@@ -148,6 +148,7 @@ class FakeActivities:
         self.image_present = False
         self.reference = "main"
         self.skipped: set[str] = set()
+        self.present_on: tuple[str, ...] = ()
         self.calls: list[Call] = []
         self.timeline = Timeline()
         self.most_at_once = 0
@@ -245,7 +246,10 @@ class FakeActivities:
                 commit="c0ffee",
                 reference=self.reference,
                 image=f"seaway/application:{call.deployment_id}",
-                image_present=self.image_present,
+                image_present=set(asked) <= set(present),
+                present_on=present,
+            asked = call.message.look_on or (call.message.server_id,)
+            present = asked if self.image_present else self.present_on
             )
         if signature.answers is m.StepOutcome:
             return m.StepOutcome(message=f"{call.label} done", skipped=call.label in self.skipped)

@@ -31,8 +31,12 @@ def plan_of(
     replicas_before: int = 1,
     replicas: int = 1,
     servers: Sequence[str] = ("local",),
+    build_once: bool = True,
 ) -> ReleasePlan:
-    """The plan of an operation on an application that runs already, unless it `replaces` nothing."""
+    """The plan of an operation on an application that runs already, unless it `replaces` nothing.
+
+    Without `build_once` each server builds for itself, as all did before images were sent.
+    """
     configuration = ApplicationConfiguration(
         application_id="application",
         name="shop",
@@ -51,14 +55,21 @@ def plan_of(
     serve = Served(
         configuration_of=deployment_id, release_id=OLD if scales else deployment_id, replicas=replicas
     )
+    planned = tuple(PlannedServer(id=f"id-of-{name}", name=name) for name in servers)
+    build_on = planned[0] if build_once and len(planned) > 1 and kind in BRINGS_UP else None
+    stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     return ReleasePlan(
-        servers=tuple(PlannedServer(id=f"id-of-{name}", name=name) for name in servers),
-        steps=planned_steps(kind, configuration, servers, replaces=replaces),
+        servers=planned,
+        steps=planned_steps(
+            kind, configuration, servers, replaces=replaces, build_on=build_on.name if build_on else None
+        ),
         served=served,
         serve=serve if kind in BRINGS_UP else None,
         start_from=replicas_before + 1 if scales else 1,
-        stop_first=kind in BRINGS_UP and stops_first(configuration, kind),
+        stop_first=stop_first,
         drain=timedelta(seconds=30),
+        build_on=build_on,
+        drain_undone=not stop_first,
     )
 
 

@@ -31,10 +31,17 @@ Scenario = Callable[[Bench], Awaitable[WorkflowHandle[Any, Any]]]
 
 
 async def deployment_finished(bench: Bench) -> WorkflowHandle[Any, Any]:
-    """All hooks on two servers."""
+    """All hooks on two servers, each of which builds for itself."""
     bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=("east", "west")
+        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=("east", "west"), build_once=False
     )
+    return await bench.deploy()
+
+
+async def deployment_distributed(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Built on one of two servers for both; the switch fails on the other."""
+    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, servers=("east", "west"))
+    bench.fakes.fail("apply-routes", "route_refused", server="west")
     return await bench.deploy()
 
 
@@ -77,6 +84,7 @@ async def application_queue(bench: Bench) -> WorkflowHandle[Any, Any]:
 
 SCENARIOS: dict[str, Scenario] = {
     "deployment-finished": deployment_finished,
+    "deployment-distributed": deployment_distributed,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,

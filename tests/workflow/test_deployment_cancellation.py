@@ -157,7 +157,9 @@ async def test_a_cancellation_during_the_compensation_of_a_failure_leaves_it_a_f
 
 
 async def test_a_cancellation_ends_the_step_on_every_server_first(bench: Bench) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, servers=("east", "west"))
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, servers=("east", "west"), build_once=False
+    )
     holds = [bench.fakes.hold("build-image", server=server) for server in ("east", "west")]
     handle = await bench.deploy()
     await asyncio.gather(*[held.has_begun() for held in holds])

@@ -177,7 +177,9 @@ async def test_the_record_of_a_failure_is_tried_until_it_works(bench: Bench) -> 
 async def test_a_failure_on_one_server_ends_the_step_on_the_other_before_anything_is_undone(
     bench: Bench,
 ) -> None:
-    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, servers=("east", "west"))
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, servers=("east", "west"), build_once=False
+    )
     east = bench.fakes.hold("build-image", server="east")
     west = bench.fakes.hold("build-image", server="west")
     bench.fakes.fail("build-image", "build_failed", "No space left on west.", server="west")

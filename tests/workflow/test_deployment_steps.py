@@ -63,7 +63,15 @@ CASES = {
     ),
     "deploy on two servers": Case(
         DEPLOY,
-        [label for label in WITH_ALL_HOOKS for _ in (("once",) if label in ONCE else SERVERS)],
+        [
+            *BEGIN,
+            *IMAGE,
+            *[
+                label
+                for label in ["distribute-image", *WITH_ALL_HOOKS[3:]]
+                for _ in (("once",) if label in ONCE else SERVERS)
+            ],
+        ],
         {"hooks": ALL_HOOKS, "servers": SERVERS},
     ),
     "rollback": Case(OperationKind.ROLLBACK, WITH_ALL_HOOKS, {"hooks": ALL_HOOKS}, reference="x" * 1000),
@@ -222,13 +230,13 @@ async def test_what_was_paused_for_its_host_ports_is_removed_after_the_release(r
     assert ended.one("retire-replicas").keep.release_id == ended.id
 
 
-async def test_every_step_runs_on_every_server(run_case: RunCase) -> None:
+async def test_every_step_but_the_build_runs_on_every_server(run_case: RunCase) -> None:
     fakes = (await run_case("deploy on two servers")).bench.fakes
 
     steps = [call for call in fakes.calls if isinstance(call.message, m.StepInput)]
     labels = list(dict.fromkeys(call.label for call in steps))
     on = {label: {call.server for call in steps if call.label == label} for label in labels}
-    assert on == {label: set(SERVERS) for label in labels}
+    assert on == {label: {"east"} if label in IMAGE else set(SERVERS) for label in labels}
     [finish] = fakes.finishes().values()
     assert {step.status for step in finish.steps} == {"succeeded"}
 

@@ -15,6 +15,7 @@ from activities import messages as m
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
+from activities.image_distribution import DistributionActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
@@ -35,6 +36,7 @@ def real_activities() -> list[Callable[..., Any]]:
         BuildActivities(unused, unused, unused, unused, unused),
         CommandActivities(unused, unused, unused),
         ReplicaActivities(unused, unused, unused),
+        DistributionActivities(unused, unused),
         RouteActivities(unused, unused),
         CleanUpActivities(unused, unused),
     ]

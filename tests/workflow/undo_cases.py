@@ -37,5 +37,11 @@ UNDO_CASES = [
     UndoCase("drain-replicas", [*SWITCH_BACK, *BEFORE_SWITCH]),
     UndoCase("pause-replicas", [RESUME_OLD, REMOVE_COMMAND, DISCARD], host_ports=True),
     UndoCase("start-replicas", [REMOVE_NEW, RESUME_OLD, REMOVE_COMMAND, DISCARD], host_ports=True),
+    # The old version is down meanwhile, so nobody waits for visitors of the new one.
+    UndoCase(
+        "run-post-deploy-command",
+        ["undo apply-routes", REMOVE_NEW, RESUME_OLD, REMOVE_COMMAND, DISCARD],
+        host_ports=True,
+    ),
 ]
 AFTER_THE_POINT_OF_NO_RETURN = ["record-release", "retire-replicas", "clean-up", "finish-deployment"]

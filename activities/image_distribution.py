@@ -1,0 +1,66 @@
+"""An image that one server of an application has, sent to the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.servers import Servers
+from activities.step_log import step_log
+from adapters.docker.image_transfer import send_image
+from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound
+from domain.image_distribution import transferred
+from domain.redaction import Redactor
+from store.store import Store
+
+
+class DistributionActivities:
+    """Makes sure that a server has the image that another one has."""
+
+    def __init__(self, store: Store, servers: Servers) -> None:
+        self._store = store
+        self._servers = servers
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.distribute]
+
+    @activity.defn(name=s.DISTRIBUTE_IMAGE.name)
+    async def distribute(self, distribute: m.DistributeImage) -> m.StepOutcome:
+        """The server has the very image that the sending one has, by name."""
+        if distribute.server_id == distribute.source.id:
+            return m.StepOutcome(skipped=True, message="This server has the image.")
+        source = (await self._servers.parts(distribute.source.id)).engine
+        target = (await self._servers.parts(distribute.server_id)).engine
+        image = await source.inspect_image(distribute.image)
+        if image is None:
+            raise ImageNotFound(
+                f"{distribute.source.name} has no image {distribute.image} to send. Deploy again."
+            )
+        if (await target.inspect_image(image.id)) is not None:
+            # Also under the name of another release, which has the same content.
+            await target.tag(image.id, distribute.image)
+            return m.StepOutcome(skipped=True, message="The image is here already.")
+        there = (await target.ping()).architecture
+        if there != image.architecture:
+            raise DeploymentError(
+                f"The image is for {image.architecture}, and this server is {there}. "
+                "Put servers of one architecture into an application."
+            )
+        limit = distribute.limit.total_seconds()
+        # Nothing here comes out of the application.
+        async with step_log(self._store.logs, distribute.step, Redactor(())) as write:
+            write(f"The image comes from {distribute.source.name}.")
+            try:
+                async with asyncio.timeout(limit):
+                    transfer = await send_image(source, target, distribute.image, write)
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"Sending the image took longer than {limit:g} s.") from error
+            message = transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds)
+            write(message)
+        return m.StepOutcome(message=message)

@@ -1,0 +1,158 @@
+"""Images streamed from one engine to another, past this process, which keeps nothing of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.docker.connection import EngineRefusal
+from adapters.docker.image_archives import LayerFilter
+from adapters.docker.images import Images, LocalImage
+from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound
+from domain.image_distribution import megabytes, shared_layers
+
+# Without any progress for this long, it has stalled.
+SILENCE_SECONDS: Final = 120.0
+REPORT_SECONDS: Final = 2.0
+LOAD_END_SECONDS: Final = 60.0
+DISK_FULL: Final = "no space left on device"
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What it took: the bytes that were sent, those of the whole archive, and the layers that stayed."""
+
+    sent_bytes: int
+    archive_bytes: int
+    seconds: float
+    shared_layers: int
+
+
+async def send_image(source: Images, target: Images, reference: str, on_line: OnLine) -> Transfer:
+    """The target has the source's image afterwards, by name, without the layers that it had already.
+
+    Cancelling ends both streams; a load that the target has begun is waited for, so that what follows finds
+    its image. Raises ImageNotFound, EngineUnavailable when either connection breaks or stalls,
+    DeploymentError when the target's disk is full.
+    """
+    image = await source.inspect_image(reference)
+    if image is None:
+        raise ImageNotFound(
+            f"The server that should send the image {reference} has it no more. Deploy again."
+        )
+    known = shared_layers(image.layers, await target.layer_stacks())
+    on_line(
+        f"Sending an image of {megabytes(image.size_bytes)}; {known} of {len(image.layers)} layers are there."
+    )
+    try:
+        return await _Sending(source, target, reference, image, known, on_line).run()
+    except EngineRefusal as refusal:
+        if DISK_FULL in refusal.reason:
+            raise DeploymentError(
+                "The disk of the receiving server is full. Free space there, and deploy again.",
+                detail=refusal.reason,
+            ) from refusal
+        if not known:
+            raise
+        # Somebody may have removed an image with these layers just now.
+        on_line(
+            f"The server does not take it without these layers ({refusal.reason.strip()}). Sending all of it."
+        )
+    return await _Sending(source, target, reference, image, 0, on_line).run()
+
+
+class _Sending:
+    """One try."""
+
+    def __init__(
+        self,
+        source: Images,
+        target: Images,
+        reference: str,
+        image: LocalImage,
+        known: int,
+        on_line: OnLine,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._reference = reference
+        self._size_bytes = image.size_bytes
+        self._known = known
+        self._filter = LayerFilter(image.layers, known)
+        self._on_line = on_line
+        self._silence = asyncio.timeout(SILENCE_SECONDS)
+        self._reported = time.monotonic()
+        self._source_failed = False
+
+    async def run(self) -> Transfer:
+        begun = time.monotonic()
+        try:
+            async with self._silence:
+                await self._until_loaded()
+        except TimeoutError as error:
+            message = f"Sending the image stalled after {self._sent}: no progress for two minutes."
+            raise EngineUnavailable(message) from error
+        except EngineRefusal:
+            raise
+        except EngineUnavailable as error:
+            side = "sends" if self._source_failed else "receives"
+            raise EngineUnavailable(
+                f"The connection to the server that {side} the image broke after {self._sent}.",
+                detail=error.detail,
+            ) from error
+        passed = self._filter
+        return Transfer(
+            sent_bytes=passed.given_bytes,
+            archive_bytes=passed.given_bytes + passed.dropped_bytes,
+            seconds=time.monotonic() - begun,
+            shared_layers=self._known,
+        )
+
+    async def _until_loaded(self) -> None:
+        async with aclosing(self._archive()) as archive:
+            loading = asyncio.create_task(self._target.load_stream(archive, self._alive))
+            try:
+                await asyncio.shield(loading)
+            except asyncio.CancelledError:
+                if self._filter.ended:
+                    # The engine would go on alone, and finish after the image has been discarded.
+                    await asyncio.wait([loading], timeout=LOAD_END_SECONDS)
+                loading.cancel()
+                await asyncio.wait([loading])
+                raise
+
+    async def _archive(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async with self._source.saved(self._reference) as stream:
+                async for chunk in stream:
+                    self._alive()
+                    for piece in self._filter.feed(chunk):
+                        yield piece
+                        self._alive()
+                    self._report()
+            if not self._filter.ended:
+                raise EngineUnavailable("The archive ended too early.")
+        except EngineUnavailable as error:
+            self._source_failed = True
+            # Not a refusal of the engine that receives.
+            raise EngineUnavailable(error.message, detail=error.detail) from error
+
+    def _alive(self, _message: str = "") -> None:
+        if not self._silence.expired():
+            self._silence.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
+
+    def _report(self) -> None:
+        if time.monotonic() - self._reported >= REPORT_SECONDS:
+            self._reported = time.monotonic()
+            passed = megabytes(self._filter.given_bytes + self._filter.dropped_bytes)
+            self._on_line(f"{self._sent} sent, {passed} of {megabytes(self._size_bytes)} looked at")
+
+    @property
+    def _sent(self) -> str:
+        return megabytes(self._filter.given_bytes)

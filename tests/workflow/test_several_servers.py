@@ -1,0 +1,178 @@
+"""One application on several servers: built once, and switched on all of them or on none."""
+
+from __future__ import annotations
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from activities import messages as m
+from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from tests.workflow.bench import Bench, ending
+from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
+from tests.workflow.undo_cases import (
+    BEFORE_SWITCH,
+    DISCARD,
+    REMOVE_COMMAND,
+    REMOVE_NEW,
+    RESUME_OLD,
+    SWITCH_BACK,
+)
+
+SERVERS = ("east", "west", "north")
+ON_ALL = set(SERVERS)
+AFTER_SWITCH = [*SWITCH_BACK, *BEFORE_SWITCH]
+CASES = [
+    ("distribute-image", [DISCARD]),
+    ("run-pre-deploy-command", [DISCARD]),
+    ("run-release-command", [REMOVE_COMMAND, DISCARD]),
+    ("start-replicas", BEFORE_SWITCH),
+    ("check-health", BEFORE_SWITCH),
+    ("apply-routes", AFTER_SWITCH),
+    ("run-post-deploy-command", AFTER_SWITCH),
+    ("drain-replicas", AFTER_SWITCH),
+]
+
+
+def plan_on(bench: Bench, *servers: str, host_ports: bool = False) -> None:
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=servers, host_ports=host_ports
+    )
+
+
+async def fails(bench: Bench) -> m.FinishDeployment:
+    handle = await bench.deploy()
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+    [finish] = bench.fakes.finishes().values()
+    return finish
+
+
+def servers_of(bench: Bench, label: str) -> list[str]:
+    return [call.server for call in bench.fakes.calls if call.label == label]
+
+
+@pytest.mark.parametrize(
+    ("servers", "label", "undos"),
+    [(SERVERS, *case) for case in CASES] + [(SERVERS[:2], "apply-routes", AFTER_SWITCH)],
+    ids=lambda value: len(value) if isinstance(value, tuple) else value if isinstance(value, str) else "",
+)
+async def test_what_fails_on_the_second_server_is_undone_on_all(
+    bench: Bench, servers: tuple[str, ...], label: str, undos: list[str]
+) -> None:
+    plan_on(bench, *servers)
+    bench.fakes.fail(label, "release_unhealthy", "West is ill.", server="west")
+
+    finish = await fails(bench)
+
+    assert (finish.status, finish.error_message) == (DeploymentStatus.FAILED, "West is ill.")
+    assert list(dict.fromkeys(bench.fakes.undos())) == undos
+    for undo in undos:
+        assert sorted(servers_of(bench, undo)) == sorted(servers)
+    routes = bench.fakes.messages("apply-routes")
+    assert bool(routes) == ("undo apply-routes" in undos)
+    assert {back.serve.release_id for back in bench.fakes.messages("undo apply-routes")} <= {OLD}
+    assert "record-release" not in bench.fakes.labels()
+
+
+async def test_no_server_switches_before_all_are_proven_healthy(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    held = bench.fakes.hold("check-health", server="north")
+    handle = await bench.deploy()
+    await held.has_begun()
+    entries = bench.fakes.timeline.entries
+    while entries.count("check-health ended") < 2:
+        await bench.progress()
+    assert servers_of(bench, "apply-routes") == []
+
+    held.release()
+    await ending(handle)
+
+    healthy = max(at for at, entry in enumerate(entries) if entry == "check-health ended")
+    assert entries.count("check-health ended") == 3
+    assert healthy < entries.index("apply-routes began")
+
+
+async def test_servers_that_have_switched_go_back_when_another_one_cannot(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    slow = bench.fakes.hold("apply-routes", server="west")
+    bench.fakes.fail("apply-routes", "route_refused", server="west")
+    handle = await bench.deploy()
+    await slow.has_begun()
+    entries = bench.fakes.timeline.entries
+    while entries.count("apply-routes ended") < 2:
+        await bench.progress()
+    slow.release()
+
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+
+    assert set(servers_of(bench, "undo apply-routes")) == ON_ALL
+    [finish] = bench.fakes.finishes().values()
+    assert {step.server: step.status for step in finish.steps if step.name is StepName.SWITCH} == {
+        "east": StepStatus.COMPENSATED,
+        "west": StepStatus.FAILED,
+        "north": StepStatus.COMPENSATED,
+    }
+
+
+async def test_one_server_builds_and_sends_the_image_to_the_others(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+
+    await ending(await bench.deploy())
+
+    [resolve] = bench.fakes.messages("resolve-source")
+    assert resolve.look_on == ("id-of-east", "id-of-west", "id-of-north")
+    [build] = bench.fakes.messages("build-image")
+    assert (build.server_id, build.sent_by) == ("id-of-east", "")
+    sent = bench.fakes.messages("distribute-image")
+    assert [message.server_id for message in sent] == ["id-of-east", "id-of-west", "id-of-north"]
+    assert {(message.source.id, message.image) for message in sent} == {("id-of-east", build.image)}
+    [finish] = bench.fakes.finishes().values()
+    on = {name: [step.server for step in finish.steps if step.name is name] for name in StepName}
+    assert on[StepName.RESOLVE_SOURCE] == on[StepName.BUILD] == ["east"]
+    assert on[StepName.DISTRIBUTE] == list(SERVERS)
+    assert {step.status for step in finish.steps} == {StepStatus.SUCCEEDED}
+
+
+async def test_an_image_that_only_another_server_has_is_sent_from_there(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.present_on = ("id-of-west",)
+
+    await ending(await bench.deploy(OperationKind.ROLLBACK))
+
+    [build] = bench.fakes.messages("build-image")
+    assert (build.server_id, build.sent_by) == ("id-of-east", "west")
+    assert {message.source.name for message in bench.fakes.messages("distribute-image")} == {"west"}
+
+
+async def test_an_image_that_all_servers_have_is_not_discarded(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.image_present = True
+    bench.fakes.fail("check-health", server="west")
+
+    await fails(bench)
+
+    assert set(bench.fakes.undos()) == {REMOVE_NEW, REMOVE_COMMAND}
+
+
+async def test_a_failed_build_is_discarded_where_it_ran(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.fail("build-image")
+
+    finish = await fails(bench)
+
+    assert servers_of(bench, DISCARD) == ["east"]
+    assert {step.status for step in finish.steps if step.name is StepName.DISTRIBUTE} == {StepStatus.PENDING}
+
+
+async def test_a_release_undone_after_its_switch_keeps_no_old_version_waiting_that_is_down(
+    bench: Bench,
+) -> None:
+    plan_on(bench, *SERVERS, host_ports=True)
+    bench.fakes.fail("run-post-deploy-command", server="west")
+
+    await fails(bench)
+
+    undos = ["undo apply-routes", REMOVE_NEW, RESUME_OLD, REMOVE_COMMAND, DISCARD]
+    assert list(dict.fromkeys(bench.fakes.undos())) == undos
+    assert set(servers_of(bench, RESUME_OLD)) == ON_ALL
