@@ -33,7 +33,7 @@ class Servers(Protocol):
     """Finds the parts of a server by its id and keeps its connection open."""
 
     async def parts(self, server_id: str) -> ServerParts:
-        """The server's parts. Raises NotFound; what is done with them, what the server's connection does."""
+        """The server's parts. Raises NotFound, ServerUnreachable, AuthenticationRefused, HostKeyChanged."""
         ...
 
     async def link(self, server_id: str) -> SshConnection:

@@ -57,7 +57,11 @@ class RemoteServers:
         return await self._pool.acquire(server.id, await self.target(server))
 
     async def parts(self, server: Server) -> ServerParts:
-        """What activities work with on the server. Opens nothing that can fail: the first use does."""
+        """What activities work with on the server. Raises what `SshConnection` raises where nobody gets in.
+
+        Without a link the engine would seem to be what does not answer.
+        """
+        await (await self.link(server)).connect()
         async with self._locks.setdefault(server.id, asyncio.Lock()):
             connection = await self.link(server)
             present = self._open.get(server.id)
