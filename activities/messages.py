@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.deployments import DeploymentStatus, OperationKind, Step, StepName
+from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
+from domain.servers import ServerStatus, ServerStepName
 
 
 class Message(BaseModel):
@@ -273,3 +274,75 @@ class Progress(Message):
     status: DeploymentStatus
     steps: tuple[Step, ...] = ()
     cancellable: bool = True
+
+
+class ServerRequest(Message):
+    """The wish to make a server usable, or to let go of it; the same `request_id` twice is one wish."""
+
+    server_id: str
+    request_id: str
+    requested_by: str = ""
+    with_resources: bool = False
+
+
+class ServerReceipt(Message):
+    """What became of a wish for a server."""
+
+    server_id: str
+    repeated: bool = False
+    waits: bool = False
+
+
+class ServerTask(Message):
+    """Work on one server, of which activities load the rest from the store."""
+
+    server_id: str
+
+
+class FinishProvisioning(Message):
+    """Record how a try to make a server usable ended; without `code` it is usable."""
+
+    server_id: str
+    code: str = ""
+    message: str = ""
+
+
+class ServerCondition(Message):
+    """How a server stands, and when to look again. `is_gone`: the store knows it no more."""
+
+    status: ServerStatus
+    message: str = ""
+    again_after: timedelta = timedelta(minutes=1)
+    is_gone: bool = False
+
+
+class RemoveServer(Message):
+    """Let go of a server. With `resources_leave` its applications are being deleted at this moment."""
+
+    server_id: str
+    resources_leave: bool = False
+
+
+class ServerRemoval(Message):
+    """What keeps a server (names of applications and servers); nothing does once it is gone."""
+
+    kept_by: tuple[str, ...] = ()
+    message: str = ""
+
+
+class ServerStepState(Message):
+    """One step of making a server usable."""
+
+    name: ServerStepName
+    status: StepStatus = StepStatus.PENDING
+    message: str = ""
+
+
+class ServerProgress(Message):
+    """Where a server's workflow stands: the answer of its query `progress`."""
+
+    server_id: str
+    status: ServerStatus
+    message: str = ""
+    steps: tuple[ServerStepState, ...] = ()
+    provisioning_waits: bool = False

@@ -20,6 +20,7 @@ from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from api.operations import Operations
 from api.pages import pages_router
+from api.server_operations import ServerOperations
 from api.streams import end_streams
 from domain.errors import StartUpError
 from seaway import __version__, console_log
@@ -28,6 +29,7 @@ from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
 from seaway.runtime_view import ServersView
 from seaway.server_keys import SshHostKeys, SshKeyPairs
+from seaway.server_workflows import ensure_server_workflows
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
@@ -81,6 +83,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         store=parts.store,
         operations=Operations(client, parts.store),
         runtime=ServersView(parts.store, parts.servers),
+        server_operations=ServerOperations(client, parts.store),
         host_keys=SshHostKeys(parts.store, parts.servers),
         key_pairs=SshKeyPairs(),
         settings=ApiSettings(
@@ -181,5 +184,6 @@ async def _worker(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
         await start_proxy(parts.servers, settings)
+        await ensure_server_workflows(parts.store, client)
         async with build_worker(client, parts.store, parts.servers, settings):
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

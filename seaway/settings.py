@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     admin_password: SecretStr = SecretStr("")
     shutdown_seconds: int = Field(default=10, ge=0)
     requests_per_minute: int = Field(default=200, ge=1, description="Of one API token.")
+    server_check_seconds: int = Field(default=60, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("data_dir")

@@ -13,9 +13,11 @@ from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
 from activities.image_distribution import DistributionActivities
+from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
+from activities.server_checks import ServerCheckActivities
 from activities.servers import Servers, Surroundings
 from activities.sources import SourceActivities
 from activities.step_recording import StepRecording
@@ -27,6 +29,7 @@ from store.store import Store
 from workflows.application import ApplicationWorkflow
 from workflows.deployment import DeploymentWorkflow
 from workflows.names import TASK_QUEUE
+from workflows.server import ServerWorkflow
 
 CACHED_WORKFLOWS = 2000
 CONCURRENT_ACTIVITIES = 50
@@ -48,6 +51,7 @@ def build_worker(
         work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
     )
     mirrors = GitMirrors(settings.data_dir / "mirrors")
+    look_again = timedelta(seconds=settings.server_check_seconds)
     groups: list[ActivityGroup] = [
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
@@ -56,11 +60,13 @@ def build_worker(
         ReplicaActivities(store, servers, surroundings),
         RouteActivities(store, servers),
         CleanUpActivities(store, servers),
+        ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
+        ServerCheckActivities(store, servers, instance=settings.instance, again_after=look_again),
     ]
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[ApplicationWorkflow, DeploymentWorkflow],
+        workflows=[ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow],
         DistributionActivities(store, servers),
         activities=[activity for group in groups for activity in group.all()],
         interceptors=[StepRecording(store)],

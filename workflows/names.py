@@ -7,8 +7,11 @@ from temporalio.common import SearchAttributeKey
 TASK_QUEUE = "seaway"
 APPLICATION_WORKFLOW = "application"
 DEPLOYMENT_WORKFLOW = "deployment"
+SERVER_WORKFLOW = "server"
 SUBMIT_UPDATE = "submit"
 CANCEL_UPDATE = "cancel"
+PROVISION_UPDATE = "provision"
+REMOVE_UPDATE = "remove"
 PROGRESS_QUERY = "progress"
 
 TEAM = SearchAttributeKey.for_keyword("SeawayTeam")
@@ -32,3 +35,8 @@ def application_workflow_id(application_id: str) -> str:
 def deployment_workflow_id(deployment_id: str) -> str:
     """The id of a deployment's workflow."""
     return f"deployment/{deployment_id}"
+
+
+def server_workflow_id(server_id: str) -> str:
+    """The id of a server's workflow."""
+    return f"server/{server_id}"

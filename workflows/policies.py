@@ -41,6 +41,12 @@ def within(limit: timedelta) -> Policy:
 
 SHORT = within(timedelta(minutes=2))
 RESOLVE = within(timedelta(minutes=5))
+INSTALL = within(timedelta(minutes=20))
+"""Of packages from a slow mirror, while another program may hold the lock of the package manager."""
+
+LOOK = Policy(attempt=timedelta(minutes=2), limit=None, retry=RELENTLESS)
+"""Answers how something stands, also when it stands badly; it is tried again when a worker was lost."""
+
 RECORD = Policy(attempt=timedelta(seconds=30), limit=None, retry=RELENTLESS)
 UNDO = Policy(attempt=timedelta(minutes=20), limit=None, retry=RELENTLESS)
 """Long enough for the longest stop grace of a container (an hour is the most that is accepted, and a

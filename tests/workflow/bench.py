@@ -30,9 +30,10 @@ from tests.workflow.fake_activities import LIMIT_SECONDS, FakeActivities, comman
 from workflows import names
 from workflows.application import ApplicationWorkflow
 from workflows.deployment import DeploymentWorkflow
+from workflows.server import ServerWorkflow
 
 TASK_QUEUE_PREFIX = "workflow-test-"
-WORKFLOWS: tuple[type, ...] = (ApplicationWorkflow, DeploymentWorkflow)
+WORKFLOWS: tuple[type, ...] = (ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow)
 CALL_LIMIT = timedelta(seconds=LIMIT_SECONDS)
 POLL_LIMIT = timedelta(seconds=2)
 # Only how soon a cancellation reaches an activity depends on it; Seaway's second would add up here.

@@ -14,6 +14,8 @@ from temporalio.exceptions import ApplicationError
 from activities import messages as m
 from activities import signatures as s
 from domain.deployments import DeploymentStatus, OperationKind
+from domain.server_systems import status_after
+from domain.servers import ServerStatus
 from tests.workflow.plans import plan_of
 
 LIMIT_SECONDS = 20.0
@@ -153,6 +155,9 @@ class FakeActivities:
         self.timeline = Timeline()
         self.most_at_once = 0
         self.ended: set[str] = set()
+        self.look_again_after = timedelta(minutes=1)
+        self.looks: list[m.ServerCondition] = []
+        self.removals: list[m.ServerRemoval] = []
         self._open: set[str] = set()
         self._rules: list[_Rule] = []
 
@@ -253,7 +258,21 @@ class FakeActivities:
             )
         if signature.answers is m.StepOutcome:
             return m.StepOutcome(message=f"{call.label} done", skipped=call.label in self.skipped)
+        if signature.answers is m.ServerCondition:
+            return self._condition(call)
+        if signature.answers is m.ServerRemoval:
+            return self.removals.pop(0) if self.removals else m.ServerRemoval()
         return m.Nothing()
+
+    def _condition(self, call: Call) -> m.ServerCondition:
+        """A look finds what the test scripted, and else that the server is usable."""
+        if isinstance(call.message, m.FinishProvisioning):
+            ended = call.message
+            status = status_after(ended.code) if ended.code else ServerStatus.USABLE
+            found = m.ServerCondition(status=status, message=ended.message)
+        else:
+            found = self.looks.pop(0) if self.looks else m.ServerCondition(status=ServerStatus.USABLE)
+        return found.model_copy(update={"again_after": self.look_again_after})
 
 
 def command_of(

@@ -16,9 +16,11 @@ from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
 from activities.image_distribution import DistributionActivities
+from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
+from activities.server_checks import ServerCheckActivities
 from activities.sources import SourceActivities
 from domain import configuration
 from tests.workflow.fake_activities import SIGNATURES
@@ -39,6 +41,8 @@ def real_activities() -> list[Callable[..., Any]]:
         DistributionActivities(unused, unused),
         RouteActivities(unused, unused),
         CleanUpActivities(unused, unused),
+        ProvisioningActivities(unused, unused),
+        ServerCheckActivities(unused, unused),
     ]
     return [function for group in groups for function in group.all()]
 

@@ -1,0 +1,178 @@
+"""How a server stands at this moment, and letting go of one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.server_step_recording import note_shown_key
+from activities.servers import Servers
+from adapters import server_setup
+from adapters.docker.states import EngineFacts
+from adapters.ssh.forwarding import DockerSocketForward
+from adapters.traefik.settings import OWNER_LABEL
+from domain.errors import (
+    EngineUnavailable,
+    HostKeyChanged,
+    NotFound,
+    SeawayError,
+    ServerUnreachable,
+)
+from domain.server_systems import is_data_folder, lets_us_in, status_after
+from domain.servers import ServerStatus
+from store.columns import now
+from store.store import Store
+from store.tables import Server
+
+LOOK_SECONDS = 30.0
+ANSWER_LIMIT = timedelta(seconds=20)
+CLEAN_UP_SECONDS = 90.0
+PROXY_LABELS = {"seaway.managed": "true", "seaway.role": "proxy"}
+logger = logging.getLogger("seaway.activities")
+
+
+class ServerCheckActivities:
+    """Looks at servers that are in use, and takes Seaway's own things off those that are given up."""
+
+    def __init__(
+        self,
+        store: Store,
+        servers: Servers,
+        *,
+        instance: str = "seaway",
+        again_after: timedelta = timedelta(minutes=1),
+    ) -> None:
+        """`instance` is the name of the data folder; `again_after` is when the next look is due."""
+        self._store = store
+        self._servers = servers
+        self._instance = instance
+        self._again_after = again_after
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.check, self.remove]
+
+    @activity.defn(name=s.CHECK_SERVER.name)
+    async def check(self, task: m.ServerTask) -> m.ServerCondition:
+        """How the server stands, written down; a server that stands badly is an answer, not an error.
+
+        The alarm of a changed host key stays until a person has asked for provisioning, even if the old key
+        is back.
+        """
+        try:
+            before = await self._store.servers.get(task.server_id)
+            if before.status == ServerStatus.HOST_KEY_CHANGED:
+                return self._condition(ServerStatus.HOST_KEY_CHANGED, before.status_message)
+            code, message, facts = await self._look(task.server_id)
+            return await self._written(task.server_id, code, message, facts)
+        except NotFound:
+            return m.ServerCondition(status=ServerStatus.REMOVING, is_gone=True)
+
+    async def _look(self, server_id: str) -> tuple[str, str, EngineFacts | None]:
+        """The code and message of what is wrong, if something is, and else what the engine says."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                try:
+                    return "", "", await self._ask(server_id)
+                except ServerUnreachable:
+                    # The link was gone before we came; the next use opens another.
+                    return "", "", await self._ask(server_id)
+        except TimeoutError:
+            message = f"The server did not answer a simple question within {LOOK_SECONDS:g} s."
+            return ServerUnreachable.code, message, None
+        except NotFound:
+            raise
+        except SeawayError as error:
+            if isinstance(error, HostKeyChanged):
+                await note_shown_key(self._store, self._servers, server_id, error)
+            return error.code, error.message, None
+
+    async def _ask(self, server_id: str) -> EngineFacts:
+        link = await self._servers.link(server_id)
+        await link.run(["true"], timeout=ANSWER_LIMIT)
+        await DockerSocketForward(link).check()
+        parts = await self._servers.parts(server_id)
+        try:
+            return await parts.engine.ping()
+        except EngineUnavailable as error:
+            where = link.target.address.endpoint
+            raise EngineUnavailable(f"Docker on {where} does not answer.", detail=error.detail) from error
+
+    async def _written(
+        self, server_id: str, code: str, message: str, facts: EngineFacts | None
+    ) -> m.ServerCondition:
+        status = status_after(code) if code else ServerStatus.USABLE
+        values: dict[str, object] = {"is_reachable": not code or lets_us_in(code), "checked_at": now()}
+        if facts is not None:
+            values["engine_version"] = facts.version
+        before = await self._store.servers.get(server_id)
+        # Who has just asked for provisioning or removal must not lose sight of it.
+        if before.status not in (ServerStatus.PROVISIONING, ServerStatus.REMOVING):
+            usable = status is ServerStatus.USABLE
+            values |= {"status": status, "status_message": message, "is_usable": usable}
+        await self._store.servers.set(server_id, **values)
+        if before.status != status:
+            logger.warning("server %s is %s: %s", server_id, status, message or "it answers")
+        return self._condition(status, message)
+
+    def _condition(self, status: ServerStatus, message: str) -> m.ServerCondition:
+        return m.ServerCondition(status=status, message=message, again_after=self._again_after)
+
+    @activity.defn(name=s.REMOVE_SERVER.name)
+    async def remove(self, removal: m.RemoveServer) -> m.ServerRemoval:
+        """Takes away what is ours, as far as the server answers, and forgets it, unless it is needed."""
+        try:
+            server = await self._store.servers.get(removal.server_id)
+        except NotFound:
+            return m.ServerRemoval()
+        kept_by = await self._kept_by(server)
+        if kept_by:
+            return await self._keep(server, kept_by, waits=removal.resources_leave)
+        await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message="")
+        if server.data_folder and not await self._is_shared(server):
+            await self._take_away(server)
+        await self._store.servers.forget(server.id)
+        await self._servers.forget(server.id)
+        return m.ServerRemoval()
+
+    async def _kept_by(self, server: Server) -> tuple[str, ...]:
+        ids = await self._store.applications.ids_on({server.id})
+        applications = [(await self._store.applications.get(one)).name for one in ids]
+        remote = await self._store.servers.all_remote()
+        return (*applications, *(one.name for one in remote if one.jump_server_id == server.id))
+
+    async def _keep(self, server: Server, kept_by: tuple[str, ...], *, waits: bool) -> m.ServerRemoval:
+        if waits:
+            message = f"Removed as soon as these are deleted: {', '.join(kept_by)}."
+            await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message=message)
+        else:
+            message = f"Not removed, because it is needed by {', '.join(kept_by)}."
+            await self._store.servers.set(server.id, status=ServerStatus.NOT_USABLE, status_message=message)
+        return m.ServerRemoval(kept_by=kept_by, message=message)
+
+    async def _is_shared(self, server: Server) -> bool:
+        """Whether the same machine is in use under another name, by this team or another."""
+        remote = await self._store.servers.all_remote()
+        return any(one.id != server.id and one.host_key == server.host_key for one in remote)
+
+    async def _take_away(self, server: Server) -> None:
+        try:
+            async with asyncio.timeout(CLEAN_UP_SECONDS):
+                parts = await self._servers.parts(server.id)
+                for proxy in await parts.engine.list_containers(PROXY_LABELS):
+                    if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
+                        await parts.engine.remove(proxy.name)
+                if is_data_folder(server.data_folder, self._instance):
+                    await server_setup.remove_data_folder(parts.commands, PurePosixPath(server.data_folder))
+                await parts.engine.remove_network(parts.network)
+        except (SeawayError, TimeoutError) as error:
+            # A server that is gone for good must not stay in the list for ever.
+            logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)

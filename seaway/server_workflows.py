@@ -1,0 +1,16 @@
+"""Every server over SSH has its workflow, also after the workflow engine lost its data."""
+
+from __future__ import annotations
+
+from temporalio.client import Client
+
+from api.server_operations import ServerOperations
+from store.store import Store
+from workflows.names import TASK_QUEUE
+
+
+async def ensure_server_workflows(store: Store, client: Client, task_queue: str = TASK_QUEUE) -> None:
+    """Starts those that do not run; they go on with what the store says was under way."""
+    operations = ServerOperations(client, store, task_queue)
+    for server in await store.servers.all_remote():
+        await operations.ensure_workflow(server)
