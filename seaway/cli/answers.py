@@ -163,6 +163,44 @@ class Server(Answer):
     port: int = 22
     is_coolify_host: bool = False
     is_usable: bool = True
+    status: str = ""
+    status_message: str | None = None
+    host_key_fingerprint: str | None = None
+    shown_host_key_fingerprint: str | None = None
+    system: str | None = None
+    architecture: str | None = None
+    engine_version: str | None = None
+
+    @property
+    def word(self) -> str:
+        """How it stands, for people."""
+        return self.status.replace("_", " ")
+
+
+class ServerStep(Answer):
+    """One step of making a server usable."""
+
+    name: str
+    title: str = ""
+    status: str
+    attempt: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    message: str = ""
+    detail: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, once it is over."""
+        begin, end = self.started_at, self.finished_at
+        return (end - begin).total_seconds() if begin and end else None
+
+
+class HostKeys(Answer):
+    """What a server shows, next to what is pinned."""
+
+    pinned_fingerprint: str | None = None
+    shown_fingerprint: str
 
 
 class PrivateKey(Answer):
@@ -172,3 +210,8 @@ class PrivateKey(Answer):
     name: str
     description: str | None = None
     fingerprint: str | None = None
+    public_key: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What the API sent, without the private key."""
+        return {name: value for name, value in super().document().items() if name != "private_key"}

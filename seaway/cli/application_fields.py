@@ -29,6 +29,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "pre_deploy": "pre_deployment_command",
     "post_deploy": "post_deployment_command",
     "deploy_key": "private_key_uuid",
+    "server": "server_uuids",
 }
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -64,6 +65,8 @@ def parse_changes(assignments: Sequence[str], present: Mapping[str, object]) -> 
 def _value(field: str, text: str, present: object) -> object:
     if text.lower() in _UNSET and not isinstance(present, bool):
         return None
+    if field == "server_uuids":
+        return [name.strip() for name in text.split(",") if name.strip()]
     if isinstance(present, bool):
         return _flag(field, text)
     if isinstance(present, int | float):

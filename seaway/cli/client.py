@@ -14,11 +14,13 @@ from seaway.cli.answers import (
     Application,
     Deployment,
     Environment,
+    HostKeys,
     LogLine,
     PrivateKey,
     Project,
     Receipt,
     Server,
+    ServerStep,
     Variable,
 )
 from seaway.cli.event_stream import ServerEvent
@@ -165,14 +167,51 @@ class SeawayClient:
         """All servers of the team."""
         return _read(list[Server], self.rest.request("GET", "/servers"))
 
+    def server(self, uuid: str) -> Server:
+        """One server. Raises NotFound."""
+        return _read(Server, self.rest.request("GET", f"/servers/{uuid}"))
+
+    def server_steps(self, uuid: str) -> list[ServerStep]:
+        """How making it usable goes, or went the last time."""
+        return _read(list[ServerStep], self.rest.request("GET", f"/servers/{uuid}/steps"))
+
+    def create_server(self, fields: Mapping[str, object]) -> Server:
+        """Adds a server."""
+        return _read(Server, self.rest.request("POST", "/servers", body=fields))
+
+    def validate_server(self, uuid: str) -> str:
+        """Starts to make it usable; what was said. Raises ServerUnreachable at first contact."""
+        answer = self.rest.request("POST", f"/servers/{uuid}/validate")
+        return str(_read(dict[str, Any], answer).get("message", ""))
+
+    def host_key(self, uuid: str) -> HostKeys:
+        """What the server shows now. Raises ServerUnreachable."""
+        return _read(HostKeys, self.rest.request("GET", f"/servers/{uuid}/host-key"))
+
+    def accept_host_key(self, uuid: str, fingerprint: str) -> None:
+        """Pins the key with this fingerprint. Raises Conflict where another one is shown."""
+        self.rest.request("POST", f"/servers/{uuid}/host-key/accept", body={"fingerprint": fingerprint})
+
+    def delete_server(self, uuid: str, *, delete_resources: bool) -> None:
+        """Starts to remove a server. Raises NotPossibleNow while applications live there."""
+        self.rest.request("DELETE", f"/servers/{uuid}", query={"delete_resources": delete_resources})
+
     def keys(self) -> list[PrivateKey]:
         """All private keys of the team."""
         return _read(list[PrivateKey], self.rest.request("GET", "/security/keys"))
 
-    def create_key(self, name: str, private_key: str, description: str = "") -> str:
-        """Stores a private key; its uuid."""
+    def create_key(
+        self, name: str, private_key: str, description: str = "", *, passphrase: str = ""
+    ) -> PrivateKey:
+        """Stores a private key. Raises InvalidInput for `passphrase` where it needs one, or another."""
         body = {"name": name, "description": description, "private_key": private_key}
-        return str(_read(dict[str, Any], self.rest.request("POST", "/security/keys", body=body))["uuid"])
+        body |= {"passphrase": passphrase} if passphrase else {}
+        return _read(PrivateKey, self.rest.request("POST", "/security/keys", body=body))
+
+    def generate_key(self, name: str, description: str = "") -> PrivateKey:
+        """Makes an Ed25519 key."""
+        body = {"name": name, "description": description}
+        return _read(PrivateKey, self.rest.request("POST", "/security/keys/generate", body=body))
 
     def delete_key(self, uuid: str) -> None:
         """Removes a private key that nothing uses."""

@@ -36,6 +36,11 @@ STYLES = {
     "cancelled-by-user": "yellow",
     "superseded": "yellow",
     "unknown": "yellow",
+    "usable": "green",
+    "provisioning": "cyan",
+    "not usable": "red",
+    "unreachable": "red",
+    "host key changed": "red",
 }
 
 

@@ -108,7 +108,8 @@ def create(
         str, typer.Option(help="Created where it does not exist.", rich_help_panel=_PLACE)
     ] = DEFAULT_ENVIRONMENT,
     server: Annotated[
-        str | None, typer.Option(help="Name, address or uuid; the local one.", rich_help_panel=_PLACE)
+        list[str] | None,
+        typer.Option(help="Name, address or uuid; may be repeated; the local one.", rich_help_panel=_PLACE),
     ] = None,
 ) -> None:
     """Create an application from a Git repository or an image. `seaway deploy` then deploys it."""
@@ -165,16 +166,19 @@ def _kind(fields: dict[str, object]) -> str:
     return "private-deploy-key" if "private_key_uuid" in fields else "public"
 
 
-def _place(client: SeawayClient, project: str, environment: str, server: str | None) -> dict[str, object]:
-    """Finds the server first, so that nothing is made for a server that does not exist."""
-    server_uuid = find_server(client, server).uuid
+def _place(
+    client: SeawayClient, project: str, environment: str, servers: list[str] | None
+) -> dict[str, object]:
+    """Finds the servers first, so that nothing is made for a server that does not exist."""
+    uuids = [find_server(client, server).uuid for server in servers or (None,)]
+    where = {"server_uuid": uuids[0]} if len(uuids) == 1 else {"server_uuids": uuids}
     project_uuid = _find_or_create_project(client, project)
     if environment not in [
         known for one in client.environments(project_uuid) for known in (one.name, one.uuid)
     ]:
         with contextlib.suppress(Conflict):  # somebody else made it in the meantime
             client.create_environment(project_uuid, environment)
-    return {"project_uuid": project_uuid, "environment_name": environment, "server_uuid": server_uuid}
+    return {"project_uuid": project_uuid, "environment_name": environment, **where}
 
 
 def _find_or_create_project(client: SeawayClient, name: str) -> str:
@@ -242,6 +246,8 @@ def change(
     changes = parse_changes(assignments, application.document())
     if changes.get("private_key_uuid"):
         changes["private_key_uuid"] = find_key(session.client, str(changes["private_key_uuid"])).uuid
+    if isinstance(names := changes.get("server_uuids"), list):
+        changes["server_uuids"] = [find_server(session.client, name).uuid for name in names]
     changed = session.client.update_application(application.uuid, changes)
     session.output.show(
         changed.document(),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +13,19 @@ from domain.errors import InvalidInput
 from seaway.cli.naming import find_key
 from seaway.cli.session import Session, command
 
+if TYPE_CHECKING:
+    from seaway.cli.answers import PrivateKey
+
+PASSPHRASE_IN_ENVIRONMENT = "SEAWAY_KEY_PASSPHRASE"  # noqa: S105  the name of a variable
+
 
 def register(root: typer.Typer) -> None:
     """Adds the commands."""
     group = typer.Typer(help="Private keys, such as deploy keys.", no_args_is_help=True)
     command(group, "list")(list_keys)
+    command(group, "show")(show)
     command(group, "add")(add)
+    command(group, "generate")(generate)
     command(group, "rm")(remove)
     root.add_typer(group, name="key")
 
@@ -26,7 +34,7 @@ def list_keys(session: Session) -> None:
     """List private keys, without the keys themselves."""
     keys = session.client.keys()
     session.output.show(
-        [{name: value for name, value in key.document().items() if name != "private_key"} for key in keys],
+        [key.document() for key in keys],
         lambda: session.output.table(
             ["Name", "Fingerprint", "UUID"],
             [[key.name, key.fingerprint or "", key.uuid] for key in keys],
@@ -40,11 +48,35 @@ def add(
     name: Annotated[str, typer.Argument()],
     file: Annotated[Path, typer.Argument(help="The private key's file, or - for standard input.")],
     description: Annotated[str, typer.Option()] = "",
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for what opens it; SEAWAY_KEY_PASSPHRASE is not asked.")
+    ] = False,
 ) -> None:
-    """Store a private key."""
-    uuid = session.client.create_key(name, read_text(file), description)
+    """Store a private key. Its passphrase is used once and not kept: Seaway encrypts keys itself."""
+    key = store_key(session, name, file, description, ask=passphrase)
+    session.output.show(key.document(), lambda: session.output.say(f"Stored key {key.name} ({key.uuid})."))
+
+
+def generate(
+    session: Session,
+    name: Annotated[str, typer.Argument()],
+    description: Annotated[str, typer.Option()] = "",
+) -> None:
+    """Make an Ed25519 key, and show the line that opens a server to it."""
+    key = session.client.generate_key(name, description)
+    session.output.show(key.document(), lambda: _say_generated(session, key))
+
+
+def show(session: Session, key: Annotated[str, typer.Argument(help="Name or uuid.")]) -> None:
+    """Show the public part and the fingerprint of a key."""
+    found = find_key(session.client, key)
     session.output.show(
-        {"uuid": uuid, "name": name}, lambda: session.output.say(f"Stored key {name} ({uuid}).")
+        found.document(),
+        lambda: session.output.table(
+            ["Field", "Value"],
+            [[name, str(value)] for name, value in found.document().items() if value not in (None, "")],
+            "",
+        ),
     )
 
 
@@ -56,6 +88,31 @@ def remove(session: Session, key: Annotated[str, typer.Argument(help="Name or uu
         {"removed": found.uuid, "name": found.name},
         lambda: session.output.say(f"Removed key {found.name}."),
     )
+
+
+def store_key(
+    session: Session, name: str, file: Path, description: str = "", *, ask: bool = False
+) -> PrivateKey:
+    """Stores the key of a file, with its passphrase from SEAWAY_KEY_PASSPHRASE or from a person.
+
+    A person at a terminal is asked as well where the key turns out to need one.
+    """
+    text, passphrase = read_text(file), os.environ.get(PASSPHRASE_IN_ENVIRONMENT, "")
+    if ask and not passphrase:
+        passphrase = typer.prompt("Passphrase", hide_input=True, err=True)
+    try:
+        return session.client.create_key(name, text, description, passphrase=passphrase)
+    except InvalidInput as error:
+        if "passphrase" not in error.fields or passphrase or not sys.stdin.isatty():
+            raise
+    passphrase = typer.prompt("Passphrase", hide_input=True, err=True)
+    return session.client.create_key(name, text, description, passphrase=passphrase)
+
+
+def _say_generated(session: Session, key: PrivateKey) -> None:
+    session.output.say(f"Made key {key.name} ({key.uuid}), {key.fingerprint}.")
+    session.output.say("Put this line into ~/.ssh/authorized_keys of the user on the server:")
+    session.output.say(key.public_key or "")
 
 
 def read_text(file: Path) -> str:

@@ -1,0 +1,131 @@
+"""Follows how a server is made usable, or removed, and says how it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from domain.deployments import StepStatus
+from domain.errors import NotFound, TransientError
+from domain.servers import ServerStatus
+from seaway.cli.exit_codes import ExitCode
+from seaway.cli.output import duration, plain
+
+if TYPE_CHECKING:
+    from seaway.cli.answers import Server, ServerStep
+    from seaway.cli.output import Output
+    from seaway.cli.session import Session
+
+FIRST_PAUSE_SECONDS = 0.3
+LONGEST_PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 120.0
+UNDER_WAY = (ServerStatus.PROVISIONING, ServerStatus.REMOVING)
+MARKS: dict[str, tuple[str, str]] = {
+    StepStatus.RUNNING: ("→", "cyan"),
+    StepStatus.SUCCEEDED: ("✓", "green"),
+    StepStatus.FAILED: ("✗", "bold red"),
+    StepStatus.COMPENSATED: ("↩", "yellow"),
+    StepStatus.SKIPPED: ("-", "dim"),
+}
+
+
+class StepPrinter:
+    """Says once what became of each step, and that one begins anew."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._said: dict[str, tuple[str, int]] = {}
+
+    def tell(self, steps: list[ServerStep]) -> None:
+        """Prints what is news; steps that wait are none."""
+        for step in steps:
+            state = (step.status, step.attempt)
+            if step.status not in MARKS or self._said.get(step.name) == state:
+                continue
+            self._said[step.name] = state
+            mark, style = MARKS[step.status]
+            facts = [f"attempt {step.attempt}"] if step.attempt > 1 else []
+            facts += [duration(step.seconds)] if step.seconds is not None else []
+            about = f" ({', '.join(facts)})" if facts else ""
+            said = f": {' '.join(plain(step.message).split())}" if step.message else ""
+            self._output.note(f"{mark} {step.title}{about}{said}", style)
+            if step.status == StepStatus.FAILED and step.detail:
+                self._output.note(f"  {plain(step.detail)}".replace("\n", "\n  "), "dim")
+
+
+def follow(session: Session, uuid: str) -> tuple[Server, list[ServerStep]]:
+    """Shows the steps until the server stands in some way; Ctrl-C leaves the work running.
+
+    Raises NotFound when it is gone, TransientError after two minutes without any answer.
+    """
+    printer, pause, heard = StepPrinter(session.output), FIRST_PAUSE_SECONDS, time.monotonic()
+    while True:
+        try:
+            server = session.client.server(uuid)
+            steps = session.client.server_steps(uuid)
+        except TransientError:
+            if time.monotonic() - heard > PATIENCE_SECONDS:
+                raise
+        else:
+            heard = time.monotonic()
+            printer.tell(steps)
+            if server.status not in UNDER_WAY:
+                return server, steps
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def conclude(session: Session, uuid: str, *, wait: bool) -> ExitCode:
+    """The server as it stands or, with `wait`, as it ends; success only when it is usable then."""
+    output = session.output
+    if not wait:
+        server = session.client.server(uuid)
+        output.show(server.document(), lambda: output.say(f"{server.name} ({uuid}) is {server.word}."))
+        return ExitCode.SUCCESS
+    server, steps = follow(session, uuid)
+    document: dict[str, Any] = {**server.document(), "steps": [step.document() for step in steps]}
+    output.show(document, lambda: explain(output, server))
+    return ExitCode.SUCCESS if server.status == ServerStatus.USABLE else ExitCode.FAILED
+
+
+def conclude_removal(session: Session, server: Server, *, wait: bool) -> ExitCode:
+    """Waits until the server is gone, if asked to."""
+    output = session.output
+    if not wait:
+        document = {"removing": server.uuid, "name": server.name}
+        output.show(document, lambda: output.say(f"{server.name} is being removed."))
+        return ExitCode.SUCCESS
+    try:
+        left, _ = follow(session, server.uuid)
+    except NotFound:
+        document = {"removed": server.uuid, "name": server.name}
+        output.show(document, lambda: output.say(f"✓ {server.name} is removed", "green"))
+        return ExitCode.SUCCESS
+    output.show(left.document(), lambda: explain(output, left))
+    return ExitCode.FAILED
+
+
+def explain(output: Output, server: Server) -> None:
+    """The last lines: what it is now, or what is wrong and what to do."""
+    match server.status:
+        case ServerStatus.USABLE:
+            facts = ", ".join(
+                filter(None, [server.system, server.architecture, _engine(server.engine_version)])
+            )
+            output.say(f"✓ {server.name} is usable" + (f": {facts}" if facts else ""), "green")
+        case ServerStatus.HOST_KEY_CHANGED:
+            output.say(f"✗ {server.name} shows another host key than before.", "bold red")
+            output.say(f"  pinned: {server.host_key_fingerprint or 'none'}")
+            output.say(f"  shown:  {server.shown_host_key_fingerprint or 'unknown'}")
+            output.say(
+                "  If it was installed anew, compare and accept: "
+                f"seaway server accept-host-key {server.name}. Else somebody may be in between."
+            )
+        case _:
+            output.say(f"✗ {server.name} is {server.word}.", "red")
+            if server.status_message:
+                output.say(f"  {plain(server.status_message)}")
+
+
+def _engine(version: str | None) -> str:
+    return f"Docker {version}" if version else ""

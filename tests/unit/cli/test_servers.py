@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.stub_seaway import END, KEY, SERVER, START, StubSeaway, problem
+
+PATH = f"/servers/{SERVER}"
+FINGERPRINT, OTHER = "SHA256:first", "SHA256:second"
+
+
+def server(status: str = "usable", **changes: Any) -> dict[str, Any]:
+    return {
+        "uuid": SERVER,
+        "name": "harbour",
+        "ip": "192.0.2.7",
+        "user": "root",
+        "port": 22,
+        "status": status,
+        "status_message": None,
+        "is_usable": status == "usable",
+        "host_key_fingerprint": FINGERPRINT,
+        "engine_version": "20.10.24",
+        "system": "Debian 12",
+        **changes,
+    }
+
+
+def step(name: str, status: str, **changes: Any) -> dict[str, Any]:
+    ended = END if status in ("succeeded", "failed") else None
+    times = {"started_at": START, "finished_at": ended}
+    return {
+        "name": name,
+        "title": name.title(),
+        "status": status,
+        "attempt": 1,
+        "message": "",
+        **times,
+    } | changes
+
+
+@pytest.fixture
+def harbour(seaway: StubSeaway, monkeypatch: pytest.MonkeyPatch) -> StubSeaway:
+    """A Seaway with one server and one key."""
+    monkeypatch.setattr("seaway.cli.server_progress.time.sleep", lambda _seconds: None)
+    seaway.on("GET", "/servers", [server()])
+    seaway.on("GET", PATH, server())
+    seaway.on("GET", f"{PATH}/steps", [step("reach", "succeeded")])
+    seaway.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
+    return seaway
+
+
+def test_adding_shows_the_fingerprint_and_each_step_once(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("POST", "/servers", server("provisioning"))
+    harbour.on("GET", PATH, server("provisioning"), server("provisioning"), server("usable"))
+    harbour.on(
+        "GET",
+        f"{PATH}/steps",
+        [step("reach", "succeeded"), step("engine", "running")],
+        [step("reach", "succeeded"), step("engine", "running", attempt=2)],
+        [step("reach", "succeeded"), step("engine", "succeeded", attempt=2, message="installed")],
+    )
+    result = run("server", "add", "192.0.2.7", "--name", "harbour", "--port", "2222", "--user", "deploy")
+    assert result.exit_code == 0, result.output
+    assert harbour.body("POST", "/servers") == {
+        "ip": "192.0.2.7",
+        "name": "harbour",
+        "user": "deploy",
+        "port": 2222,
+        "private_key_uuid": KEY,
+        "instant_validate": True,
+    }
+    assert FINGERPRINT in result.stderr
+    assert result.stderr.count("✓ Reach (12.5 s)") == 1
+    assert "→ Engine (attempt 2)" in result.stderr
+    assert "✓ Engine (attempt 2, 12.5 s): installed" in result.stderr
+    assert "✓ harbour is usable: Debian 12, Docker 20.10.24" in result.stdout
+
+
+def test_a_server_that_does_not_become_usable_fails_with_the_reason_and_the_evidence(
+    harbour: StubSeaway, run: Run
+) -> None:
+    harbour.on("POST", "/servers", server("provisioning"))
+    harbour.on("GET", PATH, server("not_usable", status_message="Docker could not be installed."))
+    failed = step("engine", "failed", message="apt failed", detail="E: no space\nE: left")
+    harbour.on("GET", f"{PATH}/steps", [failed])
+    result = run("server", "add", "192.0.2.7")
+    assert result.exit_code == 1
+    assert "✗ Engine (12.5 s): apt failed" in result.stderr
+    assert "E: no space\n  E: left" in result.stderr
+    assert "✗ harbour is not usable." in result.stdout
+    assert "Docker could not be installed." in result.stdout
+    document = json.loads(run("server", "add", "192.0.2.7", "--json").stdout)
+    assert (document["status"], document["steps"][0]["detail"]) == ("not_usable", "E: no space\nE: left")
+
+
+def test_no_wait_returns_at_once(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("POST", "/servers", server("provisioning"))
+    harbour.on("GET", PATH, server("provisioning"))
+    result = run("server", "add", "192.0.2.7", "--no-wait", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["status"] == "provisioning"
+    assert not harbour.sent("GET", f"{PATH}/steps")
+
+
+def test_a_key_is_stored_from_a_file_with_the_passphrase_that_is_asked_for(
+    harbour: StubSeaway, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("PRIVATE")
+    harbour.on("POST", "/security/keys", {"uuid": KEY, "name": "harbour"})
+    harbour.on("POST", "/servers", server())
+    arguments = ("server", "add", "192.0.2.7", "--name", "harbour", "--key-file", str(file), "--passphrase")
+    result = run(*arguments, stdin="hunter2\n")
+    assert result.exit_code == 0, result.output
+    assert "hunter2" not in result.output
+    body = {"name": "harbour", "description": "", "private_key": "PRIVATE", "passphrase": "hunter2"}
+    assert harbour.body("POST", "/security/keys") == body
+    monkeypatch.setenv("SEAWAY_KEY_PASSPHRASE", "from here")
+    assert run("key", "add", "second", str(file)).exit_code == 0
+    assert json.loads(harbour.sent("POST", "/security/keys")[1].content)["passphrase"] == "from here"
+
+
+def test_a_key_that_needs_a_passphrase_is_refused_where_nobody_can_be_asked(
+    harbour: StubSeaway, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("PRIVATE")
+    said = "The key is protected by a passphrase. Give it as well."
+    errors = {"passphrase": [said]}
+    harbour.on("POST", "/security/keys", problem(422, "Validation failed.", "invalid_input", errors=errors))
+    result = run("key", "add", "deploy", str(file))
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("keys", [[], [{"uuid": KEY, "name": "a"}, {"uuid": "l" * 24, "name": "b"}]])
+def test_the_key_must_be_clear(harbour: StubSeaway, run: Run, keys: list[dict[str, str]]) -> None:
+    harbour.on("GET", "/security/keys", keys)
+    result = run("server", "add", "192.0.2.7")
+    assert result.exit_code == 2
+    assert "--key" in result.stderr
+    assert not harbour.sent("POST", "/servers")
+
+
+def test_a_generated_key_shows_its_public_part_only(harbour: StubSeaway, run: Run) -> None:
+    made = {
+        "uuid": KEY,
+        "name": "new",
+        "public_key": "ssh-ed25519 AAAA",
+        "fingerprint": FINGERPRINT,
+        "private_key": "PRIVATE",
+    }
+    harbour.on("POST", "/security/keys/generate", made)
+    harbour.on("GET", "/security/keys", [made])
+    result = run("key", "generate", "new")
+    assert "ssh-ed25519 AAAA" in result.stdout
+    assert FINGERPRINT in result.stdout
+    for arguments in (
+        ("key", "generate", "new", "--json"),
+        ("key", "show", "new"),
+        ("key", "show", "new", "--json"),
+    ):
+        shown = run(*arguments).stdout
+        assert "ssh-ed25519 AAAA" in shown
+        assert "PRIVATE" not in shown
+
+
+def test_servers_and_steps_are_shown(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("GET", "/servers", [server("host_key_changed", ip="2001:db8::7", user="deploy")])
+    listed = run("server", "list").stdout
+    assert "host key changed" in listed
+    assert "deploy@[2001:db8::7]:22" in listed
+    assert "20.10.24" in run("server", "show", "harbour").stdout
+    assert "12.5 s" in run("server", "steps", "harbour").stdout
+    assert json.loads(run("server", "steps", "harbour", "--json").stdout)[0]["name"] == "reach"
+
+
+def test_validating_tells_a_first_contact_that_failed_like_any_other_step(
+    harbour: StubSeaway, run: Run
+) -> None:
+    harbour.on("POST", f"{PATH}/validate", problem(503, "Nothing listens.", "server_unreachable"))
+    harbour.on("GET", PATH, server("unreachable", status_message="Nothing listens."))
+    harbour.on("GET", f"{PATH}/steps", [step("reach", "failed", message="Nothing listens.")])
+    result = run("server", "validate", "harbour")
+    assert result.exit_code == 1
+    assert "✗ Reach (12.5 s): Nothing listens." in result.stderr
+    assert "harbour is unreachable" in result.stdout
+
+
+def test_a_changed_host_key_is_an_alarm_that_shows_both(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("POST", f"{PATH}/validate", {"message": "Validation started."})
+    harbour.on("GET", PATH, server("host_key_changed", shown_host_key_fingerprint=OTHER))
+    result = run("server", "validate", "harbour")
+    assert result.exit_code == 1
+    assert f"pinned: {FINGERPRINT}" in result.stdout
+    assert f"shown:  {OTHER}" in result.stdout
+    assert "seaway server accept-host-key harbour" in result.stdout
+
+
+def test_a_host_key_is_accepted_by_its_fingerprint_and_never_unseen(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("GET", f"{PATH}/host-key", {"pinned_fingerprint": FINGERPRINT, "shown_fingerprint": OTHER})
+    harbour.on("POST", f"{PATH}/host-key/accept", server("provisioning"))
+    unseen = run("server", "accept-host-key", "harbour")
+    assert unseen.exit_code == 2
+    assert OTHER in unseen.stderr
+    assert not harbour.sent("POST", f"{PATH}/host-key/accept")
+    assert run("server", "accept-host-key", "harbour", OTHER).exit_code == 0
+    assert harbour.body("POST", f"{PATH}/host-key/accept") == {"fingerprint": OTHER}
+
+
+def test_a_server_is_removed_when_it_is_gone(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("DELETE", PATH, {"message": "Server deletion started."})
+    assert run("server", "rm", "harbour").exit_code == 2
+    assert not harbour.sent("DELETE", PATH)
+    harbour.on("GET", PATH, server("removing"), problem(404, "There is no such server.", "not_found"))
+    result = run("server", "rm", "harbour", "--yes", "--with-applications")
+    assert result.exit_code == 0, result.output
+    assert "harbour is removed" in result.stdout
+    assert harbour.sent("DELETE", PATH)[0].url.params["delete_resources"] == "true"
+    refusal = problem(400, "On the server 'harbour' live shop.", "not_possible_now")
+    harbour.on("DELETE", PATH, refusal)
+    refused = run("server", "rm", "harbour", "--yes")
+    assert refused.exit_code == 1
+    assert "live shop" in refused.stderr
+
+
+def test_an_application_is_put_on_several_servers(harbour: StubSeaway, run: Run) -> None:
+    second = "t" * 24
+    harbour.on("GET", "/servers", [server(), server(uuid=second, name="pier")])
+    harbour.on("GET", "/projects", [{"uuid": "p" * 24, "name": "default"}])
+    harbour.on("GET", f"/projects/{'p' * 24}/environments", [{"name": "production"}])
+    harbour.on("POST", "/applications/dockerimage", {"uuid": "a" * 24, "name": "web"})
+    result = run("app", "create", "web", "--image", "nginx", "--server", "harbour", "--server", "pier")
+    assert result.exit_code == 0, result.output
+    body = harbour.body("POST", "/applications/dockerimage")
+    assert body["server_uuids"] == [SERVER, second]
+    assert "server_uuid" not in body
