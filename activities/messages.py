@@ -121,11 +121,11 @@ class ReleasePlan(Message):
     health_limit: timedelta = timedelta(minutes=10)
     command_limit: timedelta = timedelta(minutes=10)
     build_limit: timedelta = timedelta(hours=1)
-
     build_on: PlannedServer | None = None
     """Builds for all servers, which get the image from there; without one, each builds for itself."""
     drain_undone: bool = True
     """Whether a release that is undone after its switch is drained before it is removed."""
+
     def has(self, step: StepName) -> bool:
         """Whether the step is part of this deployment."""
         return any(planned.name is step for planned in self.steps)
@@ -136,9 +136,9 @@ class ResolveSource(StepInput):
 
     command: Command
     limit: timedelta = timedelta(minutes=5)
-
     look_on: tuple[str, ...] = ()
     """The ids of the servers that may have the image; without any, only the step's own server is asked."""
+
 
 class ResolvedSource(StepOutcome):
     """The commit and the name of its image; `image_present` tells that it needs no build."""
@@ -147,10 +147,10 @@ class ResolvedSource(StepOutcome):
     reference: str = ""
     image: str = ""
     image_present: bool = False
-
     """On every server that was asked."""
     present_on: tuple[str, ...] = ()
     """The ids of those that have it."""
+
 
 class BuildImage(StepInput):
     """Build this commit under this name, or pull a prebuilt image and give it this name."""
@@ -159,7 +159,6 @@ class BuildImage(StepInput):
     image: str
     force: bool = False
     limit: timedelta = timedelta(hours=1)
-
     sent_by: str = ""
     """The name of another server that has the image, which is sent from there instead of being built."""
 
@@ -170,6 +169,7 @@ class DistributeImage(StepInput):
     source: PlannedServer
     image: str
     limit: timedelta = timedelta(hours=1)
+
 
 class DiscardImage(StepInput):
     """Remove the image of a failed deployment, unless another deployment has it too."""

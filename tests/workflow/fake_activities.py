@@ -148,9 +148,9 @@ class FakeActivities:
     def __init__(self, planner: Planner | None = None) -> None:
         self.plan: Planner = planner or (lambda command: plan_of(command.kind, command.deployment_id))
         self.image_present = False
+        self.present_on: tuple[str, ...] = ()
         self.reference = "main"
         self.skipped: set[str] = set()
-        self.present_on: tuple[str, ...] = ()
         self.calls: list[Call] = []
         self.timeline = Timeline()
         self.most_at_once = 0
@@ -247,14 +247,14 @@ class FakeActivities:
         if isinstance(call.message, m.BeginDeployment):
             return self.plan(call.message.command)
         if isinstance(call.message, m.ResolveSource):
+            asked = call.message.look_on or (call.message.server_id,)
+            present = asked if self.image_present else self.present_on
             return m.ResolvedSource(
                 commit="c0ffee",
                 reference=self.reference,
                 image=f"seaway/application:{call.deployment_id}",
                 image_present=set(asked) <= set(present),
                 present_on=present,
-            asked = call.message.look_on or (call.message.server_id,)
-            present = asked if self.image_present else self.present_on
             )
         if signature.answers is m.StepOutcome:
             return m.StepOutcome(message=f"{call.label} done", skipped=call.label in self.skipped)
