@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from api.operations import Operations
 from api.server_access import HostKeys, KeyPairs, NoServers, ServerWork
+from domain.metrics import DEFAULT_RESOLUTIONS, Resolution
 from store.store import Store
 
 
@@ -46,6 +47,8 @@ class ApiSettings:
     session_secret: SecretStr = field(default_factory=lambda: SecretStr(""))
     version: str = "0"
     requests_per_minute: int = 200
+    watch_seconds: int = 10
+    kept_metrics: tuple[Resolution, ...] = DEFAULT_RESOLUTIONS
 
 
 @dataclass(frozen=True)

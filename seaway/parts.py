@@ -33,6 +33,7 @@ from seaway.server_workflows import ensure_server_workflows
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
+from seaway.watcher import watcher_of
 from seaway.worker import build_worker
 from store.database import Database
 from store.encryption import KeyRing, load_or_create_keys
@@ -95,6 +96,8 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
             session_secret=SecretStr(session_secret),
             version=__version__,
             requests_per_minute=settings.requests_per_minute,
+            watch_seconds=settings.watch_seconds,
+            kept_metrics=settings.kept_metrics,
         ),
     )
     return create_api(context, pages=pages_router())
@@ -185,5 +188,6 @@ async def _worker(settings: Settings) -> None:
         client = await connect(settings)
         await start_proxy(parts.servers, settings)
         await ensure_server_workflows(parts.store, client)
-        async with build_worker(client, parts.store, parts.servers, settings):
+        watcher = watcher_of(parts.store, parts.servers, settings)
+        async with build_worker(client, parts.store, parts.servers, settings), watcher:
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.metrics import Resolution, resolutions
 
 
 def default_data_folder() -> Path:
@@ -47,6 +50,11 @@ class Settings(BaseSettings):
     admin_password: SecretStr = SecretStr("")
     shutdown_seconds: int = Field(default=10, ge=0)
     requests_per_minute: int = Field(default=200, ge=1, description="Of one API token.")
+    watch_seconds: int = Field(default=10, ge=1, le=60)
+    disk_threshold_percent: int = Field(default=85, ge=1, le=100)
+    metrics_measured_hours: int = Field(default=2, ge=1, le=24)
+    metrics_minutes_days: int = Field(default=2, ge=1, le=31)
+    metrics_quarters_days: int = Field(default=30, ge=1, le=3650)
     server_check_seconds: int = Field(default=60, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -86,6 +94,15 @@ class Settings(BaseSettings):
     def proxy_container(self) -> str:
         """The name of the proxy's container on the local server."""
         return f"{self.instance}-proxy"
+
+    @property
+    def kept_metrics(self) -> tuple[Resolution, ...]:
+        """How long what servers use is kept, finest first."""
+        return resolutions(
+            measured=timedelta(hours=self.metrics_measured_hours),
+            minutes=timedelta(days=self.metrics_minutes_days),
+            quarters=timedelta(days=self.metrics_quarters_days),
+        )
 
     @property
     def credentials_path(self) -> Path:

@@ -16,6 +16,7 @@ from seaway.reconciliation import close_lost_deployments
 from seaway.server_workflows import ensure_server_workflows
 from seaway.settings import Settings
 from seaway.temporal_server import EmbeddedTemporal, connect
+from seaway.watcher import watcher_of
 from seaway.worker import build_worker
 
 
@@ -44,7 +45,8 @@ async def _up(settings: Settings, began: float) -> None:
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with ApiServer(api_of(parts, client), settings), worker:
                 await proxy
-                await until_signal(lambda: _announce(settings, began))
+                async with watcher_of(parts.store, parts.servers, settings):
+                    await until_signal(lambda: _announce(settings, began))
     finally:
         if temporal is not None:
             await temporal.stop()

@@ -14,7 +14,7 @@ from store.columns import now
 from store.database import Database
 from store.tables import Server, ServerEvent, ServerWatch
 
-WATCHED = (ServerStatus.USABLE, ServerStatus.UNREACHABLE)
+WATCHED = (ServerStatus.USABLE, ServerStatus.UNREACHABLE, ServerStatus.NOT_USABLE)
 EVENTS_KEPT = timedelta(days=30)
 MOST_EVENTS_OF_A_SERVER = 1000
 
@@ -66,10 +66,18 @@ class WatchStore:
         async with self._database.writing() as session:
             await session.exec(update(ServerWatch).where(col(ServerWatch.owner) == owner).values(owner=""))
 
-    async def found_reachable(self, server_id: str, owner: str, is_reachable: bool, message: str) -> bool:
+    async def found_reachable(
+        self,
+        server_id: str,
+        owner: str,
+        is_reachable: bool,
+        message: str,
+        status: ServerStatus | None = None,
+    ) -> bool:
         """Notes it, with an event and the server's status if it was otherwise before: then True.
 
-        Nothing happens where the owner is not the owner any more.
+        Nothing happens where the owner is not the owner any more. What somebody does to the server meanwhile
+        (provisioning, removal, a changed host key) is not overwritten by the status.
         """
         async with self._database.writing() as session:
             changed = await session.exec(
@@ -85,18 +93,18 @@ class WatchStore:
                 return False
             kind = ServerEventKind.REACHABLE_AGAIN if is_reachable else ServerEventKind.UNREACHABLE
             session.add(ServerEvent(server_id=server_id, kind=kind, message=message))
-            status = ServerStatus.USABLE if is_reachable else ServerStatus.UNREACHABLE
-            # What somebody does to the server meanwhile (provisioning, removal) is not overwritten.
-            await session.exec(
-                update(Server)
-                .where(col(Server.id) == server_id, col(Server.status).in_(WATCHED))
-                .values(
-                    status=status,
-                    is_reachable=is_reachable,
-                    status_message="" if is_reachable else message,
-                    checked_at=now(),
+            if status is not None:
+                values = {
+                    "status": status,
+                    "status_message": "" if is_reachable else message,
+                    "is_reachable": status is not ServerStatus.UNREACHABLE,
+                    "is_usable": status is ServerStatus.USABLE,
+                    "checked_at": now(),
+                }
+                watched = col(Server.status).in_(WATCHED)
+                await session.exec(
+                    update(Server).where(col(Server.id) == server_id, watched).values(**values)
                 )
-            )
         return True
 
     async def found_disk(

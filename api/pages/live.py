@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -18,6 +19,8 @@ from ui.rendering import render
 logger = logging.getLogger(__name__)
 
 PERIOD = timedelta(seconds=1)
+# Pages are not made again more often than this, however much happens.
+LEAST_PAUSE = timedelta(milliseconds=200)
 # The browser connects again by itself, and with that the log-in is checked again.
 LONGEST = timedelta(minutes=10)
 PING_SECONDS = 15
@@ -45,15 +48,37 @@ class Fragment:
 Produce = Callable[[], Awaitable[Sequence[Fragment]]]
 
 
+_waiting: set[asyncio.Event] = set()
+
+
+def wake_pages() -> None:
+    """Something changed that pages of this process may show: they look again now. Others do in their turn."""
+    for waiter in _waiting:
+        waiter.set()
+
+
 def stream_fragments(produce: Produce, *, period: timedelta = PERIOD) -> EventSourceResponse:
     """Events `fragment` with HTML; `gone` when the thing no longer exists."""
     return EventSourceResponse(_events(produce, period), ping=PING_SECONDS)
 
 
 async def _events(produce: Produce, period: timedelta) -> AsyncIterator[ServerSentEvent]:
+    changed = asyncio.Event()
+    _waiting.add(changed)
+    try:
+        async for event in _changes(produce, period, changed):
+            yield event
+    finally:
+        _waiting.discard(changed)
+
+
+async def _changes(
+    produce: Produce, period: timedelta, changed: asyncio.Event
+) -> AsyncIterator[ServerSentEvent]:
     shown: dict[str, Fragment] = {}
     ends_at = time.monotonic() + LONGEST.total_seconds()
     while time.monotonic() < ends_at:
+        changed.clear()
         try:
             fragments = await produce()
         except NotFound:
@@ -68,4 +93,8 @@ async def _events(produce: Produce, period: timedelta) -> AsyncIterator[ServerSe
                 shown[fragment.id] = fragment
                 html = render(fragment.template, **fragment.values)
                 yield ServerSentEvent(event="fragment", data=json.dumps(html))
-        await asyncio.sleep(period.total_seconds())
+        least = min(period, LEAST_PAUSE)
+        await asyncio.sleep(least.total_seconds())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((period - least).total_seconds()):
+                await changed.wait()

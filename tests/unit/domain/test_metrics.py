@@ -95,7 +95,7 @@ class TestReplicas:
 
     @pytest.mark.parametrize("counter", ["cpu_nanoseconds", "received_bytes", "sent_bytes"])
     def test_a_counter_that_fell_means_a_new_start(self, counter: str):
-        assert container_point(REPLICA, replace(REPLICA, at=LATER, **{counter: 0})) is None
+        assert container_point(REPLICA, replace(REPLICA, at=LATER, **{counter: 0})) is None  # type: ignore[arg-type]
 
 
 class TestDownSampling:

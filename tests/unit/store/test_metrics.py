@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlmodel import func, select
+from sqlmodel import col, func, select
 
 from domain.metrics import AS_MEASURED, DEFAULT_RESOLUTIONS, Measure, Point, Values, merged
 from store.metrics import Subject
@@ -32,7 +32,7 @@ def measured(last: timedelta, period: timedelta = timedelta(seconds=10)) -> list
 
 
 async def rows(store: Store) -> dict[int, int]:
-    query = select(MetricPoint.step_seconds, func.count()).group_by(MetricPoint.step_seconds)
+    query = select(MetricPoint.step_seconds, func.count()).group_by(col(MetricPoint.step_seconds))
     async with store.database.reading() as session:
         return dict((await session.exec(query)).all())
 

@@ -70,11 +70,11 @@ class TestChanges:
 
     async def test_the_servers_status_goes_with_it(self, store: Store):
         await store.watch.claim("me", LEASE)
-        await store.watch.found_reachable("far", "me", False, "No answer.")
+        await store.watch.found_reachable("far", "me", False, "No answer.", ServerStatus.UNREACHABLE)
         server = await store.servers.get("far")
         assert (server.status, server.is_reachable) == (ServerStatus.UNREACHABLE, False)
         assert server.status_message == "No answer."
-        await store.watch.found_reachable("far", "me", True, "It answers.")
+        await store.watch.found_reachable("far", "me", True, "It answers.", ServerStatus.USABLE)
         server = await store.servers.get("far")
         assert (server.status, server.is_reachable) == (ServerStatus.USABLE, True)
         assert server.status_message == ""
@@ -82,7 +82,7 @@ class TestChanges:
     async def test_a_status_that_somebody_else_gave_stays(self, store: Store):
         await store.watch.claim("me", LEASE)
         await store.servers.set("far", status=ServerStatus.HOST_KEY_CHANGED)
-        await store.watch.found_reachable("far", "me", False, "No answer.")
+        await store.watch.found_reachable("far", "me", False, "No answer.", ServerStatus.UNREACHABLE)
         assert (await store.servers.get("far")).status == ServerStatus.HOST_KEY_CHANGED
 
     async def test_whoever_lost_the_lease_says_nothing(self, store: Store):

@@ -1,0 +1,202 @@
+"""One server watched: what it and its replicas use at every period, and what happens to containers, live."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final, Protocol
+
+from activities.servers import ServerParts, Servers
+from adapters.docker.watching import ListedContainer
+from adapters.host_metrics import read_host
+from domain.errors import NotFound, SeawayError, ServerUnreachable
+from domain.metrics import ContainerReading, HostReading, Point, container_point, host_point
+from domain.replicas import REPLICA_ROLE, ROLE_LABEL
+from domain.server_events import ContainerEvent, Deaths
+from store.metrics import Subject
+
+logger = logging.getLogger("seaway.watch")
+
+MANAGED: Final = {"seaway.managed": "true"}
+REPLICAS: Final = {**MANAGED, ROLE_LABEL: REPLICA_ROLE}
+CALLS_AT_ONCE: Final = 4
+# A look that takes longer finds the server unreachable; it goes on, and no other begins before it has ended.
+LOOK_LIMIT_SECONDS: Final = 15.0
+# One failure may be a hiccup: the next look decides, or that the first took as long as no hiccup does.
+RETRY_SECONDS: Final = 1.0
+HICCUP_SECONDS: Final = 5.0
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 15.0
+
+
+class Reports(Protocol):
+    """Who is told. The methods that wait write to the database."""
+
+    def used(self, subject: Subject, point: Point) -> None:
+        """What a server or a replica used."""
+        ...
+
+    def happened(self) -> None:
+        """Something changed that pages may show."""
+        ...
+
+    async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
+        """A replica died by itself."""
+        ...
+
+    async def reached(self, server_id: str, error: SeawayError | None) -> None:
+        """Whether the server answers, told when that changes; the error is why it does not."""
+        ...
+
+    async def looked(self, server_id: str, reading: HostReading) -> None:
+        """The counters of the server itself, for its disk."""
+        ...
+
+
+class ServerWatch:
+    """Watches until it is cancelled. At most one look is under way, however slow the server is."""
+
+    def __init__(
+        self,
+        server_id: str,
+        servers: Servers,
+        reports: Reports,
+        *,
+        period_seconds: float,
+        delay_seconds: float = 0.0,
+        folders: Sequence[str] = (),
+    ) -> None:
+        """`folders` are those whose disks matter; the first look is after `delay_seconds`."""
+        self._id = server_id
+        self._servers = servers
+        self._reports = reports
+        self._period_seconds = period_seconds
+        self._delay_seconds = delay_seconds
+        self._folders = tuple(folders)
+        self._disk_folders: tuple[str, ...] | None = None
+        self._host: HostReading | None = None
+        self._containers: dict[str, ContainerReading] = {}
+        self._told: bool | None = None
+        self._failing_since: float | None = None
+        self._look_now = asyncio.Event()
+        self._deaths = Deaths()
+        self._heard_until: datetime | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_again_and_again())
+            tasks.create_task(self._listen())
+
+    async def _look_again_and_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._delay_seconds)
+        due = loop.time()
+        while True:
+            self._look_now.clear()
+            await self._look()
+            # What was missed while a look took longer is not made up for.
+            due = max(due + self._period_seconds, loop.time())
+            pause = due - loop.time()
+            if self._failing_since is not None and self._told is not False:
+                pause = min(pause, RETRY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look_now.wait()
+                    await asyncio.sleep(min(RETRY_SECONDS, pause))
+
+    async def _look(self) -> None:
+        began = asyncio.get_running_loop().time()
+        look = asyncio.create_task(self._read())
+        try:
+            done, _ = await asyncio.wait({look}, timeout=LOOK_LIMIT_SECONDS)
+            if not done:
+                limit = f"{LOOK_LIMIT_SECONDS:g} s"
+                await self._tell(ServerUnreachable(f"The server gave no answer within {limit}."))
+                await asyncio.wait({look})
+        finally:
+            look.cancel()
+        error = look.exception()
+        if isinstance(error, SeawayError):
+            await self._failed(error, began)
+        elif error is not None:
+            logger.error("looking at the server %s failed", self._id, exc_info=error)
+        elif done:
+            # An answer that came too late is none, or a slow server would come and go.
+            self._failing_since = None
+            await self._tell(None)
+
+    async def _failed(self, error: SeawayError, began: float) -> None:
+        if isinstance(error, NotFound):
+            return
+        is_first = self._failing_since is None
+        self._failing_since = began if is_first else self._failing_since
+        if not is_first or asyncio.get_running_loop().time() - began >= HICCUP_SECONDS:
+            await self._tell(error)
+
+    async def _tell(self, error: SeawayError | None) -> None:
+        is_reachable = error is None
+        if is_reachable is not self._told:
+            await self._reports.reached(self._id, error)
+            self._told = is_reachable
+
+    async def _read(self) -> None:
+        parts = await self._servers.parts(self._id)
+        folders = self._disk_folders if self._disk_folders is not None else self._folders
+        reading = await read_host(parts.commands, folders)
+        if self._host is not None and (point := host_point(self._host, reading)) is not None:
+            self._reports.used(Subject(self._id), point)
+        self._host = reading
+        await self._reports.looked(self._id, reading)
+        if self._disk_folders is None:
+            root = await parts.engine.data_root()
+            self._disk_folders = (*self._folders, *([root] if root else []))
+        await self._read_containers(parts)
+
+    async def _read_containers(self, parts: ServerParts) -> None:
+        running = [one for one in await parts.engine.listed(REPLICAS) if one.state == "running"]
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def read(container: ListedContainer) -> ContainerReading | None:
+            async with places:
+                return await parts.engine.usage(container)
+
+        found = [one for one in await asyncio.gather(*map(read, running)) if one is not None]
+        earlier, self._containers = self._containers, {one.name: one for one in found}
+        for reading in found:
+            before = earlier.get(reading.name)
+            if before is not None and (point := container_point(before, reading)) is not None:
+                subject = Subject(self._id, reading.application_id, reading.name)
+                self._reports.used(subject, point)
+
+    async def _listen(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._hear()
+            except SeawayError as error:
+                logger.debug("the events of the server %s end: %s", self._id, error.message)
+            # It ended: something is wrong with the server, or was.
+            self._look_now.set()
+            lasted = asyncio.get_running_loop().time() - began
+            pause = FIRST_PAUSE_SECONDS if lasted > LONGEST_PAUSE_SECONDS else pause
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _hear(self) -> None:
+        parts = await self._servers.parts(self._id)
+        happenings = parts.engine.happenings(MANAGED, self._heard_until)
+        async with aclosing(happenings) as events:  # type: ignore[type-var]
+            async for event in events:
+                # Whoever asks for what happened since a moment is told that moment's again.
+                if self._heard_until is not None and event.at <= self._heard_until:
+                    continue
+                self._heard_until = event.at
+                self._reports.happened()
+                if (reason := self._deaths.hear(event)) is not None:
+                    await self._reports.died(self._id, event, reason)

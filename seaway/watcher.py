@@ -1,0 +1,277 @@
+"""All servers watched, each by exactly one of the worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from activities.servers import Servers
+from api.pages.live import wake_pages
+from domain.errors import HostKeyChanged, NotFound, SeawayError
+from domain.identifiers import new_identifier
+from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Point, Resolution, is_disk_above
+from domain.replicas import APPLICATION_LABEL
+from domain.server_events import ContainerEvent, ServerEventKind
+from domain.server_systems import status_after
+from domain.servers import ServerStatus
+from seaway.server_watch import ServerWatch
+from seaway.settings import Settings
+from store.metrics import Subject
+from store.store import Store
+from store.tables import Server, ServerEvent
+
+logger = logging.getLogger("seaway.watch")
+
+# A server whose watcher died has another one after at most 30 s.
+LEASE: Final = timedelta(seconds=25)
+CLAIM_SECONDS: Final = 5.0
+WRITE_SECONDS: Final = 1.0
+ROLL_UP_SECONDS: Final = 60.0
+END_SECONDS: Final = 2.0
+# What waits to be written while the database does not answer: half an hour of a hundred servers.
+MOST_WAITING: Final = 20_000
+# A replica that dies again and again is told of once in this time.
+SAME_DEATH: Final = timedelta(minutes=5)
+GIGABYTE: Final = 10**9
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """How servers are watched."""
+
+    period: timedelta = timedelta(seconds=10)
+    disk_threshold_percent: float = 85.0
+    kept: tuple[Resolution, ...] = DEFAULT_RESOLUTIONS
+    local_folder: Path = Path("/")
+
+
+class Watcher:
+    """Watches, within `async with`, every server that no other process watches.
+
+    A lease for each server in the database says who does. It implements `seaway.server_watch.Reports`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        servers: Servers,
+        settings: WatchSettings | None = None,
+        *,
+        happened: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`happened` is called when something changed that pages may show."""
+        self._store = store
+        self._servers = servers
+        self._settings = settings or WatchSettings()
+        self.happened = happened
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_identifier()}"
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._names: dict[str, str] = {}
+        self._leased_until = 0.0
+        self._points: list[tuple[Subject, Point]] = []
+        self._filled = asyncio.Event()
+        self._is_disk_above: dict[str, bool] = {}
+        self._deaths: dict[str, datetime] = {}
+        self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The servers that this process watches at this moment."""
+        return frozenset(self._watches)
+
+    async def __aenter__(self) -> Watcher:
+        rounds: tuple[tuple[Callable[[], Coroutine[None, None, None]], float], ...] = (
+            (self._claim, CLAIM_SECONDS),
+            (self._write_when_there_is_something, WRITE_SECONDS),
+            (self.roll_up, ROLL_UP_SECONDS),
+        )
+        self._tasks = [asyncio.create_task(self._again_and_again(*one)) for one in rounds]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ends everything, writes what was measured, and leaves the servers to others at once."""
+        await _end([*self._tasks, *self._watches.values()])
+        self._watches.clear()
+        try:
+            await self._write()
+            await self._store.watch.release(self.owner)
+        except SQLAlchemyError as error:
+            logger.warning("the leases of the watched servers could not be given back: %s", error)
+
+    async def _again_and_again(
+        self, work: Callable[[], Coroutine[None, None, None]], pause_seconds: float
+    ) -> None:
+        while True:
+            try:
+                await work()
+            except (SQLAlchemyError, SeawayError) as error:
+                logger.warning("watching servers: the database did not take it: %s", error)
+            await asyncio.sleep(pause_seconds)
+
+    async def _claim(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            own = await self._store.watch.claim(self.owner, LEASE)
+        except SQLAlchemyError:
+            if loop.time() >= self._leased_until:
+                await self._watch_only(())
+            raise
+        self._leased_until = began + LEASE.total_seconds()
+        await self._watch_only(own)
+        for server_id in own:
+            if server_id not in self._watches:
+                await self._begin(server_id)
+
+    async def _watch_only(self, own: Collection[str]) -> None:
+        kept = set(own)
+        lost = [server_id for server_id in self._watches if server_id not in kept]
+        ended = [self._watches.pop(server_id) for server_id in lost]
+        for server_id in lost:
+            self._is_disk_above.pop(server_id, None)
+        if ended:
+            await _end(ended)
+
+    async def _begin(self, server_id: str) -> None:
+        try:
+            server = await self._store.servers.get(server_id)
+        except NotFound:
+            return
+        self._names[server_id] = server.name
+        state = await self._store.watch.state(server_id)
+        self._is_disk_above[server_id] = state is not None and state.is_disk_above
+        period = self._settings.period.total_seconds()
+        watch = ServerWatch(
+            server_id,
+            self._servers,
+            self,
+            period_seconds=period,
+            # The looks at many servers are spread over the period.
+            delay_seconds=crc32(server_id.encode()) % 1000 / 1000 * min(period, CLAIM_SECONDS),
+            folders=self._folders(server),
+        )
+        task = self._watches[server_id] = asyncio.create_task(watch.run())
+        task.add_done_callback(lambda ended: self._ended(server_id, ended))
+
+    def _folders(self, server: Server) -> tuple[str, ...]:
+        folder = str(self._settings.local_folder) if server.is_local else server.data_folder
+        return (folder,) if folder else ()
+
+    def _ended(self, server_id: str, task: asyncio.Task[None]) -> None:
+        if self._watches.get(server_id) is task:
+            # The next claim begins it anew.
+            del self._watches[server_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("watching the server %s failed", server_id, exc_info=error)
+
+    def used(self, subject: Subject, point: Point) -> None:
+        """See `Reports`."""
+        if len(self._points) < MOST_WAITING:
+            self._points.append((subject, point))
+        self._filled.set()
+
+    async def _write_when_there_is_something(self) -> None:
+        await self._filled.wait()
+        await asyncio.sleep(WRITE_SECONDS)
+        await self._write()
+
+    async def _write(self) -> None:
+        points = tuple(self._points)
+        await self._store.metrics.write(points)
+        del self._points[: len(points)]
+        if not self._points:
+            self._filled.clear()
+
+    async def roll_up(self) -> None:
+        """Makes coarser points of what was measured, and forgets what has been kept for long enough."""
+        now = datetime.now(UTC)
+        for finer, coarser in pairwise(self._settings.kept):
+            done = self._rolled_up[coarser.step_seconds]
+            groups: dict[int, list[str]] = defaultdict(list)
+            for server_id in self._watches:
+                groups[done.get(server_id, 0)].append(server_id)
+            done.clear()
+            for since, server_ids in groups.items():
+                on = await self._store.metrics.roll_up(
+                    server_ids, finer=finer, coarser=coarser, since=since, now=now
+                )
+                done.update(dict.fromkeys(server_ids, on))
+        if self._watches:
+            await self._store.metrics.forget_old(self._settings.kept, now)
+            await self._store.watch.forget_old()
+
+    async def reached(self, server_id: str, error: SeawayError | None) -> None:
+        """See `Reports`."""
+        name = self._names[server_id]
+        message = f"{name} answers again." if error is None else f"{name}: {error.message}"
+        status: ServerStatus | None = ServerStatus.USABLE
+        if error is not None:
+            # Of a changed host key the alarm is raised by whoever can also show the new one.
+            status = None if isinstance(error, HostKeyChanged) else status_after(error.code)
+        if await self._store.watch.found_reachable(server_id, self.owner, error is None, message, status):
+            logger.warning("%s", message)
+        self.happened()
+
+    async def looked(self, server_id: str, reading: HostReading) -> None:
+        """See `Reports`."""
+        was_above = self._is_disk_above.get(server_id, False)
+        threshold = self._settings.disk_threshold_percent
+        is_above = is_disk_above(reading.disk_percent, threshold, was_above)
+        if is_above is was_above:
+            return
+        message = (
+            f"The disk {reading.disk_mount} of {self._names[server_id]} is {reading.disk_percent:.0f} % full "
+            f"({reading.disk_bytes / GIGABYTE:.1f} of {reading.disk_total_bytes / GIGABYTE:.1f} GB); "
+            f"the threshold is {threshold:g} %."
+        )
+        await self._store.watch.found_disk(server_id, self.owner, is_above, message, reading.disk_mount)
+        self._is_disk_above[server_id] = is_above
+
+    async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
+        """See `Reports`."""
+        self._deaths = {name: at for name, at in self._deaths.items() if event.at - at < SAME_DEATH}
+        if event.name in self._deaths:
+            return
+        self._deaths[event.name] = event.at
+        await self._store.watch.record(
+            ServerEvent(
+                server_id=server_id,
+                kind=ServerEventKind.CONTAINER_DIED,
+                at=event.at,
+                message=reason,
+                application_id=event.labels.get(APPLICATION_LABEL, ""),
+                subject=event.name,
+            )
+        )
+
+
+def watcher_of(store: Store, servers: Servers, settings: Settings) -> Watcher:
+    """The watcher of a worker process."""
+    watch = WatchSettings(
+        period=timedelta(seconds=settings.watch_seconds),
+        disk_threshold_percent=settings.disk_threshold_percent,
+        kept=settings.kept_metrics,
+        local_folder=settings.data_dir,
+    )
+    return Watcher(store, servers, watch, happened=wake_pages)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        # A call to an engine that never answers ends with its connection, which is not ours to close.
+        await asyncio.wait(tasks, timeout=END_SECONDS)

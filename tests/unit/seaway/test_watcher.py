@@ -1,0 +1,249 @@
+"""Watching servers, with stand-ins for what answers there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.docker.watching import ListedContainer
+from adapters.host_commands import Completed
+from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable
+from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point
+from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
+from domain.servers import ServerStatus
+from seaway import server_watch
+from seaway.server_watch import ServerWatch
+from seaway.watcher import Watcher, WatchSettings
+from store.metrics import Subject
+from store.store import Store
+from tests.harness.waiting import eventually
+
+PERIOD_SECONDS = 0.05
+LABELS = {"seaway.application": "shop", "seaway.role": "replica", "seaway.managed": "true"}
+REPLICA = ListedContainer("shop-r-1", "running", LABELS)
+
+
+@dataclass
+class FakeServer:
+    """A server whose clock runs 10 s a look. `errors` are what the next looks end with."""
+
+    errors: list[SeawayError] = field(default_factory=list)
+    failure: SeawayError | None = None
+    seconds: float = 0.0
+    looks: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    disk_percent: int = 10
+    answer: str = ""
+    events: asyncio.Queue[ContainerEvent | None] = field(default_factory=asyncio.Queue)
+    listeners: int = 0
+
+    async def parts(self, server_id: str) -> Any:
+        @dataclass
+        class Parts:
+            commands: FakeServer
+            engine: FakeServer
+
+        return Parts(self, self)
+
+    async def run(self, arguments: Sequence[str], **limits: object) -> Completed:
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.at_once -= 1
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.failure is not None:
+            raise self.failure
+        self.looks += 1
+        jiffies = f"cpu {self.looks * 250} 0 0 {self.looks * 750} 0 0 0 0 0 0"
+        disk = f"/dev/vda 100 {self.disk_percent} {100 - self.disk_percent} {self.disk_percent}% /"
+        text = f"{jiffies}\ncpu0\nMemTotal: 400 kB\nMemAvailable: 300 kB\nload 0.5\n{disk}"
+        return Completed(0, self.answer or text, "")
+
+    async def data_root(self) -> str:
+        return "/var/lib/docker"
+
+    async def listed(self, labels: Mapping[str, str]) -> list[ListedContainer]:
+        return [REPLICA, ListedContainer("shop-r-2", "exited", LABELS)]
+
+    async def usage(self, container: ListedContainer) -> ContainerReading:
+        assert container.state == "running"
+        at = datetime(2026, 1, 1, tzinfo=UTC) + self.looks * timedelta(seconds=10)
+        return ContainerReading(at, container.name, "shop", self.looks * 5 * 10**9, 1, 2, 0, 0)
+
+    async def happenings(
+        self, labels: Mapping[str, str], since: datetime | None
+    ) -> AsyncIterator[ContainerEvent]:
+        self.listeners += 1
+        while (event := await self.events.get()) is not None:
+            yield event
+        raise EngineUnavailable("The link broke.")
+
+    def dies(self, name: str = "shop-r-1", at: datetime | None = None) -> None:
+        event = ContainerEvent(at or datetime.now(UTC), ContainerAction.DIE, name, LABELS, exit_code=3)
+        self.events.put_nowait(event)
+
+
+@dataclass
+class Told:
+    """Remembers what it was told."""
+
+    points: list[tuple[Subject, Point]] = field(default_factory=list)
+    reachable: list[str] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)
+    changes: int = 0
+
+    def used(self, subject: Subject, point: Point) -> None:
+        self.points.append((subject, point))
+
+    def happened(self) -> None:
+        self.changes += 1
+
+    async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
+        self.deaths.append(event.name)
+
+    async def reached(self, server_id: str, error: SeawayError | None) -> None:
+        self.reachable.append(error.message if error else "yes")
+
+    async def looked(self, server_id: str, reading: HostReading) -> None:
+        pass
+
+
+@asynccontextmanager
+async def watching(server: FakeServer) -> AsyncIterator[Told]:
+    told = Told()
+    task = asyncio.create_task(
+        ServerWatch("far", server, told, period_seconds=PERIOD_SECONDS).run()  # type: ignore[arg-type]
+    )
+    yield told
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_watch, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(server_watch, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+class TestOneServer:
+    async def test_the_server_and_its_running_replicas_are_measured(self):
+        async with watching(FakeServer()) as told:
+            await eventually(lambda: len(told.points) >= 4)
+        subjects = {subject for subject, _ in told.points}
+        assert subjects == {Subject("far"), Subject("far", "shop", "shop-r-1")}
+        assert {point.average.cpu_percent for subject, point in told.points if subject.replica} == {50.0}
+        assert {point.average.cpu_percent for subject, point in told.points if not subject.replica} == {25.0}
+        assert told.reachable == ["yes"]
+
+    async def test_looks_at_a_slow_server_do_not_pile_up(self):
+        server = FakeServer(seconds=3 * PERIOD_SECONDS)
+        async with watching(server):
+            await eventually(lambda: server.looks >= 3)
+        assert server.most_at_once == 1
+
+    async def test_a_look_that_takes_too_long_finds_the_server_silent_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(server_watch, "LOOK_LIMIT_SECONDS", 0.02)
+        server = FakeServer(seconds=0.1)
+        async with watching(server) as told:
+            await eventually(lambda: server.looks >= 3)
+            assert told.reachable == ["The server gave no answer within 0.02 s."]
+            server.seconds = 0
+            await eventually(lambda: told.reachable[1:] == ["yes"])
+        assert server.most_at_once == 1
+
+    async def test_one_failure_is_a_hiccup_and_two_are_none(self):
+        gone = ServerUnreachable("It is gone.")
+        server = FakeServer(errors=[gone])
+        async with watching(server) as told:
+            await eventually(lambda: server.looks >= 2)
+            assert told.reachable == ["yes"]
+            server.failure = gone
+            await eventually(lambda: told.reachable == ["yes", "It is gone."])
+            server.failure = None
+            await eventually(lambda: told.reachable == ["yes", "It is gone.", "yes"])
+
+    async def test_an_answer_that_breaks_the_rules_does_not_end_the_watch(self):
+        server = FakeServer()
+        async with watching(server) as told:
+            await eventually(lambda: bool(told.points))
+            server.answer = "sh: not found"
+            await eventually(lambda: len(told.reachable) == 2)
+            assert "cannot be read" in told.reachable[-1]
+            server.answer = ""
+            await eventually(lambda: told.reachable[-1] == "yes")
+
+    async def test_deaths_are_told_across_broken_links_and_none_twice(self):
+        server = FakeServer()
+        async with watching(server) as told:
+            moment = datetime.now(UTC)
+            server.dies("one", moment)
+            await eventually(lambda: told.deaths == ["one"])
+            server.events.put_nowait(None)
+            await eventually(lambda: server.listeners == 2)
+            server.dies("one", moment)
+            server.dies("two", moment + timedelta(seconds=1))
+            await eventually(lambda: told.deaths == ["one", "two"])
+        assert told.changes == 2
+
+
+class TestAllServers:
+    @pytest.fixture
+    def store(self, servers_store: Store) -> Store:
+        return servers_store
+
+    def watcher(self, store: Store, server: FakeServer, **changes: Any) -> Watcher:
+        settings = WatchSettings(period=timedelta(seconds=PERIOD_SECONDS), **changes)
+        return Watcher(store, server, settings)  # type: ignore[arg-type]
+
+    async def events(self, store: Store, server_id: str = "local") -> list[str]:
+        return [event.kind for event in reversed(await store.watch.events(server_id))]
+
+    async def test_of_two_watchers_one_watches_and_the_other_follows_it(self, store: Store):
+        server = FakeServer()
+        async with self.watcher(store, server) as first:
+            await eventually(lambda: first.watched == {"local", "far"})
+            async with self.watcher(store, server) as second:
+                assert await store.watch.claim(second.owner, timedelta(seconds=1)) == []
+                assert second.watched == frozenset()
+        async with self.watcher(store, server) as third:
+            await eventually(lambda: third.watched == {"local", "far"})
+
+    async def test_what_was_measured_is_written(self, store: Store):
+        async with self.watcher(store, FakeServer()) as watcher:
+            await eventually(lambda: len(watcher._points) > 3)
+        since, until = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)
+        span = {"step_seconds": AS_MEASURED, "since": since, "until": until}
+        assert await store.metrics.of_server("local", **span)  # type: ignore[arg-type]
+        replicas = await store.metrics.of_application("shop", **span)  # type: ignore[arg-type]
+        assert {subject.replica for subject in replicas} == {"shop-r-1"}
+
+    async def test_a_full_disk_and_a_silent_server_are_told_of_once(self, store: Store):
+        server = FakeServer()
+        async with self.watcher(store, server, disk_threshold_percent=85):
+            await eventually(lambda: server.looks > 4)
+            server.disk_percent = 90
+            told = [ServerEventKind.DISK_ABOVE_THRESHOLD]
+            await eventually(lambda: self._is(store, told))
+            server.failure = ServerUnreachable("No answer.")
+            told = [*told, ServerEventKind.UNREACHABLE]
+            await eventually(lambda: self._is(store, told))
+            assert (await store.servers.get("local")).status == ServerStatus.UNREACHABLE
+            server.failure, server.disk_percent = None, 50
+            told = [*told, ServerEventKind.REACHABLE_AGAIN, ServerEventKind.DISK_BELOW_THRESHOLD]
+            await eventually(lambda: self._is(store, told))
+            assert (await store.servers.get("local")).status == ServerStatus.USABLE
+
+    async def _is(self, store: Store, kinds: list[ServerEventKind]) -> bool:
+        return sorted(await self.events(store)) == sorted(kinds)
