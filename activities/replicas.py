@@ -15,6 +15,7 @@ from activities.environments import replica_environment
 from activities.health import HealthWatch
 from activities.replica_specifications import prepare_mounts, replica_specification
 from activities.servers import ServerParts, Servers, Surroundings
+from adapters.connections import connections_inside
 from adapters.docker.states import ContainerState
 from domain.errors import ReleaseUnhealthy
 from domain.replicas import (
@@ -192,6 +193,8 @@ async def _connections(parts: ServerParts, replicas: Sequence[ContainerState]) -
     for replica in replicas:
         for port in replica.labels[PORTS_LABEL].split(","):
             count = await parts.connections.open_connections(replica.pid, int(port))
+            if count is None:
+                count = await connections_inside(parts.engine, replica.name, int(port))
             if count is None:
                 return None
             total += count

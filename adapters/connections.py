@@ -10,7 +10,9 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Protocol
 
+from adapters.docker.engine import DockerEngine
 from adapters.host_commands import HostCommands
+from domain.errors import CommandFailed, DeadlineExceeded
 
 ESTABLISHED = "01"
 LOOK_LIMIT = timedelta(seconds=20)
@@ -75,6 +77,22 @@ class RemoteConnections:
         if looked.exit_code == NO_PROCESS:
             return 0
         return established_connections(looked.stdout, port) if looked.exit_code == 0 else None
+
+
+async def connections_inside(engine: DockerEngine, container: str, port: int) -> int | None:
+    """The same, by a command in the container itself, for who may not look from the server.
+
+    None where the image lacks `sh` or `cat`, or the container does not run.
+    """
+    lines: list[str] = []
+    tables = ["/proc/net/tcp", "/proc/net/tcp6"]
+    try:
+        await engine.execute(container, ["cat", *tables], lines.append, LOOK_LIMIT.total_seconds())
+    except (CommandFailed, DeadlineExceeded):
+        return None
+    # A kernel without IPv6 lacks the second one, so the exit code tells nothing.
+    has_table = any(line.split()[:1] == ["sl"] for line in lines)
+    return established_connections("\n".join(lines), port) if has_table else None
 
 
 async def open_connections(pid: int, port: int, excluded: Collection[str] = ()) -> int | None:
