@@ -13,12 +13,14 @@ from domain.configuration import ApplicationConfiguration, Volume, VolumeKind
 from domain.names import slug
 from domain.replicas import (
     application_labels,
+    one_off_command_labels,
     release_command_labels,
     release_command_name,
     replica_labels,
     replica_name,
     serving_ports,
 )
+from domain.terminals import Start
 from domain.volumes import volume_name_for, with_absolute_source
 
 
@@ -107,4 +109,32 @@ def release_command_specification(
         network=network,
         mounts=mounts,
         limits=configuration.runtime.limits,
+    )
+
+
+def one_off_command_specification(
+    configuration: ApplicationConfiguration,
+    *,
+    name: str,
+    owner: str,
+    image: str,
+    network: str,
+    mounts: tuple[MountSpecification, ...],
+    environment: dict[str, SecretStr],
+    start: Start,
+) -> ContainerSpecification:
+    """The container of a command that somebody runs by hand; it takes the place of the image's entrypoint."""
+    terminal = {"TERM": SecretStr(start.terminal.type)} if start.terminal else {}
+    return ContainerSpecification(
+        name=name,
+        image=image,
+        entrypoint=start.command[:1],
+        command=start.command[1:],
+        environment={**terminal, **environment},
+        labels=one_off_command_labels(configuration.application_id, owner),
+        network=network,
+        mounts=mounts,
+        limits=configuration.runtime.limits,
+        has_input=start.interactive,
+        has_terminal=start.terminal is not None,
     )

@@ -21,6 +21,7 @@ from domain.errors import ReleaseUnhealthy
 from domain.replicas import (
     APPLICATION_LABEL,
     GRACE_LABEL,
+    ONE_OFF_COMMAND_ROLE,
     PORTS_LABEL,
     RELEASE_COMMAND_ROLE,
     ROLE_LABEL,
@@ -179,6 +180,9 @@ def _kept_names(application_id: str, keep: m.Served | None) -> frozenset[str]:
 
 
 def _is_running_command(state: ContainerState, retire: m.RetireReplicas) -> bool:
+    # Whoever runs a command by hand waits for it; it ends with the application only.
+    if state.labels.get(ROLE_LABEL) == ONE_OFF_COMMAND_ROLE:
+        return retire.keep is not None or retire.step.undo
     # Undoing the start of replicas leaves the release command to its own undo.
     return retire.step.undo and state.labels.get(ROLE_LABEL) == RELEASE_COMMAND_ROLE
 

@@ -27,8 +27,10 @@ from api.routes import (
     servers,
     storages,
     teams,
+    terminals,
 )
 from api.streams import allow_streams
+from api.terminals import TerminalPlaces
 from api.throttling import LoginThrottle, RequestLimiter
 
 PREFIX = "/api/v1"
@@ -72,6 +74,7 @@ def create_api(context: ApiContext, *, pages: APIRouter | None = None) -> FastAP
     app.state.context = context
     app.state.request_limiter = RequestLimiter(context.settings.requests_per_minute)
     app.state.login_throttle = LoginThrottle()
+    app.state.terminal_places = TerminalPlaces()
     install_error_handlers(app)
     app.add_middleware(ResponseHeaders)
     allow_streams()
@@ -79,6 +82,7 @@ def create_api(context: ApiContext, *, pages: APIRouter | None = None) -> FastAP
     app.include_router(health.open_router, prefix=PREFIX)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, max_body_size=MAXIMUM_BODY_BYTES)
+    app.include_router(terminals.router, prefix=PREFIX)
     if pages is not None:
         app.include_router(pages, include_in_schema=False)
     return app

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
+from starlette.requests import HTTPConnection
 
-from api.context import context_of
+from api.context import ApiContext, context_of
 from api.sessions import (
     SESSION_COOKIE,
     clear_session_cookie,
@@ -34,6 +35,7 @@ __all__ = [
     "has_ability",
     "is_same_origin",
     "issue_session",
+    "principal_of_bearer",
     "principal_of_request",
     "read_session",
     "require",
@@ -69,21 +71,26 @@ async def principal_of_request(request: Request) -> Principal:
     Raises Unauthenticated; Forbidden when a page of another site uses the cookie to change something;
     TooManyRequests when a token asks too often.
     """
-    context = context_of(request)
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    if scheme:
-        bearer = credentials.strip() if scheme.lower() == "bearer" else ""
-        principal = await context.store.access.check_token(bearer) if "\0" not in bearer else None
-        if principal is None:
-            raise Unauthenticated("Unauthenticated.")
-        limiter: RequestLimiter = request.app.state.request_limiter
-        limiter.admit(bearer.partition("|")[0])
-        return principal
+    if request.headers.get("Authorization"):
+        return await principal_of_bearer(request)
     principal = await _principal_of_cookie(request)
     if principal is None:
         raise Unauthenticated("Unauthenticated.")
     if request.method not in SAFE_METHODS and not is_same_origin(request):
         raise Forbidden("This request comes from another site.")
+    return principal
+
+
+async def principal_of_bearer(connection: HTTPConnection) -> Principal:
+    """The owner of the bearer token. Raises Unauthenticated without one; TooManyRequests as above."""
+    context: ApiContext = connection.app.state.context
+    scheme, _, credentials = connection.headers.get("Authorization", "").partition(" ")
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    principal = await context.store.access.check_token(bearer) if "\0" not in bearer else None
+    if principal is None:
+        raise Unauthenticated("Unauthenticated.")
+    limiter: RequestLimiter = connection.app.state.request_limiter
+    limiter.admit(bearer.partition("|")[0])
     return principal
 
 

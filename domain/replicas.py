@@ -12,6 +12,10 @@ GRACE_LABEL = "seaway.stop-grace-seconds"
 PORTS_LABEL = "seaway.ports"
 REPLICA_ROLE = "replica"
 RELEASE_COMMAND_ROLE = "release-command"
+ONE_OFF_COMMAND_ROLE = "one-off-command"
+OWNER_LABEL = "seaway.owner"
+NO_REPLICA = dict.fromkeys([RELEASE_LABEL, REPLICA_LABEL, GRACE_LABEL, PORTS_LABEL], "")
+"""On containers that are no replicas: without it, labels of their image of these names would count."""
 
 
 def replica_name(application_id: str, release_id: str, number: int) -> str:
@@ -22,6 +26,11 @@ def replica_name(application_id: str, release_id: str, number: int) -> str:
 def release_command_name(application_id: str, deployment_id: str) -> str:
     """The container in which a deployment's release command runs."""
     return f"{application_id}-{deployment_id}-release"
+
+
+def one_off_command_name(application_id: str, run_id: str) -> str:
+    """The container in which somebody runs a command of their own."""
+    return f"{application_id}-{run_id}-run"
 
 
 def application_labels(application_id: str) -> dict[str, str]:
@@ -46,12 +55,17 @@ def replica_labels(configuration: ApplicationConfiguration, release_id: str, num
 
 
 def release_command_labels(application_id: str) -> dict[str, str]:
-    """What marks the container of a release command.
+    """What marks the container of a release command."""
+    return application_labels(application_id) | NO_REPLICA | {ROLE_LABEL: RELEASE_COMMAND_ROLE}
 
-    The labels that only replicas have are there too, without a value: those of the image would count else.
-    """
-    of_replicas = dict.fromkeys([RELEASE_LABEL, REPLICA_LABEL, GRACE_LABEL, PORTS_LABEL], "")
-    return application_labels(application_id) | of_replicas | {ROLE_LABEL: RELEASE_COMMAND_ROLE}
+
+def one_off_command_labels(application_id: str, owner: str) -> dict[str, str]:
+    """What marks the container of a one-off command; `owner` is the process that removes it at the end."""
+    return (
+        application_labels(application_id)
+        | NO_REPLICA
+        | {ROLE_LABEL: ONE_OFF_COMMAND_ROLE, OWNER_LABEL: owner}
+    )
 
 
 def serving_ports(configuration: ApplicationConfiguration) -> tuple[int, ...]:

@@ -18,3 +18,9 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refused_handshake)
+
+
+def _is_no_refused_handshake(record: logging.LogRecord) -> bool:
+    # uvicorn takes an HTTP answer to a WebSocket's handshake for a fault of the application.
+    return "returned without completing handshake" not in record.getMessage()

@@ -33,8 +33,9 @@ from seaway.server_workflows import ensure_server_workflows
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.temporal_server import connect
+from seaway.terminals import SeawayTerminals, remove_abandoned_commands
 from seaway.watcher import watcher_of
-from seaway.worker import build_worker
+from seaway.worker import build_worker, surroundings_of
 from store.database import Database
 from store.encryption import KeyRing, load_or_create_keys
 from store.store import Store
@@ -49,6 +50,7 @@ class Installation:
     settings: Settings
     store: Store
     servers: SeawayServers
+    terminals: SeawayTerminals
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -63,17 +65,35 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
     """Opens the database (migrated) and the connection to the local engine, and closes them."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.effective_database_url)
-    servers = None
+    servers = terminals = None
     try:
         await database.migrate()
         store = Store(database, key_ring(settings))
         await prepare(store, settings)
         servers = SeawayServers(store, settings)
-        yield Installation(settings, store, servers)
+        terminals = SeawayTerminals(store, servers, surroundings_of(settings), settings.commands_folder)
+        yield Installation(settings, store, servers, terminals)
     finally:
+        if terminals is not None:
+            terminals.close()
         if servers is not None:
             await servers.close()
         await database.close()
+
+
+@contextlib.asynccontextmanager
+async def removing_abandoned_commands(parts: Installation) -> AsyncIterator[None]:
+    """Looks meanwhile for one-off commands whose process died; nobody has to wait for slow servers."""
+    looking = asyncio.create_task(
+        remove_abandoned_commands(parts.store, parts.servers, parts.settings.commands_folder)
+    )
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
+        if not looking.cancelled() and (error := looking.exception()) is not None:
+            logger.error("abandoned one-off commands could not be looked for", exc_info=error)
 
 
 def api_of(parts: Installation, client: Client) -> FastAPI:
@@ -87,6 +107,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         server_operations=ServerOperations(client, parts.store),
         host_keys=SshHostKeys(parts.store, parts.servers),
         key_pairs=SshKeyPairs(),
+        terminals=parts.terminals,
         settings=ApiSettings(
             public_url=settings.effective_public_url,
             temporal_ui_url=settings.effective_temporal_ui_url,
@@ -172,7 +193,7 @@ def run_api(settings: Settings) -> None:
 async def _api(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
-        async with ApiServer(api_of(parts, client), settings):
+        async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings):
             await until_signal(lambda: print(f"Ready: API on {settings.effective_public_url}", flush=True))  # noqa: T201
 
 

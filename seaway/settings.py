@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         return f"{self.instance}-proxy"
 
     @property
+    def commands_folder(self) -> Path:
+        """Where the processes that run one-off commands show that they live."""
+        return self.data_dir / "commands"
+
+    @property
     def kept_metrics(self) -> tuple[Resolution, ...]:
         """How long what servers use is kept, finest first."""
         return resolutions(

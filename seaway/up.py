@@ -10,7 +10,7 @@ from adapters.docker.engine import DockerEngine
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
 from seaway.local_proxy import require_engine, start_proxy
-from seaway.parts import ApiServer, api_of, installation, until_signal
+from seaway.parts import ApiServer, api_of, installation, removing_abandoned_commands, until_signal
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
 from seaway.server_workflows import ensure_server_workflows
@@ -43,7 +43,7 @@ async def _up(settings: Settings, began: float) -> None:
             await close_lost_deployments(parts.store, client)
             await ensure_server_workflows(parts.store, client)
             worker = build_worker(client, parts.store, parts.servers, settings)
-            async with ApiServer(api_of(parts, client), settings), worker:
+            async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings), worker:
                 await proxy
                 async with watcher_of(parts.store, parts.servers, settings):
                     await until_signal(lambda: _announce(settings, began))

@@ -43,13 +43,18 @@ class ActivityGroup(Protocol):
         ...
 
 
+def surroundings_of(settings: Settings) -> Surroundings:
+    """What activities need to know of the settings."""
+    return Surroundings(
+        work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
+    )
+
+
 def build_worker(
     client: Client, store: Store, servers: Servers, settings: Settings, *, task_queue: str = TASK_QUEUE
 ) -> Worker:
     """A worker with all its parts put together; run it with `async with` or `run()`."""
-    surroundings = Surroundings(
-        work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
-    )
+    surroundings = surroundings_of(settings)
     mirrors = GitMirrors(settings.data_dir / "mirrors")
     look_again = timedelta(seconds=settings.server_check_seconds)
     groups: list[ActivityGroup] = [

@@ -33,6 +33,7 @@ class ContainerSpecification:
 
     Empty `command` and `entrypoint` leave those of the image. `init` puts a small init process in
     front, which reaps zombies and passes signals on; switch it off for images with an init of their own.
+    `has_input`: its input is what the first who attaches says, and ends when they leave.
     """
 
     name: str
@@ -50,6 +51,8 @@ class ContainerSpecification:
     port_mappings: tuple[PortMapping, ...] = ()
     exposed_ports: tuple[int, ...] = ()
     init: bool = True
+    has_input: bool = False
+    has_terminal: bool = False
 
     @property
     def hash(self) -> str:
@@ -82,6 +85,11 @@ def _body(specification: ContainerSpecification) -> dict[str, Any]:
         body["Cmd"] = list(specification.command)
     if specification.entrypoint:
         body["Entrypoint"] = list(specification.entrypoint)
+    # Only where they are asked for, so that the hashes of all other containers stay what they were.
+    if specification.has_input:
+        body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
+    if specification.has_terminal:
+        body["Tty"] = True
     return body
 
 

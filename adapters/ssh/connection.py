@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import asyncssh
 
+from adapters.cancellation import uninterrupted
 from adapters.host_commands import Completed
 from adapters.processes import OnLine
 from adapters.ssh.commands import END_LIMIT_SECONDS, attend, command_line, end
@@ -18,6 +19,7 @@ from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ROOT, ServerAddress, SshSettings, SshTarget
 from domain.errors import DeadlineExceeded, TransientError
+from domain.terminals import Terminal
 
 __all__ = [
     "Completed",
@@ -131,6 +133,32 @@ class SshConnection:
             yield
 
     @asynccontextmanager
+    async def session(
+        self, line: str | None, *, terminal: Terminal | None = None
+    ) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+        """A command, or the login shell for None, that somebody talks to. Leaving ends it.
+
+        With a terminal, the server hangs it up; else it is for `line` to end when its input does.
+        """
+        async with self._used(self._sessions):
+            process = await self._open_session(
+                lambda link: link.create_process(
+                    line,
+                    encoding=None,
+                    term_type=terminal.type if terminal else None,
+                    term_size=(terminal.columns, terminal.rows) if terminal else (),
+                )
+            )
+            try:
+                with translated(self._target.address):
+                    yield process
+            finally:
+                if terminal is not None:
+                    process.close()
+                else:
+                    await uninterrupted(end(process))
+
+    @asynccontextmanager
     async def sftp(self) -> AsyncIterator[asyncssh.SFTPClient]:
         """The connection's SFTP session, which all share. Raises ServerUnreachable when its link breaks."""
         with translated(self._target.address):
@@ -152,13 +180,13 @@ class SshConnection:
         try:
             process = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await _uninterrupted(_end_unwanted(opening))
+            await uninterrupted(_end_unwanted(opening))
             raise
         try:
             with translated(self._target.address):
                 completed = await attend(process, input, on_line)
         finally:
-            await _uninterrupted(end(process))
+            await uninterrupted(end(process))
         if completed is None:
             raise link_lost(self._target.address)
         return completed
@@ -221,20 +249,6 @@ async def _end_unwanted(opening: asyncio.Task[asyncssh.SSHClientProcess[bytes]])
         opening.cancel()
     elif not opening.cancelled() and opening.exception() is None:
         await end(opening.result())
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits `work` to its end even when cancelled meanwhile; the cancellation is raised afterwards."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
 
 
 def _now() -> float:

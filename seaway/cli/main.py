@@ -19,6 +19,7 @@ from seaway.cli.commands import (
     projects,
     servers,
     serving,
+    terminals,
     version,
 )
 from seaway.cli.exit_codes import ExitCode
@@ -41,6 +42,7 @@ for part in (
     deployments,
     operations,
     inspection,
+    terminals,
     applications,
     environment,
     projects,

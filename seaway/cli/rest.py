@@ -54,7 +54,7 @@ class RestClient:
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             transport=transport,
             # A proxy for the internet cannot reach this machine under the name that it has for itself.
-            trust_env=not _is_loopback(connection.url),
+            trust_env=not is_loopback(connection.url),
         )
 
     def close(self) -> None:
@@ -216,6 +216,7 @@ def _parameters(query: Mapping[str, object] | None) -> dict[str, str]:
     }
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether the address is one of this machine, which no proxy leads to."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")

@@ -23,7 +23,7 @@ from seaway.cli.output import Output
 if TYPE_CHECKING:
     from seaway.cli.client import SeawayClient
 
-Function = TypeVar("Function", bound=Callable[..., ExitCode | None])
+Function = TypeVar("Function", bound=Callable[..., int | None])
 _PANEL = "Every command"
 _SHARED: tuple[tuple[str, Any, object], ...] = (
     (
@@ -116,7 +116,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Function], Function]:
     return register
 
 
-def finish(function: Callable[..., ExitCode | None], session: Session, values: dict[str, Any]) -> None:
+def finish(function: Callable[..., int | None], session: Session, values: dict[str, Any]) -> None:
     """Runs a command and ends with its exit code."""
     try:
         code = function(session, **values) or ExitCode.SUCCESS
