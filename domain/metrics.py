@@ -174,16 +174,12 @@ def shown_step(since: datetime, until: datetime, asked_seconds: int | None, meas
     return int(max(asked_seconds or -(-span // 150), least))
 
 
-def stored_step(
-    since: datetime, step_seconds: int, now: datetime, kept: Sequence[Resolution] = DEFAULT_RESOLUTIONS
-) -> int:
-    """Which stored points answer a question: the coarsest that are fine enough, if kept for so long.
+def stored_step(since: datetime, now: datetime, kept: Sequence[Resolution] = DEFAULT_RESOLUTIONS) -> int:
+    """Which stored points answer a question: the finest that are kept for so long, or else the coarsest.
 
-    A question that reaches back beyond what is kept so finely is answered more coarsely.
+    The finest are also the newest, because coarser points are made when their step is over.
     """
-    lasting = [one for one in kept if now - since <= one.keep] or [kept[-1]]
-    fine = [one.step_seconds for one in lasting if one.step_seconds <= step_seconds]
-    return fine[-1] if fine else lasting[0].step_seconds
+    return next((one.step_seconds for one in kept if now - since <= one.keep), kept[-1].step_seconds)
 
 
 def is_disk_above(percent: float, threshold_percent: float, was_above: bool) -> bool:

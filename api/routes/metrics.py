@@ -1,0 +1,87 @@
+"""What servers and replicas use, and what happened to servers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.authentication import Reader
+from api.routes.parameters import ContextOf, Uuid
+from api.shapes.metrics import (
+    ApplicationMetrics,
+    ReplicaMetrics,
+    ServerEventAnswer,
+    ServerMetrics,
+    ServerPoint,
+)
+from api.shown_metrics import aware, replica_points, server_points, span_of
+
+router = APIRouter(tags=["Metrics"])
+
+From = Annotated[datetime | None, Query(alias="from", description="By default an hour before `to`.")]
+To = Annotated[datetime | None, Query(alias="to", description="By default now.")]
+Step = Annotated[
+    int | None,
+    Query(ge=1, le=366 * 86400, description="Seconds. It grows where too many or no such points are there."),
+]
+
+
+@router.get("/servers/{uuid}/metrics", summary="What a server uses")
+async def get_metrics_by_server_uuid(
+    uuid: Uuid,
+    context: ContextOf,
+    principal: Reader,
+    since: From = None,
+    until: To = None,
+    step: Step = None,
+) -> ServerMetrics:
+    """Averages and maxima of each step; what lies further back is kept in longer steps."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    span = span_of(context, since, until, step)
+    points = [ServerPoint.of(point) for point in await server_points(context, server.id, span)]
+    return ServerMetrics(
+        server_uuid=server.id,
+        since=span.since,
+        until=span.until,
+        step_seconds=span.step_seconds,
+        points=points,
+    )
+
+
+@router.get("/servers/{uuid}/events", summary="What happened to a server")
+async def list_events_by_server_uuid(
+    uuid: Uuid,
+    context: ContextOf,
+    principal: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[datetime | None, Query(description="Only what happened earlier.")] = None,
+) -> list[ServerEventAnswer]:
+    """Newest first; kept for 30 days."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    earlier_than = aware(before) if before is not None else None
+    events = await context.store.watch.events(server.id, limit=limit, before=earlier_than)
+    return [ServerEventAnswer.of(event) for event in events]
+
+
+@router.get("/applications/{uuid}/metrics", summary="What an application uses")
+async def get_metrics_by_application_uuid(
+    uuid: Uuid,
+    context: ContextOf,
+    principal: Reader,
+    since: From = None,
+    until: To = None,
+    step: Step = None,
+) -> ApplicationMetrics:
+    """Averages and maxima of each step for each replica, on whichever server it runs."""
+    application = await context.store.applications.get(uuid, team_id=principal.team_id)
+    span = span_of(context, since, until, step)
+    found = await replica_points(context, application.id, span)
+    return ApplicationMetrics(
+        application_uuid=application.id,
+        since=span.since,
+        until=span.until,
+        step_seconds=span.step_seconds,
+        replicas=[ReplicaMetrics.of(subject, points) for subject, points in found.items()],
+    )

@@ -1,0 +1,68 @@
+"""What servers and replicas used, read in the steps in which it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from api.context import ApiContext
+from domain.errors import InvalidInput
+from domain.metrics import MINUTE_SECONDS, Point, merged, shown_step, stored_step
+from store.metrics import Subject
+
+SHOWN_BY_DEFAULT = timedelta(hours=1)
+FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when, in which steps, and the step of the stored points that answer it."""
+
+    since: datetime
+    until: datetime
+    step_seconds: int
+    stored_seconds: int
+
+
+def span_of(
+    context: ApiContext, since: datetime | None, until: datetime | None, step_seconds: int | None
+) -> Span:
+    """The last hour and about 150 points, unless something else is asked for. Raises InvalidInput."""
+    now = datetime.now(UTC)
+    until = aware(until) if until is not None else now
+    if since is None:
+        since = max(until, FIRST_MOMENT + SHOWN_BY_DEFAULT) - SHOWN_BY_DEFAULT
+    since = aware(since)
+    if since > until:
+        raise InvalidInput("'from' is later than 'to'.", field="from")
+    step = shown_step(since, until, step_seconds, context.settings.watch_seconds)
+    stored = stored_step(since, now, context.settings.kept_metrics)
+    # Where points of minutes are at hand, steps of whole minutes show every one of them once.
+    step = max(step, stored)
+    whole = -(-step // MINUTE_SECONDS) * MINUTE_SECONDS
+    return Span(since, until, whole if step > MINUTE_SECONDS else step, stored)
+
+
+async def server_points(context: ApiContext, server_id: str, span: Span) -> list[Point]:
+    """What the server used."""
+    points = await context.store.metrics.of_server(
+        server_id, step_seconds=span.stored_seconds, since=span.since, until=span.until
+    )
+    return merged(points, span.step_seconds)
+
+
+async def replica_points(
+    context: ApiContext, application_id: str, span: Span
+) -> Mapping[Subject, Sequence[Point]]:
+    """What each of the application's replicas used, by server and name."""
+    found = await context.store.metrics.of_application(
+        application_id, step_seconds=span.stored_seconds, since=span.since, until=span.until
+    )
+    ordered = sorted(found.items(), key=lambda item: (item[0].server_id, item[0].replica))
+    return {subject: merged(points, span.step_seconds) for subject, points in ordered}
+
+
+def aware(moment: datetime) -> datetime:
+    """The moment in UTC, which is also what is meant where no zone is named."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
