@@ -170,4 +170,4 @@ def _assignments(text: str) -> dict[str, str]:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 20 else 0

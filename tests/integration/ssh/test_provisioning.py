@@ -1,0 +1,393 @@
+"""Servers made usable, step by step, on real machines: bare, stopped, forbidden, out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities import messages as m
+from activities.provisioning import ProvisioningActivities
+from activities.server_checks import ServerCheckActivities
+from adapters.docker import DockerEngine
+from adapters.ssh.keys import generate_key
+from adapters.ssh.pool import SshPool
+from domain.deployments import StepStatus
+from domain.errors import NotFound
+from domain.servers import ServerStatus, ServerStepName
+from seaway import remote_servers
+from seaway.servers import SeawayServers
+from seaway.settings import Settings
+from store.database import Database
+from store.encryption import KeyRing
+from store.store import Store
+from store.tables import PrivateKey, Server, ServerStep
+from tests.harness.processes import free_port
+from tests.harness.ssh_servers import SshServer, SshServers
+from tests.harness.waiting import eventually
+from tests.integration.ssh.conftest import QUICK
+
+INSTANCE = "harbour"
+ALL_DONE = [StepStatus.SUCCEEDED] * len(ServerStepName)
+ENGINE_RAN = [
+    StepStatus.SKIPPED if name is ServerStepName.ENGINE else StepStatus.SUCCEEDED for name in ServerStepName
+]
+
+
+@dataclass
+class Provisioner:
+    """Runs the steps as a server's workflow does, in this process."""
+
+    store: Store
+    servers: SeawayServers
+    team_id: str
+
+    def __post_init__(self) -> None:
+        self._steps = ProvisioningActivities(self.store, self.servers, instance=INSTANCE)
+        self._checks = ServerCheckActivities(self.store, self.servers, instance=INSTANCE)
+
+    async def add(self, machine: SshServer, user: str = "root", **fields: Any) -> str:
+        """The machine as a server of the store, with its host key pinned."""
+        key = PrivateKey(team_id=self.team_id, name="key", private_key_sealed="")
+        await self.store.servers.add_key(key, SecretStr(fields.pop("private_key", machine.private_key)))
+        known = {"address": machine.host, "user": user, "host_key": machine.host_key}
+        server = Server(team_id=self.team_id, name=machine.name, private_key_id=key.id, **{**known, **fields})
+        return (await self.store.servers.create(server)).id
+
+    async def provision(self, server_id: str) -> Server:
+        """The server after all steps, or those up to the one that failed."""
+        task = m.ServerTask(server_id=server_id)
+        begin, *steps, finish = self._steps.all()
+        await run(begin, task)
+        failure: ApplicationError | None = None
+        for step in steps:
+            try:
+                await run(step, task)
+            except ApplicationError as error:
+                failure = error
+                break
+        ended = m.FinishProvisioning(
+            server_id=server_id,
+            code=(failure.type or "") if failure else "",
+            message=failure.message if failure else "",
+        )
+        await run(finish, ended)
+        return await self.store.servers.get(server_id)
+
+    async def check(self, server_id: str) -> m.ServerCondition:
+        return await run(self._checks.check, m.ServerTask(server_id=server_id))
+
+    async def remove(self, server_id: str) -> m.ServerRemoval:
+        return await run(self._checks.remove, m.RemoveServer(server_id=server_id))
+
+    async def steps(self, server_id: str) -> dict[ServerStepName, ServerStep]:
+        return {ServerStepName(step.name): step for step in await self.store.servers.steps(server_id)}
+
+    async def statuses(self, server_id: str) -> list[str]:
+        return [step.status for step in (await self.steps(server_id)).values()]
+
+    async def failed(self, server_id: str) -> ServerStep:
+        (failed,) = [
+            step
+            for step in (await self.steps(server_id)).values()
+            if step.status not in (StepStatus.PENDING, StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+        ]
+        return failed
+
+
+async def run(activity: Callable[..., Awaitable[Any]], argument: m.Message) -> Any:
+    return await ActivityEnvironment().run(activity, argument)
+
+
+@pytest.fixture
+async def provisioner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provisioner]:
+    monkeypatch.setattr(remote_servers, "SshPool", lambda: SshPool(QUICK))
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    store = Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    _, team = await store.access.create_user(
+        email="owner@example.test", password=SecretStr("a long enough password"), team_name="Team"
+    )
+    servers = SeawayServers(store, Settings(data_dir=tmp_path, instance=INSTANCE))
+    yield Provisioner(store, servers, team.id)
+    await servers.close()
+    await database.close()
+
+
+@pytest.fixture
+async def idle_server(servers: SshServers) -> AsyncIterator[SshServer]:
+    """With an engine that is installed and does not run."""
+    made = await asyncio.to_thread(servers.add)
+    await asyncio.to_thread(stop_engine, made)
+    yield made
+    await asyncio.to_thread(made.remove)
+
+
+@pytest.fixture
+async def bare_server(servers: SshServers) -> AsyncIterator[SshServer]:
+    made = await asyncio.to_thread(lambda: servers.add(docker=False))
+    yield made
+    await asyncio.to_thread(made.remove)
+
+
+def stop_engine(machine: SshServer) -> None:
+    # What starts again must not put its containers among those of the outer engine.
+    configuration = json.dumps({"cgroup-parent": f"/seaway-test/{machine.name}"})
+    machine.run("sh", "-c", f"mkdir -p /etc/docker && echo '{configuration}' > /etc/docker/daemon.json")
+    machine.run("sh", "-c", "pkill -TERM -x dockerd; while pgrep -x dockerd >/dev/null; do sleep 0.1; done")
+    machine.run("rm", "-f", "/var/run/docker.sock")
+
+
+async def test_a_server_with_docker_becomes_usable_and_is_left_as_it_was(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    server_id = await provisioner.add(server, "deployer")
+    found = await provisioner.provision(server_id)
+    assert (found.status, found.status_message) == (ServerStatus.USABLE, "")
+    assert await provisioner.statuses(server_id) == ENGINE_RAN
+    assert (found.is_reachable, found.is_usable) == (True, True)
+    assert found.system.startswith("Debian GNU/Linux")
+    assert (found.architecture, found.processors > 0, found.memory_bytes > 0) == ("x86_64", True, True)
+    assert found.engine_version == server.run("docker", "version", "-f", "{{.Server.Version}}")[1].strip()
+    folder = f"/home/deployer/.local/share/seaway/{INSTANCE}"
+    assert found.data_folder == folder
+    assert server.run("stat", "-c", "%a %U", folder)[1].split() == ["700", "deployer"]
+    assert server.run("docker", "network", "inspect", INSTANCE)[0] == 0
+
+    # Once more changes nothing, and a look agrees.
+    before = server.run("docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", f"{INSTANCE}-proxy")
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    assert (
+        server.run("docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", f"{INSTANCE}-proxy") == before
+    )
+    assert (await provisioner.check(server_id)).status is ServerStatus.USABLE
+
+    assert (await provisioner.remove(server_id)).kept_by == ()
+    assert server.run("docker", "network", "inspect", INSTANCE)[0] != 0
+    assert server.run("docker", "inspect", f"{INSTANCE}-proxy")[0] != 0
+    assert server.run("test", "-e", folder)[0] != 0
+    with pytest.raises(NotFound):
+        await provisioner.store.servers.get(server_id)
+
+
+async def test_a_stopped_engine_is_seen_started_and_opened_to_a_user_with_sudo(
+    provisioner: Provisioner, idle_server: SshServer
+) -> None:
+    server_id = await provisioner.add(idle_server, "maintainer")
+    found = await provisioner.provision(server_id)
+    assert (found.status, found.status_message) == (ServerStatus.USABLE, "")
+    engine = (await provisioner.steps(server_id))[ServerStepName.ENGINE]
+    assert engine.message == "'maintainer' is in the group docker. Started."
+    assert "maintainer" in idle_server.run("getent", "group", "docker")[1]
+
+    await asyncio.to_thread(stop_engine, idle_server)
+    down = await provisioner.check(server_id)
+    assert down.status is ServerStatus.NOT_USABLE
+    assert "Docker" in down.message
+    assert idle_server.host in down.message
+    row = await provisioner.store.servers.get(server_id)
+    assert (row.is_reachable, row.is_usable, row.status_message) == (True, False, down.message)
+
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    idle_server.cut()
+    gone = await provisioner.check(server_id)
+    assert gone.status is ServerStatus.UNREACHABLE
+    idle_server.heal()
+    back = await eventually(lambda: usable(provisioner, server_id))
+    assert (back.status, back.message) == (ServerStatus.USABLE, "")
+
+
+async def usable(provisioner: Provisioner, server_id: str) -> m.ServerCondition | None:
+    found = await provisioner.check(server_id)
+    return found if found.status is ServerStatus.USABLE else None
+
+
+async def test_who_may_do_nothing_is_told_what_is_missing(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    server.run("gpasswd", "-d", "deployer", "docker")
+    try:
+        server_id = await provisioner.add(server, "deployer")
+        found = await provisioner.provision(server_id)
+    finally:
+        server.run("usermod", "-aG", "docker", "deployer")
+    assert (found.status, found.is_reachable, found.is_usable) == (ServerStatus.NOT_USABLE, True, False)
+    failed = await provisioner.failed(server_id)
+    assert (failed.name, failed.status) == (ServerStepName.PREREQUISITES, StepStatus.FAILED)
+    assert "usermod -aG docker deployer" in failed.message
+
+
+async def test_a_read_only_data_folder_is_named(provisioner: Provisioner, server: SshServer) -> None:
+    server.run("mkdir", "-p", "/var/lib/seaway")
+    server.run("mount", "-t", "tmpfs", "-o", "ro,size=4g", "none", "/var/lib/seaway")
+    try:
+        server_id = await provisioner.add(server)
+        found = await provisioner.provision(server_id)
+    finally:
+        server.run("umount", "/var/lib/seaway")
+    assert found.status == ServerStatus.NOT_USABLE
+    assert found.status_message == (
+        f"The folder /var/lib/seaway/{INSTANCE} cannot be written: its file system is read-only. Mount it "
+        "writable."
+    )
+    assert (await provisioner.failed(server_id)).name == ServerStepName.PREREQUISITES
+
+
+async def test_a_full_disk_is_named(provisioner: Provisioner, server: SshServer) -> None:
+    server.run("mkdir", "-p", "/var/lib/seaway")
+    server.run("mount", "-t", "tmpfs", "-o", "size=16m", "none", "/var/lib/seaway")
+    try:
+        found = await provisioner.provision(await provisioner.add(server))
+    finally:
+        server.run("umount", "/var/lib/seaway")
+    assert found.status == ServerStatus.NOT_USABLE
+    assert "GiB are free in /var/lib/seaway" in found.status_message
+
+
+@pytest.mark.parametrize("case", ["wrong key", "unknown user", "closed port", "no such name", "no answer"])
+async def test_a_server_out_of_reach_is_told_from_every_other(
+    provisioner: Provisioner, server: SshServer, case: str
+) -> None:
+    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    silent_port = silent.sockets[0].getsockname()[1]
+    cases: dict[str, tuple[dict[str, Any], ServerStatus, str]] = {
+        "wrong key": (
+            {"private_key": generate_key().private_key.get_secret_value()},
+            ServerStatus.NOT_USABLE,
+            "refuses the user 'root' with the key SHA256:",
+        ),
+        "unknown user": (
+            {"user": "nobody-there"},
+            ServerStatus.NOT_USABLE,
+            "refuses the user 'nobody-there'",
+        ),
+        "closed port": ({"port": free_port()}, ServerStatus.UNREACHABLE, "connection refused"),
+        "no such name": (
+            {"address": "nowhere.invalid"},
+            ServerStatus.UNREACHABLE,
+            "'nowhere.invalid' resolves to no address",
+        ),
+        "no answer": (
+            {"address": "127.0.0.1", "port": silent_port},
+            ServerStatus.UNREACHABLE,
+            "accepts connections, but nobody could log in within 2 s",
+        ),
+    }
+    fields, status, words = cases[case]
+    async with silent:
+        server_id = await provisioner.add(server, **fields)
+        found = await provisioner.provision(server_id)
+    assert found.status == status
+    assert words in found.status_message
+    assert (found.is_reachable, found.is_usable) == (False, False)
+    failed = await provisioner.failed(server_id)
+    assert failed.name == ServerStepName.REACH
+    # What may pass is tried again, and says so meanwhile.
+    passes = status is ServerStatus.UNREACHABLE
+    assert (failed.status, failed.message) == (
+        StepStatus.RUNNING if passes else StepStatus.FAILED,
+        f"{found.status_message} Trying again." if passes else found.status_message,
+    )
+
+
+async def test_a_changed_host_key_is_an_alarm_until_a_person_has_looked(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    other = " ".join(generate_key().public_key.split()[:2])
+    server_id = await provisioner.add(server, host_key=other)
+    found = await provisioner.provision(server_id)
+    assert (found.status, found.is_reachable) == (ServerStatus.HOST_KEY_CHANGED, False)
+    assert found.shown_host_key == server.host_key
+    assert found.host_key == other
+    assert (await provisioner.failed(server_id)).name == ServerStepName.REACH
+
+    await provisioner.store.servers.set(server_id, host_key=server.host_key)
+    assert (await provisioner.check(server_id)).status is ServerStatus.HOST_KEY_CHANGED
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    await provisioner.remove(server_id)
+
+
+async def test_an_engine_that_is_too_old_is_named(provisioner: Provisioner, tmp_path: Path) -> None:
+    """Its answers are what matters here, and no such engine can be installed any more."""
+    answers = {
+        "/version": {"Version": "19.03.15", "ApiVersion": "1.40", "MinAPIVersion": "1.12", "Arch": "amd64"},
+        "/info": {"OperatingSystem": "Debian", "CgroupVersion": "1"},
+    }
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            path = line.decode().split()[1]
+            while (await reader.readline()).strip():
+                pass
+            body = json.dumps(next(said for end, said in answers.items() if path.endswith(end))).encode()
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                + f"{len(body)}\r\n\r\n".encode()
+                + body
+            )
+        writer.close()
+
+    socket = str(tmp_path / "docker.sock")
+    listener = await asyncio.start_unix_server(answer, socket)
+    engine = DockerEngine(socket)
+    row = await provisioner.store.servers.create(Server(team_id=provisioner.team_id, name="old"))
+
+    async def parts(server_id: str) -> Any:
+        return SimpleNamespace(engine=engine)
+
+    servers: Any = SimpleNamespace(parts=parts)
+    activities = ProvisioningActivities(provisioner.store, servers)
+    async with listener:
+        await run(activities.begin, m.ServerTask(server_id=row.id))
+        with pytest.raises(ApplicationError) as refused:
+            await run(activities.check_engine_version, m.ServerTask(server_id=row.id))
+        await engine.close()
+    assert refused.value.non_retryable
+    assert refused.value.message == (
+        "The server has Docker 19.03.15; Seaway needs 20.10 or newer. Upgrade it."
+    )
+    assert (await provisioner.store.servers.get(row.id)).engine_version == "19.03.15"
+
+
+async def test_a_server_that_never_answers_again_can_be_removed(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    server_id = await provisioner.add(server, port=free_port(), data_folder=f"/var/lib/seaway/{INSTANCE}")
+    assert (await provisioner.remove(server_id)).kept_by == ()
+    with pytest.raises(NotFound):
+        await provisioner.store.servers.get(server_id)
+
+
+async def test_a_jump_host_is_not_removed(provisioner: Provisioner, server: SshServer) -> None:
+    gate = await provisioner.add(server)
+    behind = await provisioner.add(server, jump_server_id=gate)
+    kept = await provisioner.remove(gate)
+    assert kept.kept_by == (server.name,)
+    assert (await provisioner.store.servers.get(gate)).status == ServerStatus.NOT_USABLE
+    await provisioner.remove(behind)
+    assert (await provisioner.remove(gate)).kept_by == ()
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("user", ["root", "maintainer"])
+async def test_a_bare_machine_gets_an_engine(
+    provisioner: Provisioner, bare_server: SshServer, user: str
+) -> None:
+    await asyncio.to_thread(stop_engine, bare_server)
+    server_id = await provisioner.add(bare_server, user)
+    found = await provisioner.provision(server_id)
+    assert (found.status, found.status_message) == (ServerStatus.USABLE, "")
+    assert await provisioner.statuses(server_id) == ALL_DONE
+    engine = (await provisioner.steps(server_id))[ServerStepName.ENGINE]
+    assert engine.message.startswith("Installed.")
+    assert "docker.io" in engine.detail
