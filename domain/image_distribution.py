@@ -47,10 +47,12 @@ def _common_beginning(first: Sequence[str], second: Sequence[str]) -> int:
 
 def transferred(sent_bytes: int, total_bytes: int, seconds: float) -> str:
     """What was sent, for people: `sent 3.1 MB of 316 MB in 0.8 s`."""
-    return f"sent {megabytes(sent_bytes)} of {megabytes(total_bytes)} in {seconds:.1f} s"
+    return f"sent {readable_size(sent_bytes)} of {readable_size(total_bytes)} in {seconds:.1f} s"
 
 
-def megabytes(size_bytes: int) -> str:
-    """A size in millions of bytes, with a decimal below 100: `3.1 MB`."""
-    size = size_bytes / 1_000_000
-    return f"{size:.1f} MB" if size < 100 else f"{size:.0f} MB"
+def readable_size(size_bytes: int) -> str:
+    """A size in decimal units, with one decimal between 1 and 100 MB: `17 kB`, `3.1 MB`, `316 MB`."""
+    if size_bytes < 1_000_000:
+        return f"{-(-size_bytes // 1000)} kB"
+    millions = size_bytes / 1_000_000
+    return f"{millions:.1f} MB" if millions < 100 else f"{millions:.0f} MB"

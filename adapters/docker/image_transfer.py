@@ -13,7 +13,7 @@ from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_archives import LayerFilter
 from adapters.docker.images import Images, LocalImage
 from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound
-from domain.image_distribution import megabytes, shared_layers
+from domain.image_distribution import readable_size, shared_layers
 
 # Without any progress for this long, it has stalled.
 SILENCE_SECONDS: Final = 120.0
@@ -47,9 +47,8 @@ async def send_image(source: Images, target: Images, reference: str, on_line: On
             f"The server that should send the image {reference} has it no more. Deploy again."
         )
     known = shared_layers(image.layers, await target.layer_stacks())
-    on_line(
-        f"Sending an image of {megabytes(image.size_bytes)}; {known} of {len(image.layers)} layers are there."
-    )
+    there = f"{known} of {len(image.layers)} layers are there"
+    on_line(f"Sending an image of {readable_size(image.size_bytes)}; {there}.")
     try:
         return await _Sending(source, target, reference, image, known, on_line).run()
     except EngineRefusal as refusal:
@@ -150,9 +149,9 @@ class _Sending:
     def _report(self) -> None:
         if time.monotonic() - self._reported >= REPORT_SECONDS:
             self._reported = time.monotonic()
-            passed = megabytes(self._filter.given_bytes + self._filter.dropped_bytes)
-            self._on_line(f"{self._sent} sent, {passed} of {megabytes(self._size_bytes)} looked at")
+            passed = readable_size(self._filter.given_bytes + self._filter.dropped_bytes)
+            self._on_line(f"{self._sent} sent, {passed} of {readable_size(self._size_bytes)} looked at")
 
     @property
     def _sent(self) -> str:
-        return megabytes(self._filter.given_bytes)
+        return readable_size(self._filter.given_bytes)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from adapters.docker.connection import (
-    CONNECT_TIMEOUT_SECONDS,
-    EngineConnection,
-    EngineRefusal,
-    EngineStream,
-)
+from adapters.docker.connection import EngineRefusal
+from adapters.docker.image_streams import ImageStreams
 from adapters.docker.refusals import pull_refusal
 from adapters.docker.streams import JsonReader
-from domain.errors import EngineUnavailable, ImageNotFound, RegistryUnavailable
+from domain.errors import ImageNotFound, RegistryUnavailable
 from domain.image_references import parse_image_reference
 
 # Without any progress for this long, a pull has stalled.
@@ -39,7 +32,7 @@ class LocalImage:
     architecture: str
 
 
-class Images(EngineConnection):
+class Images(ImageStreams):
     """What an engine does with images."""
 
     async def image_id(self, reference: str) -> str | None:
@@ -70,43 +63,6 @@ class Images(EngineConnection):
         ids = {str(image["Id"]) for image in await self.call(lambda client: client.images())}
         images = await asyncio.gather(*(self.inspect_image(image_id) for image_id in ids))
         return [image.layers for image in images if image is not None]
-
-    def saved(self, reference: str) -> AbstractAsyncContextManager[EngineStream]:
-        """An archive of the image, in pieces as the engine makes it."""
-        return self.stream("GET", f"/images/{reference}/get")
-
-    async def load_stream(self, archive: AsyncIterator[bytes], on_message: Callable[[str], None]) -> None:
-        """Loads an archive of `docker save` in pieces, none of which is kept.
-
-        `on_message` hears the engine's progress. Raises EngineRefusal with the engine's reason, and what
-        `archive` raises; then nothing has been loaded.
-        """
-        version = await self.call(lambda client: client.api_version)
-        transport = httpx.AsyncHTTPTransport(uds=self.socket)
-        # What limits it is that pieces come and go, which only the caller sees.
-        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
-        url = f"http://docker/v{version}/images/load"
-        try:
-            async with (
-                httpx.AsyncClient(transport=transport, timeout=timeout) as client,
-                client.stream(
-                    "POST", url, content=archive, headers={"Content-Type": "application/x-tar"}
-                ) as answer,
-            ):
-                if answer.status_code >= 400:
-                    refusal = (await answer.aread()).decode("utf-8", "replace")
-                    raise EngineRefusal(answer.status_code, refusal)
-                progress = JsonReader()
-                async for chunk in answer.aiter_raw():
-                    for message in progress.feed(chunk):
-                        if reason := message.get("error"):
-                            raise EngineRefusal(500, str(reason))
-                        on_message(str(message.get("stream") or message.get("status") or "").strip())
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise EngineUnavailable(
-                "The connection broke while an image was loaded.", detail=reason
-            ) from error
 
     async def pull(self, reference: str, on_line: Callable[[str], None]) -> str:
         """Pull an image and return it pinned: `name@sha256:…`, or its id where the registry gives no digest.

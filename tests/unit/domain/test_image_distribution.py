@@ -7,7 +7,7 @@ import pytest
 from domain.image_distribution import (
     building_server,
     chain_ids,
-    megabytes,
+    readable_size,
     sending_server,
     shared_layers,
     transferred,
@@ -65,4 +65,5 @@ def test_only_a_common_beginning_of_an_image_is_there_already(
 
 def test_what_was_sent_is_told_in_words() -> None:
     assert transferred(3_141_592, 316_000_000, 0.84) == "sent 3.1 MB of 316 MB in 0.8 s"
-    assert megabytes(0) == "0.0 MB"
+    assert readable_size(16_896) == "17 kB"
+    assert readable_size(0) == "0 kB"

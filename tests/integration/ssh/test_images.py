@@ -1,0 +1,201 @@
+"""Images sent from one server's engine to another's, past this machine, over their SSH connections."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.docker import DockerEngine
+from adapters.docker.image_transfer import Transfer, send_image
+from adapters.ssh.connection import SshConnection
+from adapters.ssh.forwarding import DockerSocketForward
+from domain.errors import EngineUnavailable, ImageNotFound, TransientError
+from tests.harness.ssh_servers import TINY, SshServer, SshServers
+from tests.harness.waiting import eventually
+from tests.integration.ssh.conftest import QUICK, way_to
+
+BIG_BYTES = 20_000_000
+LIMIT_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def engine_of(server: SshServer) -> AsyncIterator[DockerEngine]:
+    connection = SshConnection(way_to(server), QUICK)
+    async with DockerSocketForward(connection) as forward:
+        engine = DockerEngine(forward.socket_path)
+        yield engine
+        await engine.close()
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+def second(servers: SshServers) -> SshServer:
+    """Has Docker and no image."""
+    return servers.add()
+
+
+@pytest.fixture(scope="module")
+async def source(server: SshServer) -> AsyncIterator[DockerEngine]:
+    async with engine_of(server) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+async def target(second: SshServer) -> AsyncIterator[DockerEngine]:
+    async with engine_of(second) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def image(server: SshServer, second: SshServer) -> AsyncIterator[str]:
+    """On the first server: a small layer on a big one on the tiny image."""
+    name = f"seaway-test/sent:{uuid.uuid4().hex[:8]}"
+    await asyncio.to_thread(build, server, name, "one")
+    yield name
+    for one in (server, second):
+        await asyncio.to_thread(one.run, "docker", "image", "rm", "-f", name)
+
+
+def build(server: SshServer, name: str, content: str) -> None:
+    """Only the small layer depends on the content."""
+    folder = f"/tmp/{name.rpartition(':')[2]}"
+    script = f"""
+        mkdir -p {folder} && cd {folder}
+        [ -e big ] || head -c {BIG_BYTES} /dev/urandom > big
+        echo {content} > small
+        printf 'FROM {TINY}\\nCOPY big /\\nCOPY small /\\nENV LAYERS=3\\n' > Dockerfile
+        docker build -q -t {name} .
+    """
+    code, output = server.run("sh", "-ec", script)
+    assert code == 0, output
+
+
+class HaltingEngine(DockerEngine):
+    """Sends the first megabyte of an image, and the rest once it is told to."""
+
+    def __init__(self, socket: str) -> None:
+        super().__init__(socket)
+        self.halted = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    @asynccontextmanager
+    async def saved(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with super().saved(reference) as stream:
+            yield self._halting(stream)
+
+    async def _halting(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        passed = 0
+        async for chunk in stream:
+            passed += len(chunk)
+            yield chunk
+            if passed > 1_000_000 and not self.halted.is_set():
+                self.halted.set()
+                await self.goes_on.wait()
+
+
+@pytest.fixture
+async def halting(source: DockerEngine) -> AsyncIterator[HaltingEngine]:
+    engine = HaltingEngine(source.socket)
+    yield engine
+    await engine.close()
+
+
+async def send(source: DockerEngine, target: DockerEngine, image: str) -> Transfer:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        return await send_image(source, target, image, print)
+
+
+async def test_an_image_arrives_and_after_a_change_only_the_layer_that_changed(
+    source: DockerEngine,
+    target: DockerEngine,
+    image: str,
+    server: SshServer,
+    second: SshServer,
+    record_property,
+):
+    whole = await send(source, target, image)
+    assert whole.shared_layers == 0
+    assert whole.sent_bytes == whole.archive_bytes > BIG_BYTES
+    assert await target.image_id(image) == await source.image_id(image)
+    assert second.run("docker", "run", "--rm", image, "cat", "/small") == (0, "one\n")
+
+    await asyncio.to_thread(build, server, image, "two")
+    changed = await send(source, target, image)
+    assert changed.shared_layers == 2
+    assert changed.sent_bytes < 100_000
+    assert changed.archive_bytes > BIG_BYTES
+    assert await target.image_id(image) == await source.image_id(image)
+    assert second.run("docker", "run", "--rm", image, "sh", "-c", "cat small; wc -c < big") == (
+        0,
+        f"two\n{BIG_BYTES}\n",
+    )
+    record_property("whole", f"{whole.sent_bytes} bytes in {whole.seconds:.2f} s")
+    record_property("changed", f"{changed.sent_bytes} bytes in {changed.seconds:.2f} s")
+
+
+async def test_a_link_that_is_cut_in_the_middle_is_told_and_a_second_try_works(
+    source: DockerEngine,
+    target: DockerEngine,
+    halting: HaltingEngine,
+    image: str,
+    server: SshServer,
+    second: SshServer,
+):
+    sending = asyncio.create_task(send(halting, target, image))
+    await halting.halted.wait()
+    await asyncio.to_thread(second.cut)
+    try:
+        halting.goes_on.set()
+        with pytest.raises(TransientError, match="server that receives the image broke after"):
+            await sending
+    finally:
+        await asyncio.to_thread(second.heal)
+    await eventually(lambda: unfinished(server) == "")
+    assert await eventually(lambda: gone(target, image), ignored=(EngineUnavailable,))
+    await send(source, target, image)
+    assert await target.image_id(image) == await source.image_id(image)
+
+
+async def gone(engine: DockerEngine, image: str) -> bool:
+    return await engine.image_id(image) is None
+
+
+async def test_cancelling_ends_both_streams(
+    target: DockerEngine, halting: HaltingEngine, image: str, server: SshServer, second: SshServer
+):
+    sending = asyncio.create_task(send(halting, target, image))
+    await halting.halted.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await gone(target, image)
+    # Engines keep what they are sent, and what they send, in a folder until its end.
+    await eventually(lambda: unfinished(server) == unfinished(second) == "")
+
+
+def unfinished(server: SshServer) -> str:
+    return server.run("ls", "/var/lib/docker/tmp")[1]
+
+
+async def test_layers_that_vanish_meanwhile_are_sent_after_all(
+    source: DockerEngine, target: DockerEngine, image: str, monkeypatch: pytest.MonkeyPatch
+):
+    local = await source.inspect_image(image)
+    assert local is not None
+
+    async def stacks() -> list[tuple[str, ...]]:
+        return [local.layers[:2]]
+
+    monkeypatch.setattr(target, "layer_stacks", stacks)
+    transfer = await send(source, target, image)
+    assert transfer.shared_layers == 0
+    assert await target.image_id(image) == local.id
+
+
+async def test_an_image_that_is_gone_is_told(source: DockerEngine, target: DockerEngine):
+    with pytest.raises(ImageNotFound, match="Deploy again"):
+        await send(source, target, "seaway-test/absent:1")
