@@ -13,7 +13,11 @@ from api.pages import (
     deployments,
     login,
     new_application,
+    new_server,
+    private_keys,
     runtime_logs,
+    server_actions,
+    servers,
     settings,
     static_files,
     variables,
@@ -39,6 +43,10 @@ def pages_router() -> APIRouter:
         application_actions,
         deployments,
         deployment_actions,
+        new_server,
+        servers,
+        server_actions,
+        private_keys,
     ):
         router.include_router(module.router)
     router.add_api_route("/{path:path}", _nowhere, methods=["GET"], route_class_override=PageRoute)

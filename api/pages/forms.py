@@ -87,9 +87,11 @@ def action_page(
     action: ActionForm,
     crumbs: tuple[Crumb, ...],
     status: HTTPStatus = HTTPStatus.OK,
+    *,
+    section: str = "applications",
 ) -> Response:
     """A form that asks for confirmation: a page of its own, or only its inside for a dialog."""
-    frame = frame_of(request, visitor, title=action.title, crumbs=crumbs)
+    frame = frame_of(request, visitor, title=action.title, crumbs=crumbs, section=section)
     if wants_fragment(request):
         return HTMLResponse(render("fragments/action.html", frame=frame, action=action), status)
     return page("action", frame, status, action=action)

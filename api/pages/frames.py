@@ -23,6 +23,14 @@ NOTICES = {
     "variable-deleted": "The variable is deleted. What runs keeps it until the next deployment.",
     "created": "The application is created. Deploy it when you are ready.",
     "deleting": "The application is being deleted.",
+    "server": "The server is saved.",
+    "server-added": "The server is added. Its steps are below.",
+    "server-removing": "The server is being removed.",
+    "validating": "The server is being checked, step by step.",
+    "host-key": "The new host key is accepted. The server is being checked.",
+    "key": "The key is stored.",
+    "key-generated": "The key is made. Put its public part into ~/.ssh/authorized_keys on the server.",
+    "key-deleted": "The key is deleted.",
     "cancelling": "The deployment is being cancelled: what it did is being undone.",
 }
 

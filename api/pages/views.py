@@ -175,6 +175,74 @@ class StepView:
 
 
 @dataclass(frozen=True)
+class ServerRow:
+    """One server in the list."""
+
+    id: str
+    url: str
+    name: str
+    address: str
+    status: StatusView
+    system: str
+    engine: str
+    applications: int
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServerStepView:
+    """One step of making a server usable; `detail` is evidence, for those who may see it."""
+
+    key: str
+    title: str
+    status: str
+    attempt: int
+    message: str
+    detail: str
+    seconds: float | None
+    running_since: datetime | None
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """One server on its own page. `authorised_line` is what its user's authorized_keys needs."""
+
+    id: str
+    url: str
+    name: str
+    description: str
+    address: str
+    status: StatusView
+    status_message: str
+    is_local: bool
+    is_bad: bool
+    is_alarm: bool
+    is_new: bool
+    pinned: str
+    shown: str
+    authorised_line: str
+    user: str
+    facts: tuple[tuple[str, str], ...]
+    steps: tuple[ServerStepView, ...]
+    progress: str
+    may_validate: bool
+    may_write: bool
+
+
+@dataclass(frozen=True)
+class KeyView:
+    """One private key, without its private part."""
+
+    id: str
+    url: str
+    name: str
+    description: str
+    fingerprint: str
+    public_key: str
+    used_by: tuple[LinkView, ...]
+
+
+@dataclass(frozen=True)
 class OutcomeView:
     """How a deployment ended, and what to do about it."""
 

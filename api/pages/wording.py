@@ -6,7 +6,8 @@ from api.pages.views import StatusView
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import InvalidInput
 from domain.image_references import parse_image_reference
-from store.tables import Application, Deployment
+from domain.servers import ServerStatus
+from store.tables import Application, Deployment, Server
 from store.tables.applications import DesiredState
 from ui.formats import short_commit
 
@@ -45,6 +46,22 @@ RUNTIME_STATUSES = {
     "restarting": StatusView("Restarting", "bad", "Its container ends and is started again"),
     "degraded": StatusView("Degraded", "bad", "Not every replica runs"),
 }
+
+
+SERVER_STATUSES = {
+    ServerStatus.NEW: StatusView("Not checked", "idle", "Nobody has tried to make it usable yet"),
+    ServerStatus.PROVISIONING: StatusView("Setting up", "busy"),
+    ServerStatus.USABLE: StatusView("Usable", "good"),
+    ServerStatus.NOT_USABLE: StatusView("Not usable", "bad"),
+    ServerStatus.UNREACHABLE: StatusView("Unreachable", "bad", "What runs there goes on, but cannot be seen"),
+    ServerStatus.HOST_KEY_CHANGED: StatusView("Host key changed", "bad", "Nothing goes there until you look"),
+    ServerStatus.REMOVING: StatusView("Removing", "busy"),
+}
+
+
+def server_status(server: Server) -> StatusView:
+    """How a server stands."""
+    return SERVER_STATUSES[ServerStatus(server.status)]
 
 
 def deployment_status(deployment: Deployment) -> StatusView:

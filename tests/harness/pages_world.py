@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlmodel import select
@@ -28,13 +29,25 @@ from domain.configuration import (
 )
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from domain.errors import SeawayError
+from domain.host_keys import HostKey, host_key_of
 from domain.identifiers import derived_identifier, new_identifier
+from domain.servers import ServerStatus, ServerStepName
+from seaway.server_keys import SshKeyPairs
 from store.access import Principal
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
-from store.tables import Application, Deployment, Environment, Project, Server, User, Variable
+from store.tables import (
+    Application,
+    Deployment,
+    Environment,
+    PrivateKey,
+    Project,
+    Server,
+    User,
+    Variable,
+)
 
 PASSWORD = "correct horse battery"
 EMAIL = "anna@example.com"
@@ -125,6 +138,38 @@ class StatedRuntime:
 
 
 @dataclass
+class RecordedServers:
+    """Stands in for the workflows of servers."""
+
+    provisioned: list[str] = field(default_factory=list)
+    removed: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def provision(self, server: Server, *, requested_by: str) -> None:
+        self.provisioned.append(server.id)
+
+    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+        self.removed.append((server.id, with_resources))
+
+
+@dataclass
+class StatedHostKeys:
+    """Stands in for the servers that show their host keys."""
+
+    key: HostKey = field(default_factory=lambda: new_host_key())
+    failure: SeawayError | None = None
+
+    async def shown_by(self, server: Server) -> HostKey:
+        if self.failure is not None:
+            raise self.failure
+        return self.key
+
+
+def new_host_key() -> HostKey:
+    """A key that no server has shown before."""
+    return host_key_of(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode())
+
+
+@dataclass
 class World:
     """Everything that the pages are given."""
 
@@ -132,6 +177,8 @@ class World:
     context: ApiContext
     operations: RecordedOperations
     runtime: StatedRuntime
+    servers: RecordedServers
+    host_keys: StatedHostKeys
     owner: Principal
     server: Server
     project: Project
@@ -241,6 +288,7 @@ async def world_of(database: Database, **settings: Any) -> World:
     (server,) = await store.servers.list(team_id=owner.team_id)
     ((environment, project),) = (await store.projects.places(team_id=owner.team_id)).values()
     operations, runtime = RecordedOperations(store), StatedRuntime()
+    servers, host_keys = RecordedServers(), StatedHostKeys()
     given = {
         "temporal_ui_url": "http://127.0.0.1:8233",
         "session_secret": SecretStr("of-this-test"),
@@ -252,8 +300,11 @@ async def world_of(database: Database, **settings: Any) -> World:
         operations=operations,  # type: ignore[arg-type]
         runtime=runtime,
         settings=ApiSettings(**given),
+        server_operations=servers,
+        host_keys=host_keys,
+        key_pairs=SshKeyPairs(),
     )
-    return World(store, context, operations, runtime, owner, server, project, environment)
+    return World(store, context, operations, runtime, servers, host_keys, owner, server, project, environment)
 
 
 async def seed_harbour(world: World) -> dict[str, str]:
@@ -299,6 +350,79 @@ async def seed_harbour(world: World) -> dict[str, str]:
         "failed": f"/deployments/{failed.id}",
         "finished": f"/deployments/{served.id}",
     }
+
+
+async def seed_fleet(world: World) -> dict[str, str]:
+    """Servers in every state, and the addresses of their pages."""
+    pair = await world.context.key_pairs.generate()
+    key = await world.store.servers.add_key(
+        PrivateKey(
+            team_id=world.owner.team_id,
+            name="fleet",
+            private_key_sealed="",
+            public_key=pair.public_key,
+            fingerprint=pair.fingerprint,
+        ),
+        pair.private_key,
+    )
+    known = {
+        "private_key_id": key.id,
+        "host_key": new_host_key().text,
+        "system": "Debian GNU/Linux 12 (bookworm)",
+        "architecture": "x86_64",
+        "engine_version": "20.10.24",
+        "processors": 4,
+        "memory_bytes": 8 * 1024**3,
+        "data_folder": "/var/lib/seaway/seaway",
+    }
+    await world.store.servers.set(world.server.id, engine_version="20.10.24", system="Debian GNU/Linux 12")
+    added = {}
+    for number, (name, status, values) in enumerate(
+        (
+            ("usable", ServerStatus.USABLE, {**known, "is_usable": True, "is_reachable": True}),
+            (
+                "setting-up",
+                ServerStatus.PROVISIONING,
+                {"private_key_id": key.id, "host_key": known["host_key"]},
+            ),
+            (
+                "broken",
+                ServerStatus.NOT_USABLE,
+                {**known, "status_message": "Docker could not be installed."},
+            ),
+            ("changed", ServerStatus.HOST_KEY_CHANGED, {**known, "shown_host_key": new_host_key().text}),
+            ("fresh", ServerStatus.NEW, {"private_key_id": key.id}),
+        )
+    ):
+        server = Server(
+            team_id=world.owner.team_id,
+            name=name,
+            address=f"192.0.2.{number + 10}",
+            status=status,
+            **values,  # type: ignore[arg-type]
+        )
+        added[name] = (await world.store.servers.create(server)).id
+    await _steps(world, added)
+    return {name: f"/servers/{server_id}" for name, server_id in added.items()}
+
+
+async def _steps(world: World, added: Mapping[str, str]) -> None:
+    names = list(ServerStepName)
+    move = world.store.servers.move_step
+    for server, done in (("usable", 7), ("setting-up", 3), ("broken", 3)):
+        await world.store.servers.begin_steps(added[server])
+        for step in names[:done]:
+            await move(added[server], step, StepStatus.RUNNING, attempt=1)
+            await move(added[server], step, StepStatus.SUCCEEDED, message=f"{step} is as it should be")
+    await move(added["setting-up"], names[3], StepStatus.RUNNING, attempt=2)
+    await move(added["broken"], names[3], StepStatus.RUNNING, attempt=1)
+    await move(
+        added["broken"],
+        names[3],
+        StepStatus.FAILED,
+        message="apt-get could not install docker.io. Look at what it said.",
+        detail="E: Unable to locate package docker.io\nE: Some packages could not be found",
+    )
 
 
 async def _named(world: World, name: str) -> Application:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sqlmodel import select
 
 from store.tables import Membership, Variable
-from tests.harness.pages_world import PASSWORD, World, seed_harbour
+from tests.harness.pages_world import PASSWORD, World, seed_fleet, seed_harbour
 from tests.unit.pages.conftest import Visit
 
 TABS = ("", "/variables", "/settings", "/logs", "/deploy", "/restart", "/stop", "/scale", "/delete")
@@ -26,6 +26,21 @@ async def _pages(world: World) -> Mapping[str, str]:
         "cancel": f"{seeded['running']}/cancel",
         "rollback": f"{seeded['finished']}/rollback",
         "fragments": f"{seeded['running']}/fragments",
+        **await _fleet(world),
+    }
+
+
+async def _fleet(world: World) -> Mapping[str, str]:
+    fleet = await seed_fleet(world)
+    (key,) = await world.store.servers.keys(team_id=world.owner.team_id)
+    return {
+        "servers": "/servers",
+        "new server": "/servers/new",
+        "keys": "/keys",
+        **{f"server {name}": path for name, path in fleet.items()},
+        "local server": f"/servers/{world.server.id}",
+        **{f"server {tab}": f"{fleet['changed']}/{tab}" for tab in ("settings", "host-key", "remove")},
+        "key deletion": f"/keys/{key.id}/delete",
     }
 
 
@@ -56,13 +71,16 @@ async def test_what_belongs_to_another_team_is_not_there(
     pages = await _pages(world)
     await stranger.log_in(email=other_team)
     for name, path in pages.items():
-        if name in ("list", "new"):
+        if name in ("list", "new", "servers", "new server", "keys"):
             continue
         answer = await stranger.get(path)
         assert answer.status_code == 404, name
         assert "Storefront" not in answer.text, name
         assert "Nothing is here" in answer.text
     assert "Storefront" not in (await stranger.get("/applications")).text
+    assert "setting-up" not in (await stranger.get("/servers")).text
+    assert "fleet" not in (await stranger.get("/keys")).text
+    assert "fleet" not in (await stranger.get("/servers/new")).text
 
 
 async def test_another_team_cannot_act(stranger: Visit, world: World, other_team: str) -> None:
@@ -73,9 +91,16 @@ async def test_another_team_cannot_act(stranger: Visit, world: World, other_team
         pages["application/delete"],
         pages["cancel"],
         pages["rollback"],
+        f"{pages['server usable']}/validate",
+        pages["server settings"],
+        pages["server host-key"],
+        pages["server remove"],
+        pages["key deletion"],
     ):
         answer = await stranger.send("/applications", path, name="Storefront")
-        assert answer.status_code == 404
+        assert answer.status_code == 404, path
+    assert not world.servers.provisioned
+    assert not world.servers.removed
     assert not world.operations.submitted
     assert not world.operations.cancelled
 
@@ -115,6 +140,11 @@ async def test_a_member_reads_but_neither_changes_nor_sees_secrets(stranger: Vis
     assert (await stranger.send("/applications", f"{url}/delete")).status_code == 403
     assert (await stranger.send("/applications", pages["application/settings"], name="x")).status_code == 403
     assert (await stranger.get("/applications/new")).status_code == 403
+    assert "Unable to locate" not in (await stranger.get(pages["server broken"])).text
+    for path in ("/servers/new", "/keys", "/keys/generate", pages["server settings"], pages["server remove"]):
+        assert (await stranger.send("/applications", path, ip="192.0.2.1")).status_code == 403, path
+    assert (await stranger.send("/applications", f"{pages['server usable']}/validate")).status_code == 403
+    assert not world.servers.provisioned
     assert not world.operations.submitted
 
 

@@ -2,7 +2,9 @@ import { openDialog } from "./dialogs.js";
 
 const SEQUENCE_LIMIT_MILLISECONDS = 1200;
 
-/** g a: applications, / filter, d deploy, ? help. Never while something is being typed. */
+const PLACES = { a: "/applications", s: "/servers" };
+
+/** g a: applications, g s: servers, / filter, d deploy, ? help. Never while something is being typed. */
 export function startKeyboard() {
   let leaderAt = 0;
   document.addEventListener("keydown", (event) => {
@@ -10,8 +12,8 @@ export function startKeyboard() {
     if (document.querySelector("dialog[open]")) return;
     const follows = event.timeStamp - leaderAt < SEQUENCE_LIMIT_MILLISECONDS;
     leaderAt = 0;
-    if (follows && event.key === "a") {
-      location.assign("/applications");
+    if (follows && PLACES[event.key]) {
+      location.assign(PLACES[event.key]);
     } else if (event.key === "g") {
       leaderAt = event.timeStamp;
     } else if (event.key === "/") {

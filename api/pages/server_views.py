@@ -1,0 +1,171 @@
+"""Servers and keys as the pages show them, read from the store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from api.context import ApiContext
+from api.pages.application_views import application_url
+from api.pages.views import KeyView, LinkView, ServerRow, ServerStepView, ServerView
+from api.pages.visitors import Visitor
+from api.pages.wording import server_status
+from api.shapes.servers import title_of
+from domain.configuration import GitSource
+from domain.deployments import StepStatus
+from domain.host_keys import fingerprint_of
+from domain.servers import ServerStatus
+from store.tables import Server, ServerStep
+
+BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
+GIB = 1024**3
+
+
+def server_url(server_id: str) -> str:
+    """Where a server is shown."""
+    return f"/servers/{server_id}"
+
+
+def address_of(server: Server) -> str:
+    """How a server is reached, for people."""
+    if server.is_local:
+        return "this machine"
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return f"{server.user}@{host}" + (f":{server.port}" if server.port != 22 else "")
+
+
+class ServerReader:
+    """Reads one team's servers."""
+
+    def __init__(self, context: ApiContext, visitor: Visitor) -> None:
+        self._context = context
+        self._visitor = visitor
+
+    async def rows(self) -> tuple[ServerRow, ...]:
+        """All servers, Seaway's own first, then by name."""
+        servers = await self._context.store.servers.list(team_id=self._visitor.team_id)
+        placed = await self.applications()
+        ordered = sorted(servers, key=lambda one: (not one.is_local, one.name.lower(), one.id))
+        return tuple(
+            ServerRow(
+                id=one.id,
+                url=server_url(one.id),
+                name=one.name,
+                address=address_of(one),
+                status=server_status(one),
+                system=_system(one),
+                engine=f"Docker {one.engine_version}" if one.engine_version else "",
+                applications=len(placed.get(one.id, ())),
+                tags=("Seaway runs here",) if one.is_local else ("builds",) if one.is_build_server else (),
+            )
+            for one in ordered
+        )
+
+    async def view(self, server: Server) -> ServerView:
+        """The server on its own page."""
+        store, visitor = self._context.store, self._visitor
+        status = ServerStatus(server.status)
+        key = await store.servers.key(server.private_key_id) if server.private_key_id else None
+        steps = await store.servers.steps(server.id)
+        may_change = visitor.may_write and status is not ServerStatus.REMOVING
+        return ServerView(
+            id=server.id,
+            url=server_url(server.id),
+            name=server.name,
+            description=server.description,
+            address=address_of(server),
+            status=server_status(server),
+            status_message=server.status_message,
+            is_local=server.is_local,
+            is_bad=status in BAD,
+            is_alarm=status is ServerStatus.HOST_KEY_CHANGED,
+            is_new=status is ServerStatus.NEW and not server.is_local,
+            pinned=fingerprint_of(server.host_key),
+            shown=fingerprint_of(server.shown_host_key),
+            authorised_line=key.public_key if key else "",
+            user=server.user,
+            facts=await self._facts(server, key.name if key else ""),
+            steps=_steps(steps, with_evidence=visitor.sees_secrets),
+            progress=_progress(steps),
+            may_validate=may_change and not server.is_local,
+            may_write=may_change,
+        )
+
+    async def applications(self) -> Mapping[str, Sequence[LinkView]]:
+        """The applications on each server, by name."""
+        placed: dict[str, list[LinkView]] = defaultdict(list)
+        rows = await self._context.store.applications.list(team_id=self._visitor.team_id)
+        for row in sorted(rows, key=lambda one: one.name.lower()):
+            configuration, _ = self._context.store.applications.configured(row)
+            for server_id in configuration.server_ids:
+                placed[server_id].append(LinkView(row.name, application_url(row.id)))
+        return placed
+
+    async def keys(self) -> tuple[KeyView, ...]:
+        """The team's keys with what uses them."""
+        store, team_id = self._context.store, self._visitor.team_id
+        used: dict[str, list[LinkView]] = defaultdict(list)
+        for server in await store.servers.list(team_id=team_id):
+            used[server.private_key_id or ""].append(LinkView(server.name, server_url(server.id)))
+        for row in await store.applications.list(team_id=team_id):
+            source = store.applications.configured(row)[0].source
+            if isinstance(source, GitSource) and source.private_key_id:
+                used[source.private_key_id].append(LinkView(row.name, application_url(row.id)))
+        return tuple(
+            KeyView(
+                id=key.id,
+                url=f"/keys/{key.id}",
+                name=key.name,
+                description=key.description,
+                fingerprint=key.fingerprint,
+                public_key=key.public_key,
+                used_by=tuple(used[key.id]),
+            )
+            for key in await store.servers.keys(team_id=team_id)
+        )
+
+    async def _facts(self, server: Server, key_name: str) -> tuple[tuple[str, str], ...]:
+        jump = ""
+        if server.jump_server_id:
+            jump = (await self._context.store.servers.get(server.jump_server_id)).name
+        facts = (
+            ("Address", address_of(server)),
+            ("Key", key_name),
+            ("Over", jump),
+            ("Host key", fingerprint_of(server.host_key)),
+            ("System", _system(server)),
+            ("Docker Engine", server.engine_version),
+            ("Processors", str(server.processors or "")),
+            ("Memory", f"{server.memory_bytes / GIB:.1f} GiB" if server.memory_bytes else ""),
+            ("Data folder", server.data_folder),
+            ("Wildcard domain", server.wildcard_domain),
+            ("Builds at once", str(server.concurrent_builds)),
+        )
+        return tuple((name, value) for name, value in facts if value)
+
+
+def _system(server: Server) -> str:
+    return ", ".join(filter(None, [server.system, server.architecture]))
+
+
+def _steps(steps: Sequence[ServerStep], *, with_evidence: bool) -> tuple[ServerStepView, ...]:
+    return tuple(
+        ServerStepView(
+            key=step.name,
+            title=title_of(step),
+            status=step.status,
+            attempt=step.attempt,
+            message=step.message,
+            detail=step.detail if with_evidence else "",
+            seconds=(step.finished_at - step.started_at).total_seconds()
+            if step.started_at and step.finished_at
+            else None,
+            running_since=step.started_at if step.status == StepStatus.RUNNING else None,
+        )
+        for step in steps
+    )
+
+
+def _progress(steps: Sequence[ServerStep]) -> str:
+    over = sum(step.status not in (StepStatus.PENDING, StepStatus.RUNNING) for step in steps)
+    return f"{over} of {len(steps)}" if steps else ""

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import asyncssh
+
+from domain.errors import ServerUnreachable
+from domain.servers import ServerStatus
+from store.tables import Server
+from tests.harness.pages_world import World, new_host_key, seed_fleet
+from tests.unit.pages.conftest import Visit
+
+PRIVATE_KEY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+async def servers(world: World) -> list[Server]:
+    return [one for one in await world.store.servers.list(team_id=world.owner.team_id) if not one.is_local]
+
+
+async def test_the_list_tells_how_every_server_stands(visit: Visit, world: World) -> None:
+    await seed_fleet(world)
+    await world.application("Storefront")
+    page = (await visit.get("/servers")).text
+    for word in ("Usable", "Setting up", "Not usable", "Host key changed", "Not checked", "Docker 20.10.24"):
+        assert word in page
+    assert "Seaway runs here" in page
+    assert "1 application\n" in page or "1 application<" in page
+
+
+async def test_a_server_shows_facts_fingerprint_and_steps(visit: Visit, world: World) -> None:
+    fleet = await seed_fleet(world)
+    page = (await visit.get(fleet["usable"])).text
+    for fact in ("SHA256:", "8.0 GiB", "/var/lib/seaway", "7 of 7", "Check again"):
+        assert fact in page
+    broken = (await visit.get(fleet["broken"])).text
+    assert "Docker could not be installed." in broken
+    assert "Unable to locate package" in broken
+    assert "attempt 2" in (await visit.get(fleet["setting-up"])).text
+
+
+async def test_a_changed_host_key_is_an_alarm_with_both_fingerprints(visit: Visit, world: World) -> None:
+    path = (await seed_fleet(world))["changed"]
+    page = (await visit.get(path)).text
+    assert "This is not the server it was" in page
+    assert 'role="alert"' in page
+    assert page.count("SHA256:") >= 2
+    wrong = await visit.send(f"{path}/host-key", fingerprint="SHA256:something-else")
+    assert wrong.status_code == 409
+    assert "not the one that you named" in wrong.text
+    shown = world.host_keys.key
+    accepted = await visit.send(f"{path}/host-key", fingerprint=shown.fingerprint)
+    assert accepted.headers["Location"] == f"{path}?done=host-key"
+    server = await world.store.servers.get(path.rpartition("/")[2])
+    assert (server.host_key, server.shown_host_key) == (shown.text, "")
+    assert world.servers.provisioned == [server.id]
+
+
+async def test_a_server_with_a_new_key_waits_for_that_to_be_put_there(visit: Visit, world: World) -> None:
+    answer = await visit.send(
+        "/servers/new",
+        ip="192.0.2.7",
+        user="deploy",
+        port="2222",
+        key_choice="generate",
+        concurrent_builds="2",
+    )
+    (server,) = await servers(world)
+    assert answer.headers["Location"] == f"/servers/{server.id}"
+    assert (server.address, server.user, server.port) == ("192.0.2.7", "deploy", 2222)
+    (key,) = await world.store.servers.keys(team_id=world.owner.team_id)
+    page = (await visit.get(f"/servers/{server.id}")).text
+    assert key.public_key.split()[1].replace("+", "&#43;") in page or key.public_key in page
+    assert "Check the server" in page
+    assert world.servers.provisioned == []
+    checked = await visit.send(f"/servers/{server.id}", f"/servers/{server.id}/validate")
+    assert checked.headers["Location"] == f"/servers/{server.id}?done=validating"
+    assert world.servers.provisioned == [server.id]
+    pinned = (await world.store.servers.get(server.id)).host_key
+    assert pinned == world.host_keys.key.text
+
+
+async def test_a_pasted_key_with_a_passphrase_opens_the_server_at_once(visit: Visit, world: World) -> None:
+    text = PRIVATE_KEY.export_private_key("pkcs8-pem", passphrase="hunter2").decode()
+    given = {"ip": "192.0.2.7", "user": "root", "port": "22", "key_choice": "paste", "concurrent_builds": "2"}
+    wrong = await visit.send("/servers/new", private_key=text, passphrase="wrong", **given)
+    assert wrong.status_code == 422
+    assert "The passphrase does not open the key." in wrong.text
+    assert "PRIVATE KEY-----\n" not in wrong.text, "secrets do not come back"
+    assert "192.0.2.7" in wrong.text
+    answer = await visit.send("/servers/new", private_key=text, passphrase="hunter2", **given)
+    (server,) = await servers(world)
+    assert answer.headers["Location"] == f"/servers/{server.id}?done=server-added"
+    assert world.servers.provisioned == [server.id]
+
+
+async def test_a_server_that_is_refused_leaves_no_key_behind(visit: Visit, world: World) -> None:
+    given = {"user": "root", "port": "99999", "key_choice": "generate", "concurrent_builds": "2"}
+    refused = await visit.send("/servers/new", ip="192.0.2.7", **given)
+    assert refused.status_code == 422
+    assert "99999 is no port" in refused.text
+    assert await world.store.servers.keys(team_id=world.owner.team_id) == []
+    assert (await visit.send("/servers/new", ip="", **given)).status_code == 422
+    assert await servers(world) == []
+
+
+async def test_a_server_that_nobody_reaches_is_added_and_says_so(visit: Visit, world: World) -> None:
+    await seed_fleet(world)
+    (key,) = await world.store.servers.keys(team_id=world.owner.team_id)
+    world.host_keys.failure = ServerUnreachable("Nothing listens at 192.0.2.77:22.")
+    answer = await visit.send(
+        "/servers/new",
+        ip="192.0.2.77",
+        user="root",
+        port="22",
+        key_choice="existing",
+        private_key_uuid=key.id,
+        concurrent_builds="2",
+    )
+    page = (await visit.get(answer.headers["Location"])).text
+    assert "Unreachable" in page
+    assert "Nothing listens at 192.0.2.77:22." in page
+
+
+async def test_settings_change_only_what_was_changed(visit: Visit, world: World) -> None:
+    path = (await seed_fleet(world))["usable"]
+    server_id = path.rpartition("/")[2]
+    before = await world.store.servers.get(server_id)
+    given = {
+        "name": "harbour",
+        "description": "",
+        "ip": before.address,
+        "user": "root",
+        "port": "22",
+        "private_key_uuid": before.private_key_id or "",
+        "jump_server_uuid": "",
+        "wildcard_domain": before.wildcard_domain,
+        "concurrent_builds": "2",
+    }
+    saved = await visit.send(f"{path}/settings", **given)
+    assert saved.headers["Location"] == f"{path}?done=server"
+    after = await world.store.servers.get(server_id)
+    assert (after.name, after.host_key) == ("harbour", before.host_key)
+    assert world.servers.provisioned == []
+    await visit.send(f"{path}/settings", **{**given, "user": "deploy"})
+    assert world.servers.provisioned == [server_id]
+    refused = await visit.send(f"{path}/settings", **{**given, "user": "No One"})
+    assert refused.status_code == 422
+    assert "is no user name" in refused.text
+
+
+async def test_a_server_is_removed_by_its_name_and_with_what_lives_there_if_wished(
+    visit: Visit, world: World
+) -> None:
+    path = (await seed_fleet(world))["usable"]
+    server_id = path.rpartition("/")[2]
+    application = await world.application("Storefront")
+    configuration = await world.store.applications.configuration(application.id)
+    moved = configuration.model_copy(update={"server_ids": (server_id,)})
+    await world.store.applications.modify(
+        application.id, team_id=world.owner.team_id, edit=lambda _row, _old, written: (moved, written)
+    )
+    form = (await visit.get(f"{path}/remove")).text
+    assert "Delete Storefront too" in form
+    assert (await visit.send(f"{path}/remove", name="other")).status_code == 422
+    refused = await visit.send(f"{path}/remove", name="usable")
+    assert refused.status_code == 400
+    assert "live Storefront" in refused.text
+    assert world.servers.removed == []
+    gone = await visit.send(f"{path}/remove", name="usable", delete_resources="true")
+    assert gone.headers["Location"] == "/servers?done=server-removing"
+    assert world.servers.removed == [(server_id, True)]
+
+
+async def test_the_server_of_seaway_itself_offers_neither_checking_nor_removal(
+    visit: Visit, world: World
+) -> None:
+    page = (await visit.get(f"/servers/{world.server.id}")).text
+    assert "Check again" not in page
+    settings = (await visit.get(f"/servers/{world.server.id}/settings")).text
+    assert "Remove this server" not in settings
+    assert "SSH port" not in settings
+
+
+async def test_keys_are_made_stored_and_deleted_while_nothing_uses_them(visit: Visit, world: World) -> None:
+    assert (await visit.send("/keys", "/keys/generate", generated_name="made")).status_code == 303
+    text = PRIVATE_KEY.export_private_key().decode()
+    assert (await visit.send("/keys", private_key=text, name="mine", passphrase="")).status_code == 303
+    refused = await visit.send("/keys", private_key="nonsense", name="kept")
+    assert refused.status_code == 422
+    assert "not a private key" in refused.text
+    assert "kept" in refused.text
+    page = (await visit.get("/keys")).text
+    assert (
+        PRIVATE_KEY.get_fingerprint().replace("+", "&#43;") in page or PRIVATE_KEY.get_fingerprint() in page
+    )
+    assert "PRIVATE KEY-----\n" not in page
+    made, mine = await world.store.servers.keys(team_id=world.owner.team_id)
+    await world.store.servers.create(
+        Server(team_id=world.owner.team_id, name="s", address="192.0.2.1", private_key_id=mine.id)
+    )
+    used = await visit.send(f"/keys/{mine.id}/delete")
+    assert used.status_code == 422
+    assert "in use" in used.text
+    assert (await visit.send(f"/keys/{made.id}/delete")).headers["Location"] == "/keys?done=key-deleted"
+
+
+async def test_a_first_contact_that_fails_leads_back_to_the_server(visit: Visit, world: World) -> None:
+    path = (await seed_fleet(world))["fresh"]
+    world.host_keys.failure = ServerUnreachable("The name resolves to nothing.")
+    answer = await visit.send(path, f"{path}/validate")
+    assert answer.headers["Location"] == path
+    page = (await visit.get(path)).text
+    assert page.count("The name resolves to nothing.") >= 2, "in the state and at the step"
+    server = await world.store.servers.get(path.rpartition("/")[2])
+    assert server.status == ServerStatus.UNREACHABLE
+    world.host_keys.failure = None
+    world.host_keys.key = new_host_key()
+    await visit.send(path, f"{path}/validate")
+    assert world.servers.provisioned == [server.id]
