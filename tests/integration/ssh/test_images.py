@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.image_distribution import DistributionActivities
+from activities.messages import DistributeImage, PlannedServer, StepOutcome, StepReference
+from activities.servers import Servers
 from adapters.docker import DockerEngine
 from adapters.docker.image_transfer import Transfer, send_image
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
+from domain.deployments import StepName
 from domain.errors import EngineUnavailable, ImageNotFound, TransientError
+from store.store import Store
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK, way_to
@@ -199,3 +208,52 @@ async def test_layers_that_vanish_meanwhile_are_sent_after_all(
 async def test_an_image_that_is_gone_is_told(source: DockerEngine, target: DockerEngine):
     with pytest.raises(ImageNotFound, match="Deploy again"):
         await send(source, target, "seaway-test/absent:1")
+
+
+class Pair:
+    """Two servers by id, and a log that keeps its lines."""
+
+    def __init__(self, engines: dict[str, DockerEngine]) -> None:
+        self._engines = engines
+        self.logs = self
+        self.lines: list[str] = []
+
+    async def parts(self, server_id: str) -> SimpleNamespace:
+        return SimpleNamespace(engine=self._engines[server_id])
+
+    async def open(self, *_: object) -> None:
+        self.lines.clear()
+
+    async def append(self, *arguments: object) -> None:
+        self.lines += [text for _, text in cast(list[tuple[object, str]], arguments[-1])]
+
+
+async def test_the_step_tells_what_was_sent_and_sends_nothing_twice(
+    source: DockerEngine, target: DockerEngine, image: str
+):
+    pair = Pair({"first": source, "second": target})
+    distribute = DistributionActivities(cast(Store, pair), cast(Servers, pair)).distribute
+
+    async def outcome(name: str, server: str = "second") -> StepOutcome:
+        step = StepReference(deployment_id="deployment", name=StepName.DISTRIBUTE, server=server)
+        sender = PlannedServer(id="first", name="first")
+        message = DistributeImage(
+            step=step, application_id="application", server_id=server, source=sender, image=name
+        )
+        return await ActivityEnvironment().run(distribute, message)
+
+    first = await outcome(image)
+    assert not first.skipped
+    assert re.fullmatch(r"sent 2\d\.\d MB of 22\.\d MB in \d+\.\d s", first.message)
+    assert pair.lines == ["The image comes from first.", *pair.lines[1:-1], first.message]
+    assert (await outcome(image)).skipped
+    assert (await outcome(image, "first")).skipped
+
+    again = f"{image}-again"
+    await source.tag(image, again)
+    assert (await outcome(again)).skipped
+    assert await target.image_id(again) == await source.image_id(image)
+    await source.remove_image(again)
+    await target.remove_image(again)
+    with pytest.raises(ImageNotFound):
+        await outcome(again)
