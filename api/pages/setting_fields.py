@@ -8,7 +8,7 @@ from typing import Any
 
 from api.pages.views import FieldGroup, FieldView
 from domain.configuration import ApplicationConfiguration, GitSource
-from store.tables import Application, PrivateKey
+from store.tables import Application, PrivateKey, Server
 
 BUILD_PACKS = (("dockerfile", "Dockerfile"), ("static", "Static files"))
 NO_KEY = ("", "None: the repository is public")
@@ -184,6 +184,40 @@ COMMANDS = FieldGroup(
         ),
     ),
 )
+
+
+SERVER_FIELD = "server:"
+
+
+def server_group(servers: Sequence[Server], chosen: Sequence[str], *, may_write: bool) -> FieldGroup:
+    """A box for each server. One that is not usable can be left, but not chosen."""
+    return FieldGroup(
+        "servers",
+        "Servers",
+        "Where it lives. On several, a release is all or nothing: every server proves the new version first.",
+        tuple(
+            FieldView(
+                f"{SERVER_FIELD}{server.id}",
+                server.name,
+                kind="check",
+                value="true" if server.id in chosen else "false",
+                hint="" if server.is_usable else "Not usable now",
+                disabled=not may_write or not (server.is_usable or server.id in chosen),
+            )
+            for server in servers
+        ),
+    )
+
+
+def chosen_servers(present: Sequence[str], changes: Mapping[str, Any]) -> list[str]:
+    """The servers after the changes of boxes: those that stay in their order, then the new ones."""
+    boxes = {
+        name.removeprefix(SERVER_FIELD): value
+        for name, value in changes.items()
+        if name.startswith(SERVER_FIELD)
+    }
+    staying = [one for one in present if boxes.get(one, True)]
+    return staying + [one for one, is_chosen in boxes.items() if is_chosen and one not in present]
 
 
 def setting_groups(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import asyncssh
 
 from domain.errors import ServerUnreachable
@@ -7,6 +9,7 @@ from domain.servers import ServerStatus
 from store.tables import Server
 from tests.harness.pages_world import World, new_host_key, seed_fleet
 from tests.unit.pages.conftest import Visit
+from tests.unit.pages.test_application_pages import SettingsForm
 
 PRIVATE_KEY = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -215,3 +218,28 @@ async def test_a_first_contact_that_fails_leads_back_to_the_server(visit: Visit,
     world.host_keys.key = new_host_key()
     await visit.send(path, f"{path}/validate")
     assert world.servers.provisioned == [server.id]
+
+
+async def test_an_application_is_given_other_servers_in_its_settings(visit: Visit, world: World) -> None:
+    application = await world.application("Storefront")
+    path = f"/applications/{application.id}/settings"
+    assert 'name="server:' not in (await visit.get(path)).text, "there is nothing to choose"
+    fleet = await seed_fleet(world)
+    usable, broken = (fleet[name].rpartition("/")[2] for name in ("usable", "broken"))
+    page = (await visit.get(path)).text
+    assert f'name="server:{usable}"' in page
+    assert re.search(rf'name="server:{broken}" value="true" disabled', page)
+    form = SettingsForm(page).found
+    added = await visit.send(path, **form, **{f"server:{usable}": "true"})
+    assert added.headers["Location"].startswith(path), added.text
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.server_ids == (world.server.id, usable)
+    form = SettingsForm((await visit.get(path)).text).found
+    del form[f"server:{world.server.id}"]
+    await visit.send(path, **form)
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.server_ids == (usable,)
+    del form[f"server:{usable}"]
+    refused = await visit.send(path, **form)
+    assert refused.status_code == 422
+    assert "choose a server" in refused.text
