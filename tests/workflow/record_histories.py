@@ -10,6 +10,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.harness.temporal import TemporalServer
 from tests.workflow.bench import Bench, ending, running_worker
 from tests.workflow.fake_activities import FakeActivities
 from tests.workflow.plans import ALL_HOOKS, plan_of, short_plan
+from tests.workflow.server_bench import Server, until_called
 
 HISTORIES = Path(__file__).parent / "histories"
 IDENTITY = "recorder"
@@ -82,12 +84,29 @@ async def application_queue(bench: Bench) -> WorkflowHandle[Any, Any]:
     return bench.queue
 
 
+async def server_life(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Provisioned after a failure, looked at, and removed while it is provisioned once more."""
+    bench.fakes.look_again_after = timedelta(milliseconds=10)
+    bench.fakes.fail("check-prerequisites", "not_possible_now", "The disk is full.", times=1)
+    server = Server(bench)
+    await server.provision()
+    await until_called(bench, "finish-provisioning")
+    await server.provision("second")
+    await until_called(bench, "check-server", 2)
+    held = bench.fakes.hold("ensure-engine")
+    await server.provision("third")
+    await held.has_begun()
+    await server.remove()
+    return server.handle
+
+
 SCENARIOS: dict[str, Scenario] = {
     "deployment-finished": deployment_finished,
     "deployment-distributed": deployment_distributed,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,
+    "server-life": server_life,
 }
 
 

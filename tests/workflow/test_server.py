@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from temporalio.client import (
-    WithStartWorkflowOperation,
-    WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowHandle,
-    WorkflowUpdateFailedError,
-)
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 
 from activities import messages as m
 from domain.deployments import StepStatus
 from domain.servers import ServerStatus, ServerStepName
-from tests.harness.waiting import eventually
-from tests.workflow.bench import CALL_LIMIT, Bench, ending
-from workflows import names
+from tests.workflow.bench import Bench, ending
+from tests.workflow.server_bench import Server, until_called
 from workflows.server import LOOKS_IN_ONE_HISTORY
-from workflows.server_state import ServerState
 
 # A task that an eviction leaves behind shows up as a coroutine that was never awaited.
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
@@ -41,62 +31,6 @@ SOON = timedelta(milliseconds=20)
 ONE_IN_MEMORY = pytest.mark.parametrize(
     "forgetful_bench", [0, 1], ids=["no cache", "cache of one"], indirect=True
 )
-
-
-class Server:
-    """One server's workflow, asked as the API asks it."""
-
-    def __init__(self, bench: Bench, **state: Any) -> None:
-        self.bench = bench
-        self.id = bench.id_of("server")
-        self._state = ServerState(server_id=self.id, **state)
-
-    @property
-    def handle(self) -> WorkflowHandle[Any, Any]:
-        return self.bench.client.get_workflow_handle(names.server_workflow_id(self.id))
-
-    async def ask(self, update: str, request_id: str = "first", **fields: Any) -> m.ServerReceipt:
-        start: WithStartWorkflowOperation[Any, None] = WithStartWorkflowOperation(
-            names.SERVER_WORKFLOW,
-            self._state,
-            id=names.server_workflow_id(self.id),
-            task_queue=self.bench.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
-        request = m.ServerRequest(server_id=self.id, request_id=request_id, **fields)
-        return await self.bench.client.execute_update_with_start_workflow(
-            update,
-            request,
-            start_workflow_operation=start,
-            result_type=m.ServerReceipt,
-            rpc_timeout=CALL_LIMIT,
-        )
-
-    async def provision(self, request_id: str = "first") -> m.ServerReceipt:
-        return await self.ask(names.PROVISION_UPDATE, request_id)
-
-    async def remove(self, request_id: str = "removal", *, with_resources: bool = False) -> m.ServerReceipt:
-        return await self.ask(names.REMOVE_UPDATE, request_id, with_resources=with_resources)
-
-    async def progress(self) -> m.ServerProgress:
-        return await self.handle.query(
-            names.PROGRESS_QUERY, result_type=m.ServerProgress, rpc_timeout=CALL_LIMIT
-        )
-
-    async def until(self, status: ServerStatus) -> m.ServerProgress:
-        async def reached() -> m.ServerProgress | None:
-            found = await self.progress()
-            return found if found.status is status else None
-
-        return await eventually(reached, interval_seconds=0.02)
-
-
-async def until_called(bench: Bench, activity: str, times: int = 1) -> None:
-    await eventually(
-        lambda: bench.fakes.labels().count(activity) >= times,
-        interval_seconds=0.01,
-        describe=lambda: f"{times} calls of {activity}: {bench.fakes.labels()}",
-    )
 
 
 async def ended(server: Server) -> WorkflowExecutionStatus | None:
