@@ -33,15 +33,17 @@ class DistributionActivities:
     @activity.defn(name=s.DISTRIBUTE_IMAGE.name)
     async def distribute(self, distribute: m.DistributeImage) -> m.StepOutcome:
         """The server has the very image that the sending one has, by name."""
-        if distribute.server_id == distribute.source.id:
-            return m.StepOutcome(skipped=True, message="This server has the image.")
         source = (await self._servers.parts(distribute.source.id)).engine
-        target = (await self._servers.parts(distribute.server_id)).engine
         image = await source.inspect_image(distribute.image)
         if image is None:
             raise ImageNotFound(
                 f"{distribute.source.name} has no image {distribute.image} to send. Deploy again."
             )
+        if distribute.server_id == distribute.source.id:
+            # Where nobody built, nobody has written it down yet.
+            await self._store.deployments.update(distribute.step.deployment_id, image_id=image.id)
+            return m.StepOutcome(skipped=True, message="This server has the image.")
+        target = (await self._servers.parts(distribute.server_id)).engine
         if (await target.inspect_image(image.id)) is not None:
             # Also under the name of another release, which has the same content.
             await target.tag(image.id, distribute.image)

@@ -211,15 +211,19 @@ async def test_an_image_that_is_gone_is_told(source: DockerEngine, target: Docke
 
 
 class Pair:
-    """Two servers by id, and a log that keeps its lines."""
+    """Two servers by id, and what is written about a deployment."""
 
     def __init__(self, engines: dict[str, DockerEngine]) -> None:
         self._engines = engines
-        self.logs = self
+        self.logs = self.deployments = self
+        self.image_id = ""
         self.lines: list[str] = []
 
     async def parts(self, server_id: str) -> SimpleNamespace:
         return SimpleNamespace(engine=self._engines[server_id])
+
+    async def update(self, _deployment_id: str, *, image_id: str) -> None:
+        self.image_id = image_id
 
     async def open(self, *_: object) -> None:
         self.lines.clear()
@@ -248,6 +252,7 @@ async def test_the_step_tells_what_was_sent_and_sends_nothing_twice(
     assert pair.lines == ["The image comes from first.", *pair.lines[1:-1], first.message]
     assert (await outcome(image)).skipped
     assert (await outcome(image, "first")).skipped
+    assert pair.image_id == await source.image_id(image)
 
     again = f"{image}-again"
     await source.tag(image, again)
