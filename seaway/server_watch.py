@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from activities.servers import ServerParts, Servers
+from adapters.control_groups import read_groups
 from adapters.docker.watching import ListedContainer
 from adapters.host_metrics import read_host
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.metrics import ContainerReading, HostReading, Point, container_point, host_point
-from domain.replicas import REPLICA_ROLE, ROLE_LABEL
+from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.server_events import ContainerEvent, Deaths
 from store.metrics import Subject
 
@@ -80,6 +81,7 @@ class ServerWatch:
         self._disk_folders: tuple[str, ...] | None = None
         self._host: HostReading | None = None
         self._containers: dict[str, ContainerReading] = {}
+        self._is_engine_blind = False
         self._told: bool | None = None
         self._failing_since: float | None = None
         self._look_now = asyncio.Event()
@@ -159,19 +161,38 @@ class ServerWatch:
 
     async def _read_containers(self, parts: ServerParts) -> None:
         running = [one for one in await parts.engine.listed(REPLICAS) if one.state == "running"]
-        places = asyncio.Semaphore(CALLS_AT_ONCE)
-
-        async def read(container: ListedContainer) -> ContainerReading | None:
-            async with places:
-                return await parts.engine.usage(container)
-
-        found = [one for one in await asyncio.gather(*map(read, running)) if one is not None]
+        found = [] if self._is_engine_blind else await self._by_engine(parts, running)
+        if running and not found:
+            found = await self._by_kernel(parts, running)
+            self._is_engine_blind = self._is_engine_blind or bool(found)
         earlier, self._containers = self._containers, {one.name: one for one in found}
         for reading in found:
             before = earlier.get(reading.name)
             if before is not None and (point := container_point(before, reading)) is not None:
                 subject = Subject(self._id, reading.application_id, reading.name)
                 self._reports.used(subject, point)
+
+    async def _by_engine(
+        self, parts: ServerParts, running: Sequence[ListedContainer]
+    ) -> list[ContainerReading]:
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def read(container: ListedContainer) -> ContainerReading | None:
+            async with places:
+                return await parts.engine.usage(container)
+
+        return [one for one in await asyncio.gather(*map(read, running)) if one is not None]
+
+    async def _by_kernel(
+        self, parts: ServerParts, running: Sequence[ListedContainer]
+    ) -> list[ContainerReading]:
+        states = await asyncio.gather(*(parts.engine.inspect(one.name) for one in running))
+        processes = {
+            state.pid: (state.name, state.labels.get(APPLICATION_LABEL, ""))
+            for state in states
+            if state is not None and state.running and state.pid > 0
+        }
+        return await read_groups(parts.commands, processes) if processes else []
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
