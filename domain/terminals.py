@@ -75,10 +75,11 @@ class Start(_Message):
     def _can_be_started(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if any("\0" in argument for argument in command):
             raise ValueError("An argument cannot hold a null byte.")
-        if (
-            sum(len(argument.encode("utf-8", "surrogatepass")) + 1 for argument in command)
-            > LONGEST_COMMAND_BYTES
-        ):
+        try:
+            size = sum(len(argument.encode()) + 1 for argument in command)
+        except UnicodeEncodeError:
+            raise ValueError("An argument is no UTF-8 text.") from None
+        if size > LONGEST_COMMAND_BYTES:
             raise ValueError(f"The command is longer than {LONGEST_COMMAND_BYTES} bytes; pass it as input.")
         if command and not command[0]:
             raise ValueError("The command's name is empty.")
@@ -138,10 +139,8 @@ def said(text: str) -> AnySaid:
         first = error.errors()[0]
         # Not what was given: an argument may be a secret.
         place = ".".join(str(part) for part in first["loc"][1:]) or "message"
-        raise InvalidInput(
-            f"This message cannot be understood: {place}: {first['msg'].removeprefix('Value error, ')}",
-            field=place,
-        ) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"This message cannot be understood ({place}): {reason}") from None
     return message
 
 

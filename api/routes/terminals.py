@@ -137,7 +137,7 @@ async def _attend(
     try:
         start = await conversation.begin()
         if place.needs_command and not start.command:
-            raise InvalidInput("Say which command shall run.", field="command")
+            raise InvalidInput("Say which command shall run.")
         code = await _run(conversation, context, principal, place, start)
         await conversation.finish(code)
     except ClientLeft:

@@ -41,7 +41,7 @@ def raw_terminal() -> Iterator[None]:
     """Every key goes to the command as it is, Ctrl-C too; afterwards the terminal is as it was."""
     before = termios.tcgetattr(STDIN)
     try:
-        tty.setraw(STDIN)
+        tty.setraw(STDIN, termios.TCSADRAIN)  # keeps what was typed ahead
         yield
     finally:
         termios.tcsetattr(STDIN, termios.TCSADRAIN, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import sys
@@ -18,12 +19,14 @@ import pytest
 import uvicorn
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from websockets.asyncio.client import ClientConnection, connect
 
 from activities.servers import Surroundings
 from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from domain.deployments import DeploymentStatus
 from domain.replicas import ONE_OFF_COMMAND_ROLE, ROLE_LABEL
+from domain.terminals import OutputStream, output_of
 from seaway.runtime_view import ServersView
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
@@ -40,6 +43,55 @@ LIMIT_SECONDS = 30
 
 
 @dataclass
+class Talk:
+    """What the API says in one conversation."""
+
+    websocket: ClientConnection
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+    async def say(self, **event: Any) -> None:
+        """Says something besides input."""
+        await self.websocket.send(json.dumps(event))
+
+    async def hear(self) -> dict[str, Any] | None:
+        """The next message: an event, or None for output, which is kept."""
+        message = await self.websocket.recv()
+        if isinstance(message, str):
+            event: dict[str, Any] = json.loads(message)
+            return event
+        stream, data = output_of(message)
+        if stream is OutputStream.STDOUT:
+            self.stdout += data
+        else:
+            self.stderr += data
+        return None
+
+    async def until_output(self, wanted: bytes) -> None:
+        """The command has written this."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while wanted not in self.stdout:
+                await self.hear()
+
+    async def until_quiet(self, seconds: float) -> None:
+        """Nothing has been said for so long."""
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(seconds):
+                    await self.hear()
+
+    async def rest(self) -> dict[str, Any]:
+        """The last event, with all output in it."""
+        event = None
+        while event is None or event["event"] not in ("exit", "error"):
+            before = len(self.stdout) + len(self.stderr)
+            event = await self.hear()
+            if taken := len(self.stdout) + len(self.stderr) - before:
+                await self.say(event="taken", bytes=taken)
+        return {**event, "stdout": self.stdout.decode(), "stderr": self.stderr.decode()}
+
+
+@dataclass
 class Site:
     """One Seaway without workflows: its API on a port, and an application of it."""
 
@@ -51,6 +103,7 @@ class Site:
     application: str
     server: Server
     docker: docker.DockerClient
+    image: str
 
     async def command(self, *arguments: str, input: bytes | None = None) -> tuple[int, str, str]:
         """Exit code, output and errors of the `seaway` command."""
@@ -79,6 +132,23 @@ class Site:
         process = await self.start(*arguments, stdin=command, stdout=command, stderr=command)
         os.close(command)
         return process, person
+
+    @asynccontextmanager
+    async def talk(self, path: str, *command: str, **start: Any) -> AsyncIterator[Talk]:
+        """A conversation of our own, quicker than a command that has to start."""
+        async with connect(
+            f"ws{self.url.removeprefix('http')}/api/v1{path}",
+            additional_headers={"Authorization": f"Bearer {self.token}"},
+            proxy=None,
+            max_queue=None,
+        ) as websocket:
+            await websocket.send(json.dumps({"event": "start", "command": command, **start}))
+            yield Talk(websocket)
+
+    async def told(self, path: str, *command: str, **start: Any) -> dict[str, Any]:
+        """The last event of a conversation, with all output in it as `stdout` and `stderr`."""
+        async with asyncio.timeout(LIMIT_SECONDS), self.talk(path, *command, **start) as talk:
+            return await talk.rest()
 
     def one_off_containers(self) -> list[str]:
         """The ids of all containers of one-off commands of the application."""
@@ -135,7 +205,9 @@ async def site_in(folder: Path, engine: docker.DockerClient, image: str) -> Asyn
     url = f"http://127.0.0.1:{port}"
     try:
         application = await deployed(store, url, token.get_secret_value(), image)
-        yield Site(url, token.get_secret_value(), store, servers, settings, application, server, engine)
+        yield Site(
+            url, token.get_secret_value(), store, servers, settings, application, server, engine, image
+        )
         for network in engine.networks.list(names=[settings.instance]):
             network.remove()
     finally:
