@@ -73,7 +73,7 @@ KEY = (
 MORE = (
     FieldView(
         "jump_server_uuid",
-        "Way",
+        "Jump server",
         kind="select",
         is_optional=True,
         hint="A server that the way there leads over.",
