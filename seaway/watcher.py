@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from zlib import crc32
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -92,7 +92,7 @@ class Watcher:
         """The servers that this process watches at this moment."""
         return frozenset(self._watches)
 
-    async def __aenter__(self) -> Watcher:
+    async def __aenter__(self) -> Self:
         rounds: tuple[tuple[Callable[[], Coroutine[None, None, None]], float], ...] = (
             (self._claim, CLAIM_SECONDS),
             (self._write_when_there_is_something, WRITE_SECONDS),

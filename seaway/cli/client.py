@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,7 +20,9 @@ from seaway.cli.answers import (
     PrivateKey,
     Project,
     Receipt,
+    RecordedEvent,
     Server,
+    ServerMetrics,
     ServerStep,
     Variable,
 )
@@ -174,6 +177,18 @@ class SeawayClient:
     def server_steps(self, uuid: str) -> list[ServerStep]:
         """How making it usable goes, or went the last time."""
         return _read(list[ServerStep], self.rest.request("GET", f"/servers/{uuid}/steps"))
+
+    def server_metrics(
+        self, uuid: str, *, since: datetime, until: datetime, step_seconds: int
+    ) -> ServerMetrics:
+        """What the server used, in steps."""
+        query = {"from": since.isoformat(), "to": until.isoformat(), "step": step_seconds}
+        return _read(ServerMetrics, self.rest.request("GET", f"/servers/{uuid}/metrics", query=query))
+
+    def server_events(self, uuid: str, *, limit: int) -> list[RecordedEvent]:
+        """What happened to the server, newest first."""
+        query = {"limit": limit}
+        return _read(list[RecordedEvent], self.rest.request("GET", f"/servers/{uuid}/events", query=query))
 
     def create_server(self, fields: Mapping[str, object]) -> Server:
         """Adds a server."""

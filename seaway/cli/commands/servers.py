@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput, NotFound, ServerUnreachable
+from seaway.cli.commands import server_metrics
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.naming import find_key, find_server
 from seaway.cli.session import Session, command
@@ -32,6 +33,8 @@ def register(root: typer.Typer) -> None:
     command(group, "steps")(steps)
     command(group, "validate")(validate)
     command(group, "accept-host-key")(accept_host_key)
+    command(group, "metrics")(server_metrics.metrics)
+    command(group, "events")(server_metrics.events)
     command(group, "rm")(remove)
     root.add_typer(group, name="server")
 

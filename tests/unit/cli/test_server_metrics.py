@@ -1,0 +1,58 @@
+"""What a server uses and what happened to it, on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.stub_seaway import SERVER, START, StubSeaway
+
+USE = {"cpu_percent": 12.4, "memory_bytes": 1.5e9, "disk_bytes": 4e9, "load": 0.25}
+PEAK = {"cpu_percent": 99.6, "memory_bytes": 3e9, "disk_bytes": 5e9, "load": 2}
+POINT = {"at": START, "samples": 6, "memory_total_bytes": 4 * 10**9, "disk_total_bytes": 10**10}
+METRICS = {
+    "server_uuid": SERVER,
+    "from": START,
+    "to": START,
+    "step_seconds": 180,
+    "points": [{**POINT, "average": USE, "maximum": PEAK}],
+}
+EVENT = {"uuid": "e" * 24, "kind": "unreachable", "at": START, "message": "localhost: It does not answer."}
+
+
+@pytest.fixture
+def harbour(seaway: StubSeaway) -> StubSeaway:
+    seaway.on("GET", "/servers", [{"uuid": SERVER, "name": "localhost", "is_coolify_host": True}])
+    seaway.on("GET", f"/servers/{SERVER}/metrics", METRICS)
+    seaway.on("GET", f"/servers/{SERVER}/events", [EVENT])
+    return seaway
+
+
+def test_what_a_server_uses_is_shown_with_its_maxima(harbour: StubSeaway, run: Run) -> None:
+    shown = run("server", "metrics", "localhost").stdout
+    for part in ("12 %", "100 %", "1.5 GB (38 %)", "3.0 GB (75 %)", "5.0 GB (50 %)", "0.25", "2.00"):
+        assert part in shown
+    (request,) = harbour.sent("GET", f"/servers/{SERVER}/metrics")
+    assert request.url.params["step"] == "180"
+
+
+def test_further_back_has_longer_steps_unless_others_are_asked_for(harbour: StubSeaway, run: Run) -> None:
+    run("server", "metrics", "--hours", "24")
+    run("server", "metrics", "--hours", "24", "--step", "60")
+    requests = harbour.sent("GET", f"/servers/{SERVER}/metrics")
+    assert [request.url.params["step"] for request in requests] == ["4320", "60"]
+
+
+def test_for_programs_it_is_what_the_api_said(harbour: StubSeaway, run: Run) -> None:
+    assert json.loads(run("server", "metrics", "--json").stdout) == METRICS
+    assert json.loads(run("server", "events", "--json").stdout) == [EVENT]
+
+
+def test_what_happened_to_a_server_is_listed(harbour: StubSeaway, run: Run) -> None:
+    shown = run("server", "events", "localhost", "-n", "5").stdout
+    assert "unreachable" in shown
+    assert "It does not answer." in shown
+    (request,) = harbour.sent("GET", f"/servers/{SERVER}/events")
+    assert request.url.params["limit"] == "5"
