@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.deployments import StepStatus
@@ -30,16 +32,16 @@ MARKS: dict[str, tuple[str, str]] = {
 
 
 class StepPrinter:
-    """Says once what became of each step, and that one begins anew."""
+    """Says once what became of each step, and that one begins anew. `known` are of an earlier time."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, known: Iterable[ServerStep] = ()) -> None:
         self._output = output
-        self._said: dict[str, tuple[str, int]] = {}
+        self._said = {step.name: _state_of(step) for step in known}
 
     def tell(self, steps: list[ServerStep]) -> None:
         """Prints what is news; steps that wait are none."""
         for step in steps:
-            state = (step.status, step.attempt)
+            state = _state_of(step)
             if step.status not in MARKS or self._said.get(step.name) == state:
                 continue
             self._said[step.name] = state
@@ -53,12 +55,16 @@ class StepPrinter:
                 self._output.note(f"  {plain(step.detail)}".replace("\n", "\n  "), "dim")
 
 
-def follow(session: Session, uuid: str) -> tuple[Server, list[ServerStep]]:
+def _state_of(step: ServerStep) -> tuple[str, int, datetime | None]:
+    return step.status, step.attempt, step.started_at
+
+
+def follow(session: Session, uuid: str, known: Iterable[ServerStep] = ()) -> tuple[Server, list[ServerStep]]:
     """Shows the steps until the server stands in some way; Ctrl-C leaves the work running.
 
     Raises NotFound when it is gone, TransientError after two minutes without any answer.
     """
-    printer, pause, heard = StepPrinter(session.output), FIRST_PAUSE_SECONDS, time.monotonic()
+    printer, pause, heard = StepPrinter(session.output, known), FIRST_PAUSE_SECONDS, time.monotonic()
     while True:
         try:
             server = session.client.server(uuid)
@@ -75,14 +81,17 @@ def follow(session: Session, uuid: str) -> tuple[Server, list[ServerStep]]:
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
 
-def conclude(session: Session, uuid: str, *, wait: bool) -> ExitCode:
-    """The server as it stands or, with `wait`, as it ends; success only when it is usable then."""
+def conclude(session: Session, uuid: str, *, wait: bool, known: Iterable[ServerStep] = ()) -> ExitCode:
+    """The server as it stands or, with `wait`, as it ends; success only when it is usable then.
+
+    `known` are the steps as they were before, which are no news.
+    """
     output = session.output
     if not wait:
         server = session.client.server(uuid)
         output.show(server.document(), lambda: output.say(f"{server.name} ({uuid}) is {server.word}."))
         return ExitCode.SUCCESS
-    server, steps = follow(session, uuid)
+    server, steps = follow(session, uuid, known)
     document: dict[str, Any] = {**server.document(), "steps": [step.document() for step in steps]}
     output.show(document, lambda: explain(output, server))
     return ExitCode.SUCCESS if server.status == ServerStatus.USABLE else ExitCode.FAILED
@@ -96,7 +105,7 @@ def conclude_removal(session: Session, server: Server, *, wait: bool) -> ExitCod
         output.show(document, lambda: output.say(f"{server.name} is being removed."))
         return ExitCode.SUCCESS
     try:
-        left, _ = follow(session, server.uuid)
+        left, _ = follow(session, server.uuid, session.client.server_steps(server.uuid))
     except NotFound:
         document = {"removed": server.uuid, "name": server.name}
         output.show(document, lambda: output.say(f"✓ {server.name} is removed", "green"))

@@ -188,9 +188,10 @@ def validate(session: Session, server: ServerName, wait: Wait = True) -> ExitCod
         answer = session.client.validate_server(found.uuid)
         session.output.show({"message": answer}, lambda: session.output.say(answer))
         return ExitCode.SUCCESS if found.is_usable else ExitCode.FAILED
+    before = session.client.server_steps(found.uuid)
     with contextlib.suppress(ServerUnreachable):  # its steps and its status tell it better
         session.client.validate_server(found.uuid)
-    return conclude(session, found.uuid, wait=wait)
+    return conclude(session, found.uuid, wait=wait, known=before)
 
 
 def accept_host_key(
@@ -207,9 +208,10 @@ def accept_host_key(
     found = find_server(session.client, server)
     if fingerprint is None:
         fingerprint = _ask_for_fingerprint(session, found)
+    before = session.client.server_steps(found.uuid)
     session.client.accept_host_key(found.uuid, fingerprint)
     session.output.note(f"Accepted {fingerprint} for {found.name}.")
-    return conclude(session, found.uuid, wait=wait)
+    return conclude(session, found.uuid, wait=wait, known=before)
 
 
 def _ask_for_fingerprint(session: Session, server: Server) -> str:

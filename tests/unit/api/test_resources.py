@@ -276,3 +276,41 @@ async def test_the_version_is_plain_text(client: httpx.AsyncClient) -> None:
     answer = await client.get("/version")
     assert answer.text == "0.0.1"
     assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+async def test_a_key_with_a_passphrase_is_stored_without_it(
+    seaway: Seaway, client: httpx.AsyncClient
+) -> None:
+    key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+    text = key.export_private_key("pkcs8-pem", passphrase="hunter2").decode()
+    for body, field in (
+        ({"private_key": text}, "passphrase"),
+        ({"private_key": text, "passphrase": "wrong"}, "passphrase"),
+        ({"private_key": key.export_public_key().decode()}, "private_key"),
+    ):
+        refused = await client.post("/security/keys", json=body)
+        assert (refused.status_code, list(refused.json()["errors"])) == (422, [field])
+    added = (await client.post("/security/keys", json={"private_key": text, "passphrase": "hunter2"})).json()
+    assert added["fingerprint"] == key.get_fingerprint()
+    stored = asyncssh.import_private_key(added["private_key"])
+    assert stored.export_public_key() == key.export_public_key()
+    path = f"/security/keys/{added['uuid']}"
+    lonely = await client.patch(path, json={"passphrase": "hunter2"})
+    assert list(lonely.json()["errors"]) == ["private_key"]
+    assert "hunter2" not in str(await seaway.store.audit.list(team_id=seaway.mine.team.id))
+
+
+async def test_a_key_is_made_and_shows_what_to_put_on_a_server(
+    seaway: Seaway, client: httpx.AsyncClient
+) -> None:
+    made = await client.post("/security/keys/generate", json={"name": "fleet"})
+    assert made.status_code == 201
+    key = asyncssh.import_private_key(made.json()["private_key"])
+    assert made.json()["name"] == "fleet"
+    assert made.json()["public_key"] == key.export_public_key().decode().strip()
+    assert made.json()["fingerprint"] == key.get_fingerprint()
+    async with seaway.client(await seaway.token_with("write")) as limited:
+        other = (await limited.post("/security/keys/generate")).json()
+    assert other["private_key"] is None
+    assert other["name"].startswith("key ")
+    assert ("private_key.generate", "mine@example.com") in await actions(seaway)

@@ -185,7 +185,8 @@ def test_validating_tells_a_first_contact_that_failed_like_any_other_step(
 ) -> None:
     harbour.on("POST", f"{PATH}/validate", problem(503, "Nothing listens.", "server_unreachable"))
     harbour.on("GET", PATH, server("unreachable", status_message="Nothing listens."))
-    harbour.on("GET", f"{PATH}/steps", [step("reach", "failed", message="Nothing listens.")])
+    failed = step("reach", "failed", message="Nothing listens.")
+    harbour.on("GET", f"{PATH}/steps", [], [failed])
     result = run("server", "validate", "harbour")
     assert result.exit_code == 1
     assert "✗ Reach (12.5 s): Nothing listens." in result.stderr
@@ -240,3 +241,16 @@ def test_an_application_is_put_on_several_servers(harbour: StubSeaway, run: Run)
     body = harbour.body("POST", "/applications/dockerimage")
     assert body["server_uuids"] == [SERVER, second]
     assert "server_uuid" not in body
+
+
+def test_steps_of_an_earlier_time_are_no_news(harbour: StubSeaway, run: Run) -> None:
+    old = [step("reach", "succeeded"), step("engine", "failed", message="then")]
+    new = [step("reach", "succeeded", started_at="2026-01-02T03:04:10+00:00"), step("engine", "pending")]
+    harbour.on("POST", f"{PATH}/validate", {"message": "Validation started."})
+    harbour.on("GET", PATH, server("provisioning"), server("provisioning"), server("usable"))
+    harbour.on("GET", f"{PATH}/steps", old, old, new)
+    result = run("server", "validate", "harbour")
+    assert result.exit_code == 0, result.output
+    assert "then" not in result.output
+    assert result.stderr.count("Reach") == 1
+    assert "✓ Reach (7.5 s)" in result.stderr
