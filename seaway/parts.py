@@ -75,7 +75,7 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
         yield Installation(settings, store, servers, terminals)
     finally:
         if terminals is not None:
-            terminals.close()
+            await terminals.close()
         if servers is not None:
             await servers.close()
         await database.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from store.tables.applications import DesiredState
 
 OWNER_PREFIX: Final = "run-"
 END_GRACE_SECONDS: Final = 5
+CLOSE_LIMIT_SECONDS: Final = 2.0 * END_GRACE_SECONDS
 OLDEST: Final = timedelta(hours=25)
 """No command runs so long, so whoever ran it is gone."""
 
@@ -61,10 +63,27 @@ class SeawayTerminals:
         self._held = ExitStack()
         self._owner = self._held.enter_context(owned_folder(owners_folder, OWNER_PREFIX)).name
         self._shells: dict[str, int] = {}
+        self._open = 0
+        self._none_open = asyncio.Event()
+        self._none_open.set()
 
-    def close(self) -> None:
-        """From now on, what this process left behind is anybody's to remove."""
+    async def close(self) -> None:
+        """Waits a moment for commands that are being ended; what is left then is anybody's to remove."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT_SECONDS):
+                await self._none_open.wait()
         self._held.close()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._open += 1
+        self._none_open.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._none_open.set()
 
     @asynccontextmanager
     async def run(self, application_id: str, start: Start) -> AsyncIterator[TerminalSession]:
@@ -89,8 +108,9 @@ class SeawayTerminals:
             environment=replica_environment(configuration, self._surroundings, deployment, name),
             start=start,
         )
-        async with one_off_container(parts.engine, specification, start) as session:
-            yield session
+        with self._counted():
+            async with one_off_container(parts.engine, specification, start) as session:
+                yield session
 
     @asynccontextmanager
     async def execute(
@@ -99,10 +119,11 @@ class SeawayTerminals:
         """See `api.terminals.Terminals`."""
         application = await self._store.applications.get(application_id)
         parts, name = await self._replica(application, replica)
-        async with parts.engine.execute_attached(
-            name, start.command, has_input=start.interactive, terminal=start.terminal
-        ) as session:
-            yield session
+        with self._counted():
+            async with parts.engine.execute_attached(
+                name, start.command, has_input=start.interactive, terminal=start.terminal
+            ) as session:
+                yield session
 
     async def _replica(self, application: Application, number: int | None) -> tuple[ServerParts, str]:
         if application.current_deployment_id is None:

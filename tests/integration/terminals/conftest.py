@@ -213,7 +213,7 @@ async def site_in(folder: Path, engine: docker.DockerClient, image: str) -> Asyn
     finally:
         api.should_exit = True
         await serving
-        terminals.close()
+        await terminals.close()
         await servers.close()
         await database.close()
 
