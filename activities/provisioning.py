@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.server_checks import ask_engine
 from activities.server_step_recording import ServerSteps, StepOutput
 from activities.servers import Servers
 from adapters import server_setup
@@ -182,8 +183,8 @@ class ProvisioningActivities:
         """Raises NotPossibleNow for an engine that is too old."""
 
         async def work(output: StepOutput) -> m.StepOutcome:
-            parts = await self._servers.parts(task.server_id)
-            facts = await parts.engine.ping()
+            server = await self._store.servers.get(task.server_id)
+            facts = await ask_engine(await self._servers.parts(server.id), server.name)
             await self._store.servers.set(task.server_id, engine_version=facts.version)
             if not is_supported_engine(facts.version):
                 wanted = ".".join(f"{number:02}" for number in MINIMUM_ENGINE)

@@ -14,7 +14,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.server_step_recording import note_shown_key
-from activities.servers import Servers
+from activities.servers import ServerParts, Servers
 from adapters import server_setup
 from adapters.docker.states import EngineFacts
 from adapters.ssh.forwarding import DockerSocketForward
@@ -99,12 +99,7 @@ class ServerCheckActivities:
         link = await self._servers.link(server_id)
         await link.run(["true"], timeout=ANSWER_LIMIT)
         await DockerSocketForward(link).check()
-        parts = await self._servers.parts(server_id)
-        try:
-            return await parts.engine.ping()
-        except EngineUnavailable as error:
-            where = link.target.address.endpoint
-            raise EngineUnavailable(f"Docker on {where} does not answer.", detail=error.detail) from error
+        return await ask_engine(await self._servers.parts(server_id), link.target.address.endpoint)
 
     async def _written(
         self, server_id: str, code: str, message: str, facts: EngineFacts | None
@@ -176,3 +171,14 @@ class ServerCheckActivities:
         except (SeawayError, TimeoutError) as error:
             # A server that is gone for good must not stay in the list for ever.
             logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)
+
+
+async def ask_engine(parts: ServerParts, where: str) -> EngineFacts:
+    """What the engine is; `where` is the server for people. Raises EngineUnavailable within 20 s."""
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT.total_seconds()):
+            return await parts.engine.ping()
+    except (EngineUnavailable, TimeoutError) as error:
+        # The engine's own words name a socket of ours, not the server.
+        reason = error.detail if isinstance(error, EngineUnavailable) else "no answer in time"
+        raise EngineUnavailable(f"Docker on {where} does not answer.", detail=reason) from error
