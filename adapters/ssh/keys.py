@@ -29,6 +29,8 @@ PUBLIC_KEY_BEGINNINGS: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "-----BEGIN PU
 
 
 OPENSSH: Final = "BEGIN OPENSSH PRIVATE KEY"
+MOST_ROUNDS: Final = 1000
+"""Some seconds of computing; ssh-keygen's default is 24."""
 WRONG_KIND: Final = "Use an Ed25519, ECDSA or RSA key."
 
 
@@ -79,10 +81,33 @@ def _refuse_what_is_no_private_key(content: str) -> None:
         raise InvalidInput(WRONG_KIND, field=FIELD)
 
 
+def _refuse_endless_work(content: str) -> None:
+    """A key says itself how long opening it takes; one of 2^32 rounds would never be done."""
+    if OPENSSH not in content:
+        return
+    # OpenSSH's PROTOCOL.key: after the magic come cipher, kdf, and the kdf's salt and rounds.
+    rest = _openssh_body(content).removeprefix(b"openssh-key-v1\0")
+    for _ in range(2):
+        rest = _after_string(rest)
+    rounds = int.from_bytes(_after_string(rest[4:])[:4], "big")
+    if rounds > MOST_ROUNDS:
+        raise InvalidInput(
+            f"Opening this key takes {rounds} rounds, more than {MOST_ROUNDS}. Encrypt it anew: "
+            "ssh-keygen -p -a 100 -f FILE",
+            field=FIELD,
+        )
+
+
+def _after_string(data: bytes) -> bytes:
+    return data[4 + int.from_bytes(data[:4], "big") :]
+
+
 def _load(content: str, password: bytes | None) -> AcceptedKey:
     load = load_ssh_private_key if OPENSSH in content else load_pem_private_key
     # A passphrase for a key that needs none is no mistake worth a complaint.
     needed = password if _is_encrypted(content) else None
+    if needed is not None:
+        _refuse_endless_work(content)
     try:
         key = load(content.encode(), needed)
     except TypeError as error:

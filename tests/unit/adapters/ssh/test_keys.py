@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import subprocess
 from pathlib import Path
 
@@ -101,3 +102,18 @@ def test_weak_and_unknown_kinds_are_refused():
     for file_format in ("openssh", "pkcs8-pem"):
         dsa = asyncssh.generate_private_key("ssh-dss").export_private_key(file_format)
         assert "Ed25519" in refused(dsa.decode()).message
+
+
+def test_a_key_that_would_take_for_ever_to_open_is_refused_at_once():
+    text = exported(asyncssh.generate_private_key("ssh-ed25519"), "openssh", "secret")
+    first, *lines, last = text.strip().splitlines()
+    body = base64.b64decode("".join(lines))
+    start = body.index(b"bcrypt") + len(b"bcrypt") + 4
+    salt = int.from_bytes(body[start : start + 4], "big")
+    place = start + 4 + salt
+    assert body[place : place + 4] == (1).to_bytes(4, "big")
+    endless = body[:place] + (2**32 - 1).to_bytes(4, "big") + body[place + 4 :]
+    written = "\n".join([first, base64.b64encode(endless).decode(), last])
+    error = refused(written, "secret")
+    assert error.field == "private_key"
+    assert "4294967295 rounds" in error.message
