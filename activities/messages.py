@@ -126,6 +126,11 @@ class ReleasePlan(Message):
     drain_undone: bool = True
     """Whether a release that is undone after its switch is drained before it is removed."""
 
+    def on(self, name: StepName) -> tuple[PlannedServer, ...]:
+        """The servers on which this step is planned."""
+        wanted = {step.server for step in self.steps if step.name is name}
+        return tuple(server for server in self.servers if server.name in wanted)
+
     def has(self, step: StepName) -> bool:
         """Whether the step is part of this deployment."""
         return any(planned.name is step for planned in self.steps)

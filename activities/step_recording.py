@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -16,27 +17,32 @@ from activities.errors import ActivityFailure, application_error, unexpected_err
 from activities.messages import StepOutcome, StepReference
 from domain.deployments import StepStatus
 from domain.errors import SeawayError
+from domain.server_systems import lets_us_in
 from store.store import Store
 
 HEARTBEAT_SECONDS = 1.0
+LOST_SERVER_PATIENCE = timedelta(minutes=10)
 logger = logging.getLogger("seaway.activities")
 
 
 class StepRecording(Interceptor):
     """Gives every activity of a worker what they have in common."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, patience: timedelta = LOST_SERVER_PATIENCE) -> None:
+        """`patience` is how long what must happen in the end waits for a server that lets nobody in."""
         self._store = store
+        self._patience = patience
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Puts itself in front of the activity."""
-        return _Recorder(next, self._store)
+        return _Recorder(next, self._store, self._patience)
 
 
 class _Recorder(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, store: Store) -> None:
+    def __init__(self, next: ActivityInboundInterceptor, store: Store, patience: timedelta) -> None:
         super().__init__(next)
         self._store = store
+        self._patience = patience
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """Runs the activity; its errors come out as ApplicationError with a code."""
@@ -45,10 +51,18 @@ class _Recorder(ActivityInboundInterceptor):
             if not isinstance(reference, StepReference):
                 return await self._mapped(input, relentless=_has_no_limit())
             if reference.undo:
-                answer = await self._mapped(input, relentless=True)
-                await self._move(reference, StepStatus.COMPENSATED)
-                return answer
+                return await self._back(reference, input)
             return await self._forward(reference, input)
+
+    async def _back(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
+        try:
+            answer = await self._mapped(input, relentless=True)
+        except ApplicationError as error:
+            if error.non_retryable:
+                await self._move(reference, StepStatus.FAILED, message=error.message)
+            raise
+        await self._move(reference, StepStatus.COMPENSATED)
+        return answer
 
     async def _forward(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
         try:
@@ -60,7 +74,10 @@ class _Recorder(ActivityInboundInterceptor):
                 await self._move(reference, StepStatus.FAILED, message="Cancelled.")
             raise
         except ApplicationError as error:
-            if error.non_retryable:
+            if error.non_retryable and _has_no_limit():
+                # The version serves already; what could not be done any more is no failure of it.
+                await self._move(reference, StepStatus.FAILED, message=error.message)
+            elif error.non_retryable:
                 await self._fail(reference, error)
             else:
                 retrying = f"{error.message} Trying again."
@@ -91,6 +108,7 @@ class _Recorder(ActivityInboundInterceptor):
             logger.warning(
                 "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
             )
+            relentless = relentless and not self._is_lost(error, info.scheduled_time)
             raise application_error(error, attempt=info.attempt, relentless=relentless) from None
         except (ApplicationError, asyncio.CancelledError):
             raise
@@ -99,6 +117,9 @@ class _Recorder(ActivityInboundInterceptor):
             raise unexpected_error(
                 info.activity_type, error, attempt=info.attempt, relentless=relentless
             ) from None
+
+    def _is_lost(self, error: SeawayError, first_tried_at: datetime) -> bool:
+        return not lets_us_in(error.code) and datetime.now(UTC) - first_tried_at >= self._patience
 
     async def _fail(self, reference: StepReference, error: ApplicationError) -> None:
         await self._move(reference, StepStatus.FAILED, message=error.message)

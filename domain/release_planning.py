@@ -25,6 +25,8 @@ def stops_first(configuration: ApplicationConfiguration, kind: OperationKind) ->
 
 
 BUILDS = (StepName.RESOLVE_SOURCE, StepName.BUILD)
+ONCE = (StepName.PRE_DEPLOY, StepName.RELEASE_COMMAND, StepName.POST_DEPLOY)
+"""Commands of a release: a migration must not run once for each server."""
 
 
 def planned_steps(
@@ -35,7 +37,9 @@ def planned_steps(
     replaces: bool,
     build_on: str | None = None,
 ) -> tuple[Step, ...]:
-    """The steps in order, on every server. `replaces` tells whether something runs already.
+    """The steps in order. `replaces` tells whether something runs already.
+
+    All but the commands are on every server.
 
     `build_on` is the server that builds for all of them; without one, each builds for itself.
     """
@@ -58,8 +62,14 @@ def planned_steps(
     return tuple(
         Step(name=name, server=server)
         for name in names
-        for server in ([build_on] if build_on and name in BUILDS else servers)
+        for server in _servers_of(name, servers, build_on)
     )
+
+
+def _servers_of(name: StepName, servers: Sequence[str], build_on: str | None) -> Sequence[str]:
+    if build_on and name in BUILDS:
+        return [build_on]
+    return servers[:1] if name in ONCE else servers
 
 
 def is_past_return(steps: Sequence[Step]) -> bool:

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     metrics_minutes_days: int = Field(default=2, ge=1, le=31)
     metrics_quarters_days: int = Field(default=30, ge=1, le=3650)
     server_check_seconds: int = Field(default=60, ge=1)
+    lost_server_seconds: int = Field(default=600, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("data_dir")

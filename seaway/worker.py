@@ -74,7 +74,7 @@ def build_worker(
         task_queue=task_queue,
         workflows=[ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow],
         activities=[activity for group in groups for activity in group.all()],
-        interceptors=[StepRecording(store)],
+        interceptors=[StepRecording(store, patience=timedelta(seconds=settings.lost_server_seconds))],
         workflow_failure_exception_types=[SeawayError],
         max_cached_workflows=CACHED_WORKFLOWS,
         max_concurrent_activities=CONCURRENT_ACTIVITIES,

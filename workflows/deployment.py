@@ -150,11 +150,13 @@ class DeploymentWorkflow:
     async def _run_commands_before(self) -> None:
         limit = self._plan.command_limit
         command = self._for(m.RunCommand, served=self._plan.served, limit=limit)
-        if self._plan.has(StepName.PRE_DEPLOY):
-            await self._steps.run(StepName.PRE_DEPLOY, s.RUN_PRE_DEPLOY, command, within(limit))
-        if self._plan.has(StepName.RELEASE_COMMAND):
-            self._undo(StepName.RELEASE_COMMAND, s.REMOVE_RELEASE_COMMAND, command)
-            await self._steps.run(StepName.RELEASE_COMMAND, s.RUN_RELEASE_COMMAND, command, within(limit))
+        if servers := self._plan.on(StepName.PRE_DEPLOY):
+            await self._steps.run(StepName.PRE_DEPLOY, s.RUN_PRE_DEPLOY, command, within(limit), servers)
+        if servers := self._plan.on(StepName.RELEASE_COMMAND):
+            self._undo(StepName.RELEASE_COMMAND, s.REMOVE_RELEASE_COMMAND, command, servers)
+            await self._steps.run(
+                StepName.RELEASE_COMMAND, s.RUN_RELEASE_COMMAND, command, within(limit), servers
+            )
 
     async def _pause_old(self, served: m.Served) -> None:
         pause = self._for(m.PauseReplicas, served=served)
@@ -186,7 +188,8 @@ class DeploymentWorkflow:
     async def _run_post_deploy(self) -> None:
         limit = self._plan.command_limit
         command = self._for(m.RunCommand, served=self._plan.serve, limit=limit)
-        await self._steps.run(StepName.POST_DEPLOY, s.RUN_POST_DEPLOY, command, within(limit))
+        servers = self._plan.on(StepName.POST_DEPLOY)
+        await self._steps.run(StepName.POST_DEPLOY, s.RUN_POST_DEPLOY, command, within(limit), servers)
 
     async def _drain(self) -> None:
         deadline = workflow.now() + self._plan.drain
@@ -201,7 +204,7 @@ class DeploymentWorkflow:
         retire = self._for(m.RetireReplicas, keep=self._plan.serve)
         # Where the old version had to stop first, its containers are left to be cleaned up.
         retiring = StepName.CLEAN_UP if self._plan.stop_first else StepName.STOP_OLD
-        await self._steps.run(retiring, s.RETIRE_REPLICAS, retire, UNDO)
+        await self._steps.run_where_possible(retiring, s.RETIRE_REPLICAS, retire, UNDO)
         deletes = self._command.kind is OperationKind.DELETE
         clean_up = self._for(
             m.CleanUp,
@@ -209,7 +212,7 @@ class DeploymentWorkflow:
             everything=deletes,
             delete_volumes=self._command.delete_volumes,
         )
-        await self._steps.run(StepName.CLEAN_UP, s.CLEAN_UP, clean_up, UNDO)
+        await self._steps.run_where_possible(StepName.CLEAN_UP, s.CLEAN_UP, clean_up, UNDO)
         await self._finish(DeploymentStatus.FINISHED, Failure())
         if deletes:
             forget = m.ForgetApplication(application_id=self._command.application_id)

@@ -17,10 +17,12 @@ with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities.signatures import Input, Output, Signature
     from domain.deployments import StepName, StepStatus
+    from domain.server_systems import lets_us_in
     from workflows.failures import failure_of
     from workflows.progress import ProgressTracker
 
 CANCELLED = "Cancelled."
+LEFT_FOR_LATER = "What is left there is taken away when the server answers again."
 InputFor = Callable[[m.StepReference, str], Input]
 """Builds an activity's input for a step on the server with this id."""
 
@@ -50,6 +52,14 @@ class ReleaseSteps:
             [self._forward(name, server, signature, make, policy) for server in chosen]
         )
 
+    async def run_where_possible(
+        self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input], policy: Policy
+    ) -> None:
+        """One step on every server, past the point of no return: a lost server is passed over."""
+        await all_or_nothing(
+            [self._forward_if_possible(name, one, signature, make, policy) for one in self._plan.servers]
+        )
+
     async def undo(
         self,
         name: StepName,
@@ -57,7 +67,7 @@ class ReleaseSteps:
         make: InputFor[Input],
         servers: Sequence[m.PlannedServer] | None = None,
     ) -> None:
-        """Takes one step back on the servers that it ran on, trying for ever."""
+        """Takes one step back on the servers that it ran on, trying until it works or the server is lost."""
         chosen = self._plan.servers if servers is None else servers
         works: list[Coroutine[Any, Any, None]] = [
             self._back(name, server, signature, make) for server in chosen
@@ -100,10 +110,33 @@ class ReleaseSteps:
         reference = m.StepReference(
             deployment_id=self._deployment_id, name=name, server=server.name, undo=True
         )
-        await call(
-            signature, make(reference, server.id), UNDO, f"undo {name.replace('_', ' ')} on {server.name}"
-        )
+        summary = f"undo {name.replace('_', ' ')} on {server.name}"
+        try:
+            await call(signature, make(reference, server.id), UNDO, summary)
+        except ActivityError as error:
+            self._pass_over(name, server, error)
+            return
         self._move(name, server, StepStatus.COMPENSATED)
+
+    async def _forward_if_possible(
+        self,
+        name: StepName,
+        server: m.PlannedServer,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        policy: Policy,
+    ) -> None:
+        try:
+            await self._forward(name, server, signature, make, policy)
+        except ActivityError as error:
+            self._pass_over(name, server, error)
+
+    def _pass_over(self, name: StepName, server: m.PlannedServer, error: ActivityError) -> None:
+        """A server that lets nobody in must not hold up the others for ever. Raises what is no such thing."""
+        failure = failure_of(error)
+        if lets_us_in(failure.code):
+            raise error
+        self._move(name, server, StepStatus.FAILED, f"{failure.message} {LEFT_FOR_LATER}")
 
     def _move(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         self._tracker.move(name, server.name, status, workflow.now(), message)

@@ -26,7 +26,8 @@ END = ["record-release", "retire-replicas", "clean-up", "finish-deployment"]
 COMMANDS_BEFORE = ["run-pre-deploy-command", "run-release-command"]
 WITH_ALL_HOOKS = [*BEGIN, *IMAGE, *COMMANDS_BEFORE, *NEW, "run-post-deploy-command", DRAIN, *END]
 SERVERS = ("east", "west")
-ONCE = [*BEGIN, "record-release", "finish-deployment"]
+COMMANDS = [*COMMANDS_BEFORE, "run-post-deploy-command"]
+ONCE = [*BEGIN, *COMMANDS, "record-release", "finish-deployment"]
 LONGEST_HISTORY = 100
 
 
@@ -236,7 +237,8 @@ async def test_every_step_but_the_build_runs_on_every_server(run_case: RunCase) 
     steps = [call for call in fakes.calls if isinstance(call.message, m.StepInput)]
     labels = list(dict.fromkeys(call.label for call in steps))
     on = {label: {call.server for call in steps if call.label == label} for label in labels}
-    assert on == {label: {"east"} if label in IMAGE else set(SERVERS) for label in labels}
+    once = [*IMAGE, *COMMANDS]
+    assert on == {label: {"east"} if label in once else set(SERVERS) for label in labels}
     [finish] = fakes.finishes().values()
     assert {step.status for step in finish.steps} == {"succeeded"}
 

@@ -21,6 +21,7 @@ from tests.workflow.undo_cases import (
 SERVERS = ("east", "west", "north")
 ON_ALL = set(SERVERS)
 AFTER_SWITCH = [*SWITCH_BACK, *BEFORE_SWITCH]
+ONCE = {"run-pre-deploy-command", "run-release-command", REMOVE_COMMAND, "run-post-deploy-command"}
 CASES = [
     ("distribute-image", [DISCARD]),
     ("run-pre-deploy-command", [DISCARD]),
@@ -60,14 +61,15 @@ async def test_what_fails_on_the_second_server_is_undone_on_all(
     bench: Bench, servers: tuple[str, ...], label: str, undos: list[str]
 ) -> None:
     plan_on(bench, *servers)
-    bench.fakes.fail(label, "release_unhealthy", "West is ill.", server="west")
+    server = servers[0] if label in ONCE else "west"
+    bench.fakes.fail(label, "release_unhealthy", "West is ill.", server=server)
 
     finish = await fails(bench)
 
     assert (finish.status, finish.error_message) == (DeploymentStatus.FAILED, "West is ill.")
     assert list(dict.fromkeys(bench.fakes.undos())) == undos
     for undo in undos:
-        assert sorted(servers_of(bench, undo)) == sorted(servers)
+        assert sorted(servers_of(bench, undo)) == sorted(servers[:1] if undo in ONCE else servers)
     routes = bench.fakes.messages("apply-routes")
     assert bool(routes) == ("undo apply-routes" in undos)
     assert {back.serve.release_id for back in bench.fakes.messages("undo apply-routes")} <= {OLD}
@@ -169,10 +171,57 @@ async def test_a_release_undone_after_its_switch_keeps_no_old_version_waiting_th
     bench: Bench,
 ) -> None:
     plan_on(bench, *SERVERS, host_ports=True)
-    bench.fakes.fail("run-post-deploy-command", server="west")
+    bench.fakes.fail("run-post-deploy-command", server="east")
 
     await fails(bench)
 
     undos = ["undo apply-routes", REMOVE_NEW, RESUME_OLD, REMOVE_COMMAND, DISCARD]
     assert list(dict.fromkeys(bench.fakes.undos())) == undos
     assert set(servers_of(bench, RESUME_OLD)) == ON_ALL
+
+
+async def test_commands_run_once_and_not_on_each_server(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+
+    await ending(await bench.deploy())
+
+    for label in ("run-pre-deploy-command", "run-release-command", "run-post-deploy-command"):
+        assert servers_of(bench, label) == ["east"]
+
+
+@pytest.mark.parametrize("code", ["server_unreachable", "host_key_changed", "authentication_refused"])
+async def test_a_server_that_is_lost_while_a_release_is_undone_is_passed_over(
+    bench: Bench, code: str
+) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.fail("check-health", "release_unhealthy", "North is ill.", server="north")
+    bench.fakes.fail(REMOVE_NEW, code, "West does not answer.", server="west")
+
+    finish = await fails(bench)
+
+    assert finish.error_message == "North is ill."
+    started = {step.server: step for step in finish.steps if step.name is StepName.START}
+    assert {server: step.status for server, step in started.items()} == {
+        "east": StepStatus.COMPENSATED,
+        "west": StepStatus.FAILED,
+        "north": StepStatus.COMPENSATED,
+    }
+    assert started["west"].message.startswith("West does not answer. What is left there")
+    assert set(servers_of(bench, DISCARD)) == ON_ALL
+
+
+async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_it_up(bench: Bench) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.fail("retire-replicas", "server_unreachable", "West does not answer.", server="west")
+
+    result = await ending(await bench.deploy())
+
+    assert result.status is DeploymentStatus.FINISHED
+    [finish] = bench.fakes.finishes().values()
+    stopped = {step.server: step.status for step in finish.steps if step.name is StepName.STOP_OLD}
+    assert stopped == {
+        "east": StepStatus.SUCCEEDED,
+        "west": StepStatus.FAILED,
+        "north": StepStatus.SUCCEEDED,
+    }
+    assert set(servers_of(bench, "clean-up")) == ON_ALL
