@@ -28,6 +28,17 @@ async def request_provisioning(context: ApiContext, principal: Principal, server
     return await context.store.servers.get(server.id)
 
 
+async def try_provisioning(context: ApiContext, principal: Principal, server: Server) -> Server:
+    """The same for a request that is about more than this: what goes wrong is told by the server."""
+    try:
+        return await request_provisioning(context, principal, server)
+    except SeawayError as error:
+        present = await context.store.servers.get(server.id)
+        if present.status_message:
+            return present
+        return await context.store.servers.set(server.id, status_message=error.message)
+
+
 async def accept_host_key(
     context: ApiContext, principal: Principal, server: Server, fingerprint: str
 ) -> Server:

@@ -24,8 +24,15 @@ from api.routes.servers import (
     update_server_by_uuid,
     validate_server_by_uuid,
 )
+from api.server_provisioning import check_may_change
 from api.shapes.servers import AcceptHostKey, ChangeServer
-from domain.errors import InvalidInput, SeawayError, ServerUnreachable
+from domain.errors import (
+    AuthenticationRefused,
+    HostKeyChanged,
+    InvalidInput,
+    SeawayError,
+    ServerUnreachable,
+)
 from domain.host_keys import fingerprint_of
 from store.tables import Server
 
@@ -48,13 +55,14 @@ async def validate(
     visitor.must(Ability.WRITE)
     try:
         await validate_server_by_uuid(server.id, context, visitor.principal)
-    except ServerUnreachable:
+    except (ServerUnreachable, AuthenticationRefused, HostKeyChanged):
         return to(server_url(server.id))
     return to(server_url(server.id), "validating")
 
 
 async def _host_key_form(context: Context, server: Server) -> ActionForm:
-    """Shows what the server shows now. Raises ServerUnreachable."""
+    """Shows what the server shows now. Raises ServerUnreachable, and NotPossibleNow for Seaway's own."""
+    check_may_change(server)
     shown = await context.host_keys.shown_by(server)
     pinned = fingerprint_of(server.host_key)
     return ActionForm(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from fastapi import APIRouter
 
 from api.auditing import audit
@@ -11,10 +9,15 @@ from api.authentication import Principal, Reader, Writer
 from api.context import ApiContext
 from api.routes.parameters import ContextOf, Uuid
 from api.server_changes import NEEDS_KEY, WAY_IN, apply_fields, default_wildcard
-from api.server_provisioning import accept_host_key, check_may_change, request_provisioning
+from api.server_provisioning import (
+    accept_host_key,
+    check_may_change,
+    request_provisioning,
+    try_provisioning,
+)
 from api.shapes.answers import Done
 from api.shapes.servers import AcceptHostKey, ChangeServer, CreateServer, ServerAnswer, ValidateServer
-from domain.errors import InvalidInput, NotPossibleNow, SeawayError
+from domain.errors import InvalidInput, NotPossibleNow
 from domain.host_keys import fingerprint_of
 from domain.servers import ServerStatus, checked_host
 from store.tables import Server
@@ -43,9 +46,8 @@ async def create_server(body: CreateServer, context: ContextOf, principal: Write
     server = await context.store.servers.create(server)
     await audit(context, principal, "server.create", "server", server.id, _said_about(server))
     if body.instant_validate:
-        with contextlib.suppress(SeawayError):
-            await request_provisioning(context, principal, server)
-    return ServerAnswer.of(await context.store.servers.get(server.id))
+        server = await try_provisioning(context, principal, server)
+    return ServerAnswer.of(server)
 
 
 @router.get("/{uuid}", summary="One server")
@@ -70,10 +72,9 @@ async def update_server_by_uuid(
     pinned = f"; host key {fingerprint_of(server.host_key)}" if body.host_key else ""
     await audit(context, principal, "server.update", "server", server.id, given + pinned)
     has_new_way_in = not written.keys().isdisjoint(WAY_IN) and server.status != ServerStatus.NEW
-    if body.instant_validate or has_new_way_in:
-        with contextlib.suppress(SeawayError):
-            await request_provisioning(context, principal, server)
-    return ServerAnswer.of(await context.store.servers.get(server.id))
+    if not server.is_local and (body.instant_validate or has_new_way_in):
+        server = await try_provisioning(context, principal, server)
+    return ServerAnswer.of(server)
 
 
 @router.delete("/{uuid}", summary="Remove a server")

@@ -260,5 +260,7 @@ def _confirm(server: Server, *, with_applications: bool) -> None:
 
 
 def _address(server: Server) -> str:
+    if server.is_coolify_host:
+        return "this machine"
     host = f"[{server.ip}]" if ":" in server.ip else server.ip
     return f"{server.user}@{host}:{server.port}"

@@ -180,6 +180,17 @@ async def test_a_first_contact_that_fails_is_told_by_status_steps_and_answer(
     assert (added.status_code, added.json()["status"]) == (201, "unreachable")
 
 
+async def test_a_workflow_that_does_not_answer_is_told_by_the_server_that_was_added(
+    seaway: Seaway, client: httpx.AsyncClient, key: PrivateKey
+) -> None:
+    seaway.servers.refusal = TransientError("The workflow engine has not answered yet.")
+    body = {"ip": ADDRESS, "private_key_uuid": key.id, "instant_validate": True}
+    added = await client.post("/servers", json=body)
+    assert (added.status_code, added.json()["status"]) == (201, "new")
+    assert added.json()["status_message"] == "The workflow engine has not answered yet."
+    assert added.json()["host_key_fingerprint"] == seaway.host_keys.key.fingerprint
+
+
 async def test_what_a_command_said_is_shown_to_those_who_may_see_secrets(
     seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_generated_key_shows_its_public_part_only(harbour: StubSeaway, run: Ru
 def test_servers_and_steps_are_shown(harbour: StubSeaway, run: Run) -> None:
     harbour.on("GET", "/servers", [server("host_key_changed", ip="2001:db8::7", user="deploy")])
     listed = run("server", "list").stdout
+    assert "this machine" not in listed
     assert "host key changed" in listed
     assert "deploy@[2001:db8::7]:22" in listed
     assert "20.10.24" in run("server", "show", "harbour").stdout

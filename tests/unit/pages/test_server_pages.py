@@ -177,6 +177,7 @@ async def test_the_server_of_seaway_itself_offers_neither_checking_nor_removal(
 ) -> None:
     page = (await visit.get(f"/servers/{world.server.id}")).text
     assert "Check again" not in page
+    assert (await visit.get(f"/servers/{world.server.id}/host-key")).status_code == 400
     settings = (await visit.get(f"/servers/{world.server.id}/settings")).text
     assert "Remove this server" not in settings
     assert "SSH port" not in settings
