@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,21 +46,52 @@ def span_of(
 
 async def server_points(context: ApiContext, server_id: str, span: Span) -> list[Point]:
     """What the server used."""
-    points = await context.store.metrics.of_server(
-        server_id, step_seconds=span.stored_seconds, since=span.since, until=span.until
-    )
-    return merged(points, span.step_seconds)
+
+    async def read(stored_seconds: int, since: datetime) -> dict[Subject, list[Point]]:
+        points = await context.store.metrics.of_server(
+            server_id, step_seconds=stored_seconds, since=since, until=span.until
+        )
+        return {Subject(server_id): points}
+
+    found = await _composed(context, span, read)
+    return merged(found.get(Subject(server_id), ()), span.step_seconds)
 
 
 async def replica_points(
     context: ApiContext, application_id: str, span: Span
 ) -> Mapping[Subject, Sequence[Point]]:
     """What each of the application's replicas used, by server and name."""
-    found = await context.store.metrics.of_application(
-        application_id, step_seconds=span.stored_seconds, since=span.since, until=span.until
-    )
+
+    async def read(stored_seconds: int, since: datetime) -> dict[Subject, list[Point]]:
+        return await context.store.metrics.of_application(
+            application_id, step_seconds=stored_seconds, since=since, until=span.until
+        )
+
+    found = await _composed(context, span, read)
     ordered = sorted(found.items(), key=lambda item: (item[0].server_id, item[0].replica))
-    return {subject: merged(points, span.step_seconds) for subject, points in ordered}
+    return {subject: merged(points, span.step_seconds) for subject, points in ordered if points}
+
+
+Read = Callable[[int, datetime], Awaitable[dict[Subject, list[Point]]]]
+
+
+async def _composed(context: ApiContext, span: Span, read: Read) -> dict[Subject, list[Point]]:
+    """The stored points of the span, and finer ones of the time of which there are no such points yet."""
+    composed: dict[Subject, list[Point]] = {}
+    ends: dict[Subject, int] = {}
+    since = span.since
+    steps = [one.step_seconds for one in context.settings.kept_metrics]
+    for stored_seconds in reversed(steps[: steps.index(span.stored_seconds) + 1]):
+        for subject, points in (await read(stored_seconds, since)).items():
+            end = ends.get(subject, 0)
+            newer = [point for point in points if point.at >= end]
+            composed.setdefault(subject, []).extend(newer)
+            if newer:
+                ends[subject] = newer[-1].at + stored_seconds
+        if ends:
+            # Of servers that others watch, coarser points may come a little later.
+            since = max(since, datetime.fromtimestamp(max(ends.values()) - 2 * stored_seconds, UTC))
+    return composed
 
 
 def aware(moment: datetime) -> datetime:

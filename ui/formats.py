@@ -37,6 +37,11 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def clock(seconds_since_1970: int) -> str:
+    """The moment to the second, in UTC."""
+    return exact(datetime.fromtimestamp(seconds_since_1970, UTC))
+
+
 def duration(seconds: float | None) -> str:
     """`0.8 s`, `14 s`, `2 min 05 s`, `1 h 03 min`; nothing for an unknown one."""
     if seconds is None:

@@ -45,6 +45,7 @@ def environment() -> Environment:
         relative=formats.relative,
         exact=formats.exact,
         iso=formats.iso,
+        clock=formats.clock,
         duration=formats.duration,
         short_commit=formats.short_commit,
     )

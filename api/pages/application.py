@@ -18,7 +18,13 @@ from store.tables import Application
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 Identifier = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-TAB_TITLES = {"deployments": "", "variables": "Variables", "settings": "Settings", "logs": "Logs"}
+TAB_TITLES = {
+    "deployments": "",
+    "variables": "Variables",
+    "settings": "Settings",
+    "logs": "Logs",
+    "metrics": "Metrics",
+}
 
 
 async def application_of(application_id: Identifier, context: Context, visitor: Visiting) -> Application:

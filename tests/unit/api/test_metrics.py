@@ -59,6 +59,21 @@ async def test_without_parameters_it_is_the_last_hour(
     assert answer["step_seconds"] == 24
 
 
+async def test_what_has_no_coarse_points_yet_is_shown_from_finer_ones(
+    seaway: Seaway, client: httpx.AsyncClient, measured: str
+):
+    path = f"/servers/{seaway.mine.server.id}/metrics"
+    for days in (1, 7):
+        answer = (await client.get(path, params={"from": ago(days=days)})).json()
+        assert sum(one["samples"] for one in answer["points"]) == 60
+    finer, coarser, _ = seaway.app.state.context.settings.kept_metrics
+    await seaway.store.metrics.roll_up(
+        [seaway.mine.server.id], finer=finer, coarser=coarser, since=0, now=NOW
+    )
+    answer = (await client.get(path, params={"from": ago(days=1)})).json()
+    assert sum(one["samples"] for one in answer["points"]) == 60
+
+
 async def test_an_application_shows_each_of_its_replicas(
     seaway: Seaway, client: httpx.AsyncClient, measured: str
 ):
