@@ -19,6 +19,7 @@ from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
 from activities.server_checks import ServerCheckActivities
 from activities.servers import Servers, Surroundings
+from activities.settling import SettlingActivities
 from activities.sources import SourceActivities
 from activities.step_recording import StepRecording
 from adapters.buildkit import BuildKit
@@ -67,6 +68,7 @@ def build_worker(
         RouteActivities(store, servers),
         CleanUpActivities(store, servers),
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
+        SettlingActivities(store, servers),
         ServerCheckActivities(store, servers, instance=settings.instance, again_after=look_again),
     ]
     return Worker(

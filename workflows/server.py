@@ -90,7 +90,20 @@ class ServerWorkflow:
         self._look_now = False
         condition = await _single(s.CHECK_SERVER, self._task, LOOK)
         self._state.settle(condition)
+        await self._settle_what_it_missed()
         return condition.is_gone
+
+    async def _settle_what_it_missed(self) -> None:
+        if not self._state.was_away or self._state.status is not ServerStatus.USABLE:
+            return
+        try:
+            await _single(s.SETTLE_SERVER, self._task, SHORT)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("not settled yet: %s", failure_of(error).message)
+            return
+        self._state.was_away = False
 
     async def _provision(self) -> bool:
         self._state.provision = False
@@ -120,6 +133,7 @@ class ServerWorkflow:
         # What cannot be reached now will be again; what lacks something waits for a person.
         if condition.status in (ServerStatus.USABLE, ServerStatus.NOT_USABLE):
             self._state.is_watched = condition.status is ServerStatus.USABLE
+        await self._settle_what_it_missed()
         if workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
         return condition.is_gone

@@ -15,12 +15,16 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ServerState(BaseModel):
-    """`is_watched`: it has been usable once, so it is looked at again and again."""
+    """`is_watched`: it has been usable once, so it is looked at again and again.
+
+    `was_away`: since it was settled last, so deployments may have left something there.
+    """
 
     server_id: str
     status: ServerStatus = ServerStatus.NEW
     message: str = ""
     is_watched: bool = False
+    was_away: bool = False
     again_after: timedelta = timedelta(minutes=1)
     provision: bool = False
     removal: m.ServerRequest | None = None
@@ -43,6 +47,7 @@ class ServerState(BaseModel):
     def settle(self, condition: m.ServerCondition) -> None:
         """How it stands, as an activity found it."""
         self.status, self.message = condition.status, condition.message
+        self.was_away = self.was_away or (self.is_watched and condition.status is not ServerStatus.USABLE)
         self.again_after = condition.again_after
 
     def markdown(self) -> str:

@@ -109,8 +109,26 @@ async def test_a_usable_server_is_looked_at_and_recovers_by_itself(bench: Bench)
     await server.provision()
     await until_called(bench, "check-server", 3)
     assert (await server.until(ServerStatus.USABLE)).message == ""
+    await until_called(bench, "settle-server")
     await server.remove()
     await ended(server)
+    looks = [label for label in bench.fakes.labels() if label in ("check-server", "settle-server")]
+    assert looks.count("settle-server") == 1
+    assert looks.index("settle-server") >= 2
+
+
+async def test_a_server_is_settled_until_that_works(bench: Bench) -> None:
+    bench.fakes.look_again_after = SOON
+    gone = m.ServerCondition(status=ServerStatus.UNREACHABLE, message="No answer.")
+    bench.fakes.looks = [gone, gone]
+    bench.fakes.fail("settle-server", "engine_unavailable", times=1)
+    server = Server(bench)
+    await server.provision()
+    await until_called(bench, "settle-server", 2)
+    await until_called(bench, "check-server", 5)
+    await server.remove()
+    await ended(server)
+    assert bench.fakes.labels().count("settle-server") == 2
 
 
 async def test_a_server_that_was_never_usable_is_not_looked_at(bench: Bench) -> None:

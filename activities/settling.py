@@ -1,0 +1,102 @@
+"""A server that was away comes back to what serves now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.replicas import DEFAULT_GRACE_SECONDS
+from activities.routes import routes_of
+from activities.servers import ServerParts, Servers
+from adapters.docker.states import ContainerState
+from adapters.proxy import ApplicationRoutes, Route
+from domain.deployments import DeploymentStatus
+from domain.errors import NotFound
+from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, RELEASE_LABEL, REPLICA_ROLE, ROLE_LABEL
+from domain.settling import ReleaseFacts, leftovers
+from store.store import Store
+from store.tables import Deployment
+from store.tables.applications import DesiredState
+
+
+class SettlingActivities:
+    """Takes away what deployments had to leave on a server that did not answer when they ended.
+
+    Only what belongs to applications of this Seaway, and to releases that are known to be over.
+    """
+
+    def __init__(self, store: Store, servers: Servers) -> None:
+        self._store = store
+        self._servers = servers
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.settle]
+
+    @activity.defn(name=s.SETTLE_SERVER.name)
+    async def settle(self, task: m.ServerTask) -> m.StepOutcome:
+        """Routes lead to what serves, and replicas of releases that are over are gone."""
+        parts = await self._servers.parts(task.server_id)
+        found: dict[str, list[ContainerState]] = defaultdict(list)
+        for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
+            found[state.labels.get(APPLICATION_LABEL, "")].append(state)
+        removed = 0
+        for application_id, replicas in found.items():
+            try:
+                removed += await self._settle(parts, application_id, replicas)
+            except NotFound:
+                continue  # another Seaway's, or being deleted: nothing of ours to decide
+        return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
+
+    async def _settle(self, parts: ServerParts, application_id: str, replicas: list[ContainerState]) -> int:
+        serving = await self._serving(application_id)
+        facts = await self._facts(application_id, serving)
+        routed = await parts.proxy.current(application_id)
+        releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}
+        over = leftovers(releases | ({routed.release_id} if routed else set()), facts)
+        if routed is not None and routed.release_id in over:
+            await self._route(parts, application_id, serving)
+        going = [state for state in replicas if state.labels.get(RELEASE_LABEL) in over]
+        await asyncio.gather(*[_remove(parts, state) for state in going])
+        return len(going)
+
+    async def _serving(self, application_id: str) -> Deployment | None:
+        application = await self._store.applications.get(application_id)
+        if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
+            return None
+        return await self._store.deployments.get(application.current_deployment_id)
+
+    async def _facts(self, application_id: str, serving: Deployment | None) -> ReleaseFacts:
+        rows = await self._store.deployments.all_of_application(application_id)
+        final = {row.id for row in rows if DeploymentStatus(row.status).is_final}
+        return ReleaseFacts(
+            serving=(serving.release_id or serving.id) if serving else None,
+            ended=frozenset(final),
+            is_changing=len(final) < len(rows),
+        )
+
+    async def _route(self, parts: ServerParts, application_id: str, serving: Deployment | None) -> None:
+        routes: tuple[Route, ...] = ()
+        if serving is not None:
+            configuration = self._store.deployments.released(serving)
+            release, replicas = serving.release_id or serving.id, configuration.runtime.replicas
+            served = m.Served(configuration_of=serving.id, release_id=release, replicas=replicas)
+            routes = routes_of(configuration, served)
+        if serving is None or not routes:
+            await parts.proxy.withdraw(application_id)
+            return
+        await parts.proxy.apply(
+            ApplicationRoutes(application_id=application_id, release_id=release, routes=routes)
+        )
+
+
+async def _remove(parts: ServerParts, state: ContainerState) -> None:
+    grace = state.labels.get(GRACE_LABEL, "")
+    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+    await parts.engine.remove(state.name)
