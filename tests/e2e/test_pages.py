@@ -17,8 +17,9 @@ from playwright.async_api import Error as PlaywrightError
 from api.application import create_api
 from api.pages import pages_router
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from domain.servers import ServerStatus
 from store.columns import now
-from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world
+from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world, seed_fleet
 from tests.harness.waiting import eventually
 
 CHROMIUM = os.environ.get("SEAWAY_CHROMIUM", "/usr/bin/chromium")
@@ -337,6 +338,29 @@ async def test_without_scripts_everything_still_works(site: Site, browser: Brows
     await context.close()
 
 
+async def test_a_changed_host_key_alarms_an_open_page_and_is_accepted_there(site: Site) -> None:
+    world, page = site.world, site.page
+    path = (await seed_fleet(world))["usable"]
+    await site.log_in()
+    await site.open(path)
+    await expect(page.locator("#server-head .status")).to_have_text("Usable")
+    shown = world.host_keys.key
+    await world.store.servers.set(
+        path.rpartition("/")[2], status=ServerStatus.HOST_KEY_CHANGED, shown_host_key=shown.text
+    )
+    alarm = page.get_by_role("alert")
+    await expect(alarm).to_contain_text("This is not the server it was")
+    await expect(alarm).to_contain_text(shown.fingerprint)
+    assert await site.was_not_loaded_again()
+    await alarm.get_by_role("link", name="Compare and accept").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text(f"Shown now: {shown.fingerprint}")
+    await dialog.get_by_label("Fingerprint").fill(shown.fingerprint)
+    await dialog.get_by_role("button", name="Accept this key").click()
+    await expect(page.get_by_role("status").first).to_contain_text("The new host key is accepted")
+    assert world.servers.provisioned == [path.rpartition("/")[2]]
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_no_page_is_wider_than_the_window(site: Site, width: int) -> None:
     world = site.world
@@ -356,6 +380,15 @@ async def test_no_page_is_wider_than_the_window(site: Site, width: int) -> None:
     await site.page.set_viewport_size({"width": width, "height": 800})
     paths = ["/applications", "/applications/new", f"/deployments/{deployment.id}"]
     paths += [f"/applications/{application.id}{tab}" for tab in ("", "/variables", "/settings", "/logs")]
+    server = (await seed_fleet(world))["broken"]
+    await world.store.servers.set(
+        server.rpartition("/")[2],
+        name="g" * 120,
+        address="h" * 200,
+        status_message="i" * 300,
+        system="j" * 120,
+    )
+    paths += ["/servers", "/servers/new", "/keys", server, f"{server}/settings", f"{server}/remove"]
     for path in paths:
         await site.load(path)
         excess = await site.page.evaluate(
