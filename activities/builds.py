@@ -14,6 +14,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.application_secrets import redactor_for
+from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
@@ -77,6 +78,9 @@ class BuildActivities:
             if isinstance(configuration.source, ImageSource):
                 image_id = await _pull(parts, configuration.source.reference, build.image, write)
             else:
+                await require_free_disk(
+                    parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
+                )
                 resumed = _resumed(earlier, write)
                 image_id = await self._build(build, configuration, configuration.source, parts, resumed)
         await self._store.deployments.update(deployment_id, image_id=image_id)

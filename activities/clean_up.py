@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import activity
@@ -35,21 +35,8 @@ class CleanUpActivities:
         parts = await self._servers.parts(clean.server_id)
         if clean.everything:
             return await self._remove_everything(parts, clean)
-        configuration = await self._store.applications.configuration(clean.application_id)
         present = await parts.engine.images_with_prefix(f"seaway/{clean.application_id}")
-        application = await self._store.applications.get(clean.application_id)
-        finished = await self._store.deployments.list_finished(clean.application_id)
-        newest_of_image = {deployment.image: deployment for deployment in reversed(finished)}
-        # By image: restarts and scalings of one release must not push older releases out.
-        kept = [
-            KeptDeployment(deployment.id, image, deployment.finished_at or now())
-            for image, deployment in newest_of_image.items()
-        ]
-        if application.current_deployment_id is not None:
-            # The deployment that cleans up is not finished yet, and serves already.
-            current = await self._store.deployments.get(application.current_deployment_id)
-            kept.append(KeptDeployment(current.id, current.image, now(), is_current=True))
-        surplus = images_to_remove(kept, present, configuration.images_to_keep)
+        surplus = await surplus_images(self._store, clean.application_id, present)
         for image in surplus:
             await parts.engine.remove_image(image)
         return m.StepOutcome(message=f"{len(surplus)} images removed" if surplus else "")
@@ -66,3 +53,21 @@ class CleanUpActivities:
         if clean.delete_volumes:
             await parts.files.remove_tree(files_folder(clean.application_id))
         return m.StepOutcome(message="everything of the application was removed")
+
+
+async def surplus_images(store: Store, application_id: str, present: Sequence[str]) -> tuple[str, ...]:
+    """Those of the present images of an application that no rollback needs."""
+    configuration = await store.applications.configuration(application_id)
+    application = await store.applications.get(application_id)
+    finished = await store.deployments.list_finished(application_id)
+    newest_of_image = {deployment.image: deployment for deployment in reversed(finished)}
+    # By image: restarts and scalings of one release must not push older releases out.
+    kept = [
+        KeptDeployment(deployment.id, image, deployment.finished_at or now())
+        for image, deployment in newest_of_image.items()
+    ]
+    if application.current_deployment_id is not None:
+        # The deployment that cleans up is not finished yet, and serves already.
+        current = await store.deployments.get(application.current_deployment_id)
+        kept.append(KeptDeployment(current.id, current.image, now(), is_current=True))
+    return images_to_remove(kept, present, configuration.images_to_keep)

@@ -304,6 +304,12 @@ class ServerTask(Message):
     server_id: str
 
 
+class ServersToClean(Message):
+    """The servers that can be reached and that may have something to remove."""
+
+    server_ids: tuple[str, ...]
+
+
 class FinishProvisioning(Message):
     """Record how a try to make a server usable ended; without `code` it is usable."""
 

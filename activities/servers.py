@@ -52,3 +52,4 @@ class Surroundings:
     work_folder: Path
     http_port: int = 80
     https_port: int = 443
+    minimum_free_disk_bytes: int = 0

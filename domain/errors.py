@@ -157,6 +157,12 @@ class ReplicaRefused(DeploymentError):
     code = "replica_refused"
 
 
+class DiskFull(DeploymentError):
+    """The disk of a server has too little room for a build."""
+
+    code = "disk_full"
+
+
 class ReleaseUnhealthy(DeploymentError):
     """New replicas did not become healthy; `detail` holds probes and the last log lines."""
 

@@ -70,3 +70,10 @@ def validate_cpu_set(text: str, *, field: str = "cpu_set") -> str:
     if text and (not ranges or any(int(bounds[0]) > int(bounds[-1]) for bounds in ranges)):
         raise InvalidInput(f"{text[:40]!r} is not a set of processors; write 0-3,5.", field=field)
     return text
+
+
+def in_words(size_bytes: int) -> str:
+    """A size for people, in powers of 1000: `950 MB`, `1.5 GB`."""
+    if size_bytes < 10**9:
+        return f"{size_bytes // 10**6} MB"
+    return f"{size_bytes / 10**9:.1f} GB"

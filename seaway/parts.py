@@ -28,6 +28,7 @@ from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
 from seaway.runtime_view import ServersView
+from seaway.schedules import ensure_schedules
 from seaway.server_keys import SshHostKeys, SshKeyPairs
 from seaway.server_workflows import ensure_server_workflows
 from seaway.servers import SeawayServers
@@ -208,6 +209,7 @@ async def _worker(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
         await start_proxy(parts.servers, settings)
+        await ensure_schedules(client, settings)
         await ensure_server_workflows(parts.store, client)
         watcher = watcher_of(parts.store, parts.servers, settings)
         async with build_worker(client, parts.store, parts.servers, settings), watcher:

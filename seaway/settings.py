@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     metrics_quarters_days: int = Field(default=30, ge=1, le=3650)
     server_check_seconds: int = Field(default=60, ge=1)
     lost_server_seconds: int = Field(default=600, ge=1)
+    minimum_free_disk_mb: int = Field(default=1000, ge=0, description="For a build; 0 looks at nothing.")
+    clean_up_minutes: int = Field(default=60, ge=0, description="Between two clean-ups; 0 is never.")
+    build_cache_gb: int = Field(default=20, ge=1, description="Kept on build servers.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("data_dir")

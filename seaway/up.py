@@ -13,6 +13,7 @@ from seaway.local_proxy import require_engine, start_proxy
 from seaway.parts import ApiServer, api_of, installation, removing_abandoned_commands, until_signal
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
+from seaway.schedules import ensure_schedules
 from seaway.server_workflows import ensure_server_workflows
 from seaway.settings import Settings
 from seaway.temporal_server import EmbeddedTemporal, connect
@@ -41,6 +42,7 @@ async def _up(settings: Settings, began: float) -> None:
             proxy = asyncio.create_task(start_proxy(parts.servers, settings))
             client = await connect(settings)
             await close_lost_deployments(parts.store, client)
+            await ensure_schedules(client, settings)
             await ensure_server_workflows(parts.store, client)
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings), worker:

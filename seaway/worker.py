@@ -18,6 +18,7 @@ from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
 from activities.server_checks import ServerCheckActivities
+from activities.server_clean_up import ServerCleanUpActivities
 from activities.servers import Servers, Surroundings
 from activities.settling import SettlingActivities
 from activities.sources import SourceActivities
@@ -31,9 +32,11 @@ from workflows.application import ApplicationWorkflow
 from workflows.deployment import DeploymentWorkflow
 from workflows.names import TASK_QUEUE
 from workflows.server import ServerWorkflow
+from workflows.server_clean_up import CleanUpWorkflow
 
 CACHED_WORKFLOWS = 2000
 CONCURRENT_ACTIVITIES = 50
+MEGABYTE = 10**6
 
 
 class ActivityGroup(Protocol):
@@ -47,7 +50,10 @@ class ActivityGroup(Protocol):
 def surroundings_of(settings: Settings) -> Surroundings:
     """What activities need to know of the settings."""
     return Surroundings(
-        work_folder=settings.data_dir, http_port=settings.http_port, https_port=settings.https_port
+        work_folder=settings.data_dir,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        minimum_free_disk_bytes=settings.minimum_free_disk_mb * MEGABYTE,
     )
 
 
@@ -68,13 +74,14 @@ def build_worker(
         RouteActivities(store, servers),
         CleanUpActivities(store, servers),
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
+        ServerCleanUpActivities(store, servers, build_cache_bytes=settings.build_cache_gb * 1000 * MEGABYTE),
         SettlingActivities(store, servers),
         ServerCheckActivities(store, servers, instance=settings.instance, again_after=look_again),
     ]
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow],
+        workflows=[ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow, CleanUpWorkflow],
         activities=[activity for group in groups for activity in group.all()],
         interceptors=[StepRecording(store, patience=timedelta(seconds=settings.lost_server_seconds))],
         workflow_failure_exception_types=[SeawayError],

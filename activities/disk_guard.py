@@ -1,0 +1,24 @@
+"""No build begins on a disk that is nearly full: it would fail late, and take what runs there along."""
+
+from __future__ import annotations
+
+from activities.servers import ServerParts
+from adapters.disk_space import free_bytes
+from domain.errors import DiskFull
+from domain.sizes import in_words
+
+
+async def require_free_disk(parts: ServerParts, minimum_bytes: int, where: str) -> None:
+    """Raises DiskFull where less is free on the disk of the server's engine.
+
+    Where nobody can tell (Seaway in a container does not see its host's disk), the build may begin.
+    """
+    if not minimum_bytes:
+        return
+    free = await free_bytes(parts.commands, await parts.engine.data_folder() or "/")
+    if free is not None and free < minimum_bytes:
+        raise DiskFull(
+            f"The disk of {where} has {in_words(free)} left; a build needs {in_words(minimum_bytes)}. Remove "
+            "what is not needed there, keep fewer images of its applications, or lower "
+            "SEAWAY_MINIMUM_FREE_DISK_MB."
+        )

@@ -1,0 +1,122 @@
+"""What has gathered on a server and nobody needs is removed; see `domain.clean_up` for what that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.clean_up import surplus_images
+from activities.servers import ServerParts, Servers
+from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
+from domain.errors import NotFound
+from domain.servers import ServerStatus
+from domain.sizes import in_words
+from store.columns import now
+from store.store import Store
+
+CACHE_UNUSED_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class CleanedUp:
+    """What was removed from a server."""
+
+    containers: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    cache_bytes: int = 0
+
+    def __str__(self) -> str:
+        """For people; empty where nothing was removed."""
+        parts = [
+            f"{len(self.containers)} containers" if self.containers else "",
+            f"{len(self.images)} images" if self.images else "",
+            f"{in_words(self.cache_bytes)} of build cache" if self.cache_bytes else "",
+        ]
+        said = ", ".join(part for part in parts if part)
+        return f"Removed {said}." if said else ""
+
+
+class ServerCleanUpActivities:
+    """Cleans servers, one at a time each."""
+
+    def __init__(self, store: Store, servers: Servers, *, build_cache_bytes: int) -> None:
+        """`build_cache_bytes` of cache stay on a build server."""
+        self._store = store
+        self._servers = servers
+        self._build_cache_bytes = build_cache_bytes
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.servers_to_clean, self.clean_up_server]
+
+    @activity.defn(name=s.SERVERS_TO_CLEAN.name)
+    async def servers_to_clean(self, _: m.Nothing) -> m.ServersToClean:
+        """Every team's servers that are usable."""
+        servers = await self._store.servers.deployable()
+        return m.ServersToClean(
+            server_ids=tuple(one.id for one in servers if one.status == ServerStatus.USABLE)
+        )
+
+    @activity.defn(name=s.CLEAN_UP_SERVER.name)
+    async def clean_up_server(self, task: m.ServerTask) -> m.StepOutcome:
+        """Removes what nobody needs. Repeating it is harmless."""
+        server = await self._store.servers.get(task.server_id)
+        parts = await self._servers.parts(server.id)
+        cleaned = await clean_server(
+            parts, self._store, keep_cache_bytes=self._build_cache_bytes if server.is_build_server else None
+        )
+        if str(cleaned):
+            activity.logger.info("%s: %s", server.name, cleaned)
+        return m.StepOutcome(message=str(cleaned), skipped=not str(cleaned))
+
+
+async def clean_server(parts: ServerParts, store: Store, *, keep_cache_bytes: int | None) -> CleanedUp:
+    """Removes what nobody needs from a server.
+
+    The cache of builds only with `keep_cache_bytes`: engines do not tell whose it is, so it may be limited
+    only where all of it may be taken for Seaway's.
+    """
+    ended = await parts.engine.ended_containers()
+    names = await parts.engine.images_with_prefix("seaway/")
+    known = await _known(store, names, {one.application_id for one in ended})
+    containers = containers_to_remove(ended, known, now())
+    for name in containers:
+        await parts.engine.remove(name)
+    images = [name for name in images_to_remove(names, known) if await parts.engine.remove_image(name)]
+    freed = 0
+    if keep_cache_bytes is not None and await parts.engine.build_cache_bytes() > keep_cache_bytes:
+        freed = await parts.engine.prune_build_cache(keep_bytes=keep_cache_bytes, unused_for=CACHE_UNUSED_FOR)
+    return CleanedUp(containers, tuple(images), freed)
+
+
+async def _known(
+    store: Store, names: Sequence[str], application_ids: Iterable[str]
+) -> dict[str, KnownApplication]:
+    images: dict[str, list[str]] = {application_id: [] for application_id in application_ids}
+    for name in names:
+        images.setdefault(name.removeprefix("seaway/").rpartition(":")[0], []).append(name)
+    # Read after the engine: of a deployment that begins now, nothing is in these lists.
+    busy = {deployment.application_id for deployment in await store.deployments.list_all_open()}
+    known = {}
+    for application_id, present in images.items():
+        try:
+            application = await store.applications.get(application_id)
+        except NotFound:
+            continue
+        surplus = await surplus_images(store, application_id, present)
+        release_id = ""
+        if application.current_deployment_id is not None:
+            current = await store.deployments.get(application.current_deployment_id)
+            release_id = current.release_id or current.id
+        known[application_id] = KnownApplication(
+            kept_images=frozenset(present) - frozenset(surplus),
+            current_release_id=release_id,
+            is_busy=application_id in busy,
+        )
+    return known

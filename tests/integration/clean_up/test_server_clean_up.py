@@ -1,0 +1,208 @@
+"""A server is cleaned of what nobody needs, and of nothing else; a full disk is told before a build."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities import messages as m
+from activities import signatures as s
+from activities.disk_guard import require_free_disk
+from activities.server_clean_up import clean_server
+from domain import clean_up
+from domain.configuration import ApplicationConfiguration, ImageSource
+from domain.deployments import DeploymentStatus
+from domain.errors import DiskFull
+from domain.replicas import application_labels
+from seaway.schedules import ensure_schedules
+from seaway.servers import SeawayServers
+from seaway.settings import Settings
+from store.columns import now
+from store.database import Database
+from store.encryption import KeyRing
+from store.store import Store
+from store.tables import Application, Deployment
+from store.tables.applications import DesiredState
+from tests.harness.images import BaseImages
+from tests.harness.waiting import eventually
+from workflows import names
+from workflows.server_clean_up import CleanUpWorkflow
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    await database.close()
+
+
+@pytest.fixture
+async def servers(store: Store, tmp_path: Path) -> AsyncIterator[SeawayServers]:
+    made = SeawayServers(store, Settings(data_dir=tmp_path))
+    yield made
+    await made.close()
+
+
+async def application_with_releases(store: Store, images: list[str]) -> tuple[str, list[str]]:
+    """An application that keeps one image, and has released these in turn; its id and theirs."""
+    _, team = await store.access.create_user(
+        email=f"{uuid4().hex}@example.com", password=SecretStr("correct horse"), team_name="team"
+    )
+    server = await store.servers.ensure_local(team_id=team.id, wildcard_domain="")
+    project = await store.projects.create(team_id=team.id, name="p")
+    environment = (await store.projects.environments(project.id))[0]
+    application = Application(
+        team_id=team.id, environment_id=environment.id, name="shop", configuration_sealed=""
+    )
+    configuration = ApplicationConfiguration(
+        application_id=application.id,
+        name="shop",
+        team_id=team.id,
+        project_id=project.id,
+        source=ImageSource(reference="shop:1"),
+        server_ids=(server.id,),
+        images_to_keep=1,
+    )
+    await store.applications.create(application, configuration)
+    releases: list[str] = []
+    for age, image in enumerate(reversed(images)):
+        deployment = await store.deployments.record(Deployment(application_id=application.id))
+        await store.deployments.begin(deployment.id, configuration, [])
+        await store.deployments.update(
+            deployment.id,
+            image=f"seaway/{application.id}:{image}",
+            status=DeploymentStatus.FINISHED,
+            finished_at=now() - timedelta(hours=age),
+            release_id=deployment.id,
+        )
+        releases.insert(0, deployment.id)
+    await store.applications.set_state(
+        application.id, desired_state=DesiredState.RUNNING, current_deployment_id=releases[-1]
+    )
+    return application.id, releases
+
+
+@pytest.fixture
+def base(engine: docker.DockerClient, base_images: BaseImages) -> str:
+    return base_images.python
+
+
+async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers, engine, base, monkeypatch):
+    monkeypatch.setattr(clean_up, "STOPPED_FOR", timedelta(0))
+    application, (former, current) = await application_with_releases(store, ["old", "new"])
+    foreign = f"stranger{uuid4().hex[:8]}"
+    image = engine.images.get(base)
+    ours = [f"seaway/{application}:{tag}" for tag in ("old", "new")]
+    others = [f"seaway/{foreign}:old", f"{foreign}:old", f"{application}:old"]
+    for name in (*ours, *others):
+        image.tag(*name.split(":"))
+
+    def ended(name: str, application_id: str, role: str, release: str) -> str:
+        labels = application_labels(application_id) | {"seaway.role": role, "seaway.release": release}
+        container = engine.containers.run(base, ["true"], name=name, labels=labels, detach=True)
+        container.wait()
+        return name
+
+    going = {
+        ended(f"{application}-{former}-1", application, "replica", former),
+        ended(f"{application}-{former}-release", application, "release-command", ""),
+    }
+    staying = {
+        ended(f"{application}-{current}-1", application, "replica", current),
+        ended(f"{foreign}-{former}-1", foreign, "replica", former),
+        ended(f"copied-labels-{foreign}", application, "replica", former),
+        ended(f"{application}-mine", application, "", ""),
+    }
+    volume = engine.volumes.create(f"{foreign}-volume", labels=application_labels(application))
+    network = engine.networks.create(f"{foreign}-network", labels=application_labels(application))
+    try:
+        parts = await servers.parts((await store.servers.deployable())[0].id)
+        busy = await store.deployments.record(Deployment(application_id=application))
+        assert not str(await clean_server(parts, store, keep_cache_bytes=None))
+        await store.deployments.update(busy.id, status=DeploymentStatus.FAILED)
+        cleaned = await clean_server(parts, store, keep_cache_bytes=None)
+        assert (set(cleaned.containers), cleaned.images, cleaned.cache_bytes) == (going, (ours[0],), 0)
+        assert str(cleaned) == "Removed 2 containers, 1 images."
+        assert not str(await clean_server(parts, store, keep_cache_bytes=None))
+        left = {one.name for one in engine.containers.list(all=True, ignore_removed=True)}
+        assert staying <= left
+        assert not going & left
+        tags = {tag for one in engine.images.list() for tag in one.tags}
+        assert {ours[1], *others} <= tags
+        volume.reload()
+        network.reload()
+    finally:
+        for name in going | staying:
+            for container in engine.containers.list(all=True, filters={"name": f"^/{name}$"}):
+                container.remove(force=True)
+        for name in (*ours, *others):
+            if engine.images.list(name):
+                engine.images.remove(name)
+        volume.remove()
+        network.remove()
+
+
+async def test_a_build_on_a_nearly_full_disk_does_not_begin(store, servers, monkeypatch):
+    await application_with_releases(store, ["new"])
+    parts = await servers.parts((await store.servers.deployable())[0].id)
+    await require_free_disk(parts, 1, "here")
+    with pytest.raises(DiskFull, match=r"The disk of here has .* left; a build needs 1000000\.0 GB"):
+        await require_free_disk(parts, 10**15, "here")
+
+
+async def test_the_clock_cleans_every_server_and_one_that_fails_keeps_none_waiting(
+    temporal_client: Client, tmp_path
+):
+    cleaned: list[str] = []
+
+    @activity.defn(name=s.SERVERS_TO_CLEAN.name)
+    async def servers_to_clean(_: m.Nothing) -> m.ServersToClean:
+        return m.ServersToClean(server_ids=("lost", "one", "two"))
+
+    @activity.defn(name=s.CLEAN_UP_SERVER.name)
+    async def clean_up_server(task: m.ServerTask) -> m.StepOutcome:
+        if task.server_id == "lost":
+            from temporalio.exceptions import ApplicationError
+
+            raise ApplicationError("gone", non_retryable=True)
+        cleaned.append(task.server_id)
+        return m.StepOutcome()
+
+    queue = f"clean-up-{uuid4().hex[:8]}"
+    settings = Settings(data_dir=tmp_path, clean_up_minutes=30)
+    await ensure_schedules(temporal_client, settings, task_queue="another")
+    await ensure_schedules(temporal_client, settings, task_queue=queue)
+    schedule = temporal_client.get_schedule_handle(names.CLEAN_UP_WORKFLOW)
+    try:
+        described = await schedule.describe()
+        assert described.schedule.spec.intervals[0].every == timedelta(minutes=30)
+        assert not described.schedule.state.paused
+        async with Worker(
+            temporal_client,
+            task_queue=queue,
+            workflows=[CleanUpWorkflow],
+            activities=[servers_to_clean, clean_up_server],
+        ):
+            await schedule.trigger()
+            await eventually(lambda: sorted(cleaned) == ["one", "two"], 20)
+
+            async def is_over() -> bool:
+                return not (await schedule.describe()).info.running_actions
+
+            await eventually(is_over, 20)
+        never = settings.model_copy(update={"clean_up_minutes": 0})
+        await ensure_schedules(temporal_client, never, task_queue=queue)
+        assert (await schedule.describe()).schedule.state.paused
+    finally:
+        await schedule.delete()
