@@ -12,7 +12,9 @@ from activities import messages as m
 from activities import signatures as s
 from activities.servers import Servers
 from activities.step_log import step_log
+from adapters.docker.engine import DockerEngine
 from adapters.docker.image_transfer import send_image
+from adapters.docker.images import LocalImage
 from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound
 from domain.image_distribution import transferred
 from domain.redaction import Redactor
@@ -44,9 +46,7 @@ class DistributionActivities:
             await self._store.deployments.update(distribute.step.deployment_id, image_id=image.id)
             return m.StepOutcome(skipped=True, message="This server has the image.")
         target = (await self._servers.parts(distribute.server_id)).engine
-        if (await target.inspect_image(image.id)) is not None:
-            # Also under the name of another release, which has the same content.
-            await target.tag(image.id, distribute.image)
+        if await _has(target, distribute.image, image):
             return m.StepOutcome(skipped=True, message="The image is here already.")
         there = (await target.ping()).architecture
         if there != image.architecture:
@@ -66,3 +66,15 @@ class DistributionActivities:
             message = transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds)
             write(message)
         return m.StepOutcome(message=message)
+
+
+async def _has(target: DockerEngine, name: str, image: LocalImage) -> bool:
+    """Whether the target has the image, which then has this name too."""
+    there = await target.inspect_image(name)
+    if there is not None and there.is_copy_of(image):
+        return True
+    if await target.inspect_image(image.id) is None:
+        return False
+    # Another release has the same content.
+    await target.tag(image.id, name)
+    return True

@@ -30,6 +30,12 @@ class LocalImage:
     layers: tuple[str, ...]
     size_bytes: int
     architecture: str
+    created: str = ""
+
+    def is_copy_of(self, other: LocalImage) -> bool:
+        """Whether an image of the same name is this one; engines with containerd's store give other ids."""
+        same_making = bool(self.created) and self.created == other.created and self.layers == other.layers
+        return self.id == other.id or same_making
 
 
 class Images(ImageStreams):
@@ -53,7 +59,9 @@ class Images(ImageStreams):
                 return None
             raise
         layers = tuple((answer.get("RootFS") or {}).get("Layers") or ())
-        return LocalImage(answer["Id"], layers, int(answer["Size"]), answer["Architecture"])
+        return LocalImage(
+            answer["Id"], layers, int(answer["Size"]), answer["Architecture"], answer.get("Created") or ""
+        )
 
     async def layer_stacks(self) -> list[tuple[str, ...]]:
         """The layers of every image; none where the engine could not load an image without them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import tarfile
 from collections.abc import AsyncIterator, Callable
@@ -186,3 +187,11 @@ async def test_what_makes_no_progress_has_stalled(monkeypatch: pytest.MonkeyPatc
 async def test_an_image_that_is_gone_is_told() -> None:
     with pytest.raises(ImageNotFound):
         await send(Sender(image=None), Receiver())
+
+
+def test_an_image_is_known_again_on_an_engine_that_gives_other_ids() -> None:
+    made = dataclasses.replace(IMAGE, created="2026-11-23T17:51:55.990385551Z")
+    assert dataclasses.replace(made, id="sha256:manifest", size_bytes=4100).is_copy_of(made)
+    assert not dataclasses.replace(IMAGE, id="sha256:other").is_copy_of(IMAGE)
+    assert not dataclasses.replace(made, id="sha256:other", created="a second later").is_copy_of(made)
+    assert not dataclasses.replace(made, id="sha256:other", layers=LAYERS[:1]).is_copy_of(made)
