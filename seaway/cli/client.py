@@ -166,6 +166,10 @@ class SeawayClient:
         """Adds an environment to a project."""
         self.rest.request("POST", f"/projects/{project_uuid}/environments", body={"name": name})
 
+    def clean_server(self, uuid: str) -> None:
+        """Starts to remove what nobody needs on a server."""
+        self.rest.request("POST", f"/servers/{uuid}/docker-cleanup/run")
+
     def servers(self) -> list[Server]:
         """All servers of the team."""
         return _read(list[Server], self.rest.request("GET", "/servers"))
@@ -193,6 +197,10 @@ class SeawayClient:
     def create_server(self, fields: Mapping[str, object]) -> Server:
         """Adds a server."""
         return _read(Server, self.rest.request("POST", "/servers", body=fields))
+
+    def update_server(self, uuid: str, fields: Mapping[str, object]) -> Server:
+        """Changes the given fields. A new way in is tried at once."""
+        return _read(Server, self.rest.request("PATCH", f"/servers/{uuid}", body=fields))
 
     def validate_server(self, uuid: str) -> str:
         """Starts to make it usable; what was said. Raises ServerUnreachable at first contact."""

@@ -255,3 +255,22 @@ def test_steps_of_an_earlier_time_are_no_news(harbour: StubSeaway, run: Run) -> 
     assert "then" not in result.output
     assert result.stderr.count("Reach") == 1
     assert "✓ Reach (7.5 s)" in result.stderr
+
+
+def test_a_change_is_sent_as_given_and_a_new_way_in_is_followed(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("PATCH", PATH, server(name="pier"))
+    assert run("server", "set", "harbour").exit_code == 2
+    renamed = run("server", "set", "harbour", "--name", "pier", "--no-build-server")
+    assert renamed.exit_code == 0, renamed.output
+    assert harbour.body("PATCH", PATH) == {"name": "pier", "is_build_server": False}
+    harbour.requests.clear()
+    harbour.on("PATCH", PATH, server("provisioning"))
+    harbour.on("GET", PATH, server("provisioning"), server("not_usable", status_message="No such user."))
+    moved = run("server", "set", "harbour", "--user", "deploy", "--key", "deploy", "--jump", "none")
+    assert moved.exit_code == 1
+    assert "No such user." in moved.stdout
+    assert harbour.body("PATCH", PATH) == {
+        "user": "deploy",
+        "private_key_uuid": KEY,
+        "jump_server_uuid": None,
+    }
