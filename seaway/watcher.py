@@ -243,7 +243,8 @@ class Watcher:
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         """See `Reports`."""
         self._deaths = {name: at for name, at in self._deaths.items() if event.at - at < SAME_DEATH}
-        if event.name in self._deaths:
+        application_id = event.labels.get(APPLICATION_LABEL, "")
+        if event.name in self._deaths or not await self._is_ours(application_id):
             return
         self._deaths[event.name] = event.at
         await self._store.watch.record(
@@ -252,10 +253,18 @@ class Watcher:
                 kind=ServerEventKind.CONTAINER_DIED,
                 at=event.at,
                 message=reason,
-                application_id=event.labels.get(APPLICATION_LABEL, ""),
+                application_id=application_id,
                 subject=event.name,
             )
         )
+
+    async def _is_ours(self, application_id: str) -> bool:
+        # Another Seaway may use the same engine.
+        try:
+            await self._store.applications.get(application_id)
+        except NotFound:
+            return False
+        return True
 
 
 def watcher_of(store: Store, servers: Servers, settings: Settings) -> Watcher:
