@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from api.operations import Operations
 from api.server_access import HostKeys, KeyPairs, NoServers, ServerWork
+from api.server_clean_up import ServerCleanUps
 from api.terminals import Terminals
 from domain.metrics import DEFAULT_RESOLUTIONS, Resolution
 from store.store import Store
@@ -64,6 +65,7 @@ class ApiContext:
     host_keys: HostKeys = field(default_factory=NoServers)
     key_pairs: KeyPairs = field(default_factory=NoServers)
     terminals: Terminals | None = None
+    clean_ups: ServerCleanUps | None = None
 
 
 def context_of(request: Request) -> ApiContext:

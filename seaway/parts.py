@@ -20,6 +20,7 @@ from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from api.operations import Operations
 from api.pages import pages_router
+from api.server_clean_up import ServerCleanUps
 from api.server_operations import ServerOperations
 from api.streams import end_streams
 from domain.errors import StartUpError
@@ -109,6 +110,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         host_keys=SshHostKeys(parts.store, parts.servers),
         key_pairs=SshKeyPairs(),
         terminals=parts.terminals,
+        clean_ups=ServerCleanUps(client),
         settings=ApiSettings(
             public_url=settings.effective_public_url,
             temporal_ui_url=settings.effective_temporal_ui_url,

@@ -38,6 +38,11 @@ def deployment_workflow_id(deployment_id: str) -> str:
     return f"deployment/{deployment_id}"
 
 
+def clean_up_workflow_id(server_id: str) -> str:
+    """The id of the clean-up of one server that somebody asked for."""
+    return f"{CLEAN_UP_WORKFLOW}/{server_id}"
+
+
 def server_workflow_id(server_id: str) -> str:
     """The id of a server's workflow."""
     return f"server/{server_id}"

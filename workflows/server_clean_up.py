@@ -21,9 +21,9 @@ class CleanUpWorkflow:
     """Cleans every server that can be reached; one that cannot does not keep the others waiting."""
 
     @workflow.run
-    async def run(self) -> None:
-        """Once; a schedule starts it."""
-        servers = await call(s.SERVERS_TO_CLEAN, m.Nothing(), LOOK)
+    async def run(self, only: m.ServersToClean | None = None) -> None:
+        """Once, all of them or only these; a schedule starts it, or a person."""
+        servers = only or await call(s.SERVERS_TO_CLEAN, m.Nothing(), LOOK)
         outcomes = await asyncio.gather(
             *[call(s.CLEAN_UP_SERVER, m.ServerTask(server_id=one), SHORT) for one in servers.server_ids],
             return_exceptions=True,

@@ -63,6 +63,7 @@ CASES: dict[str, Case] = {
     "PATCH /servers/{uuid}": Case("write", SERVER, {"name": "s"}),
     "DELETE /servers/{uuid}": Case("write", SERVER),
     "POST /servers/{uuid}/validate": Case("write", SERVER),
+    "POST /servers/{uuid}/docker-cleanup/run": Case("write", SERVER),
     "GET /servers/{uuid}/steps": Case("read", SERVER),
     "GET /servers/{uuid}/host-key": Case("read", SERVER),
     "POST /servers/{uuid}/host-key/accept": Case("write", SERVER, {"fingerprint": "SHA256:x"}),
