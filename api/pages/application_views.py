@@ -34,6 +34,7 @@ class ApplicationReader:
         self._visitor = visitor
         self._places: dict[str, str] = {}
         self._configurations: dict[str, ApplicationConfiguration] = {}
+        self._server_names: dict[str, str] = {}
 
     async def rows(self) -> tuple[ApplicationRow, ...]:
         """All applications, by name."""
@@ -78,8 +79,22 @@ class ApplicationReader:
             source_icon="branch" if is_git else "box",
             branch=_branch_of(configuration),
             place=await self.place(application),
+            servers=await self._servers(configuration),
             links=self.links(configuration),
             actions=_actions(application) if self._visitor.may_deploy else (),
+        )
+
+    async def _servers(self, configuration: ApplicationConfiguration) -> tuple[LinkView, ...]:
+        """Where it lives; nothing where there is only one place to live."""
+        if not self._server_names:
+            servers = await self._context.store.servers.list(team_id=self._visitor.team_id)
+            self._server_names = {server.id: server.name for server in servers}
+        if len(self._server_names) < 2:
+            return ()
+        return tuple(
+            LinkView(self._server_names[server_id], f"/servers/{server_id}")
+            for server_id in configuration.server_ids
+            if server_id in self._server_names
         )
 
     async def deployments(self, application: Application, page_number: int = 1) -> DeploymentPage:

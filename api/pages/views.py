@@ -142,6 +142,7 @@ class ApplicationHead:
     source_icon: str
     branch: str
     place: str
+    servers: tuple[LinkView, ...]
     links: tuple[LinkView, ...]
     actions: tuple[ActionLink, ...]
 

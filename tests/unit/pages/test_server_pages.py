@@ -235,6 +235,10 @@ async def test_an_application_is_given_other_servers_in_its_settings(visit: Visi
     assert added.headers["Location"].startswith(path), added.text
     configuration = await world.store.applications.configuration(application.id)
     assert configuration.server_ids == (world.server.id, usable)
+    head = (await visit.get(f"/applications/{application.id}")).text
+    assert (
+        f'<a href="/servers/{world.server.id}">localhost</a>, <a href="/servers/{usable}">usable</a>' in head
+    )
     form = SettingsForm((await visit.get(path)).text).found
     del form[f"server:{world.server.id}"]
     await visit.send(path, **form)
