@@ -60,9 +60,7 @@ def planned_steps(
         names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
     names.append(StepName.CLEAN_UP)
     return tuple(
-        Step(name=name, server=server)
-        for name in names
-        for server in _servers_of(name, servers, build_on)
+        Step(name=name, server=server) for name in names for server in _servers_of(name, servers, build_on)
     )
 
 
