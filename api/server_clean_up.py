@@ -9,7 +9,6 @@ from temporalio.service import RPCError
 from activities.messages import ServersToClean
 from api.operations import ANSWER_LIMIT
 from domain.errors import TransientError
-from store.tables import Server
 from workflows import names
 
 
@@ -20,13 +19,13 @@ class ServerCleanUps:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, server: Server) -> None:
+    async def start(self, server_id: str) -> None:
         """Cleans the server now; one that is being cleaned is left to it. Raises TransientError."""
         try:
             await self._client.start_workflow(
                 names.CLEAN_UP_WORKFLOW,
-                ServersToClean(server_ids=(server.id,)),
-                id=names.clean_up_workflow_id(server.id),
+                ServersToClean(server_ids=(server_id,)),
+                id=names.clean_up_workflow_id(server_id),
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 rpc_timeout=ANSWER_LIMIT,

@@ -213,6 +213,6 @@ async def _worker(settings: Settings) -> None:
         await start_proxy(parts.servers, settings)
         await ensure_schedules(client, settings)
         await ensure_server_workflows(parts.store, client)
-        watcher = watcher_of(parts.store, parts.servers, settings)
+        watcher = watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client))
         async with build_worker(client, parts.store, parts.servers, settings), watcher:
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

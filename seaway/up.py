@@ -7,6 +7,7 @@ import sys
 import time
 
 from adapters.docker.engine import DockerEngine
+from api.server_clean_up import ServerCleanUps
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
 from seaway.local_proxy import require_engine, start_proxy
@@ -47,7 +48,7 @@ async def _up(settings: Settings, began: float) -> None:
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings), worker:
                 await proxy
-                async with watcher_of(parts.store, parts.servers, settings):
+                async with watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client)):
                     await until_signal(lambda: _announce(settings, began))
     finally:
         if temporal is not None:

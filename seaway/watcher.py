@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activities.servers import Servers
 from api.pages.live import wake_pages
+from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
 from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Point, Resolution, is_disk_above
@@ -70,12 +71,16 @@ class Watcher:
         settings: WatchSettings | None = None,
         *,
         happened: Callable[[], None] = lambda: None,
+        disk_filled: Callable[[str], Coroutine[None, None, None]] | None = None,
     ) -> None:
-        """`happened` is called when something changed that pages may show."""
+        """`happened` is called when something changed that pages may show; `disk_filled` with a server's id
+        when its disk has come above the threshold.
+        """
         self._store = store
         self._servers = servers
         self._settings = settings or WatchSettings()
         self.happened = happened
+        self._disk_filled = disk_filled
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_identifier()}"
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -239,6 +244,11 @@ class Watcher:
         )
         await self._store.watch.found_disk(server_id, self.owner, is_above, message, reading.disk_mount)
         self._is_disk_above[server_id] = is_above
+        if is_above and self._disk_filled is not None:
+            try:
+                await self._disk_filled(server_id)
+            except SeawayError as error:
+                logger.warning("%s is not cleaned, although its disk is full: %s", server_id, error.message)
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         """See `Reports`."""
@@ -267,15 +277,16 @@ class Watcher:
         return True
 
 
-def watcher_of(store: Store, servers: Servers, settings: Settings) -> Watcher:
-    """The watcher of a worker process."""
+def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: ServerCleanUps) -> Watcher:
+    """The watcher of a worker process, which has a server cleaned when its disk is full."""
     watch = WatchSettings(
         period=timedelta(seconds=settings.watch_seconds),
         disk_threshold_percent=settings.disk_threshold_percent,
         kept=settings.kept_metrics,
         local_folder=settings.data_dir,
     )
-    return Watcher(store, servers, watch, happened=wake_pages)
+    disk_filled = clean_ups.start if settings.clean_up_minutes else None
+    return Watcher(store, servers, watch, happened=wake_pages, disk_filled=disk_filled)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -40,6 +40,6 @@ async def run_server_docker_cleanup(
         )
     if context.clean_ups is None:
         raise NotPossibleNow("This process of Seaway was started without a way to servers.")
-    await context.clean_ups.start(server)
+    await context.clean_ups.start(server.id)
     await audit(context, principal, "server.clean_up", "server", server.id, server.name)
     return Done(message="Manual cleanup job started.")

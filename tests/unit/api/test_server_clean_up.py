@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from domain.servers import ServerStatus
-from store.tables import Server
 from tests.unit.api.conftest import Seaway
 
 
@@ -17,8 +16,8 @@ class RecordedCleanUps:
 
     started: list[str] = field(default_factory=list)
 
-    async def start(self, server: Server) -> None:
-        self.started.append(server.id)
+    async def start(self, server_id: str) -> None:
+        self.started.append(server_id)
 
 
 @pytest.fixture

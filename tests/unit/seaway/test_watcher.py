@@ -13,7 +13,7 @@ import pytest
 
 from adapters.docker.watching import ListedContainer
 from adapters.host_commands import Completed
-from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable
+from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable, TransientError
 from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point
 from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
 from domain.servers import ServerStatus
@@ -244,6 +244,24 @@ class TestAllServers:
             told = [*told, ServerEventKind.REACHABLE_AGAIN, ServerEventKind.DISK_BELOW_THRESHOLD]
             await eventually(lambda: self._is(store, told))
             assert (await store.servers.get("local")).status == ServerStatus.USABLE
+
+    async def test_a_disk_that_fills_up_is_cleaned_once_and_a_failure_of_that_is_no_end(self, store: Store):
+        server, cleaned = FakeServer(), []
+
+        async def clean(server_id: str) -> None:
+            cleaned.append(server_id)
+            raise TransientError("Temporal does not answer.")
+
+        settings = WatchSettings(period=timedelta(seconds=PERIOD_SECONDS), disk_threshold_percent=85)
+        async with Watcher(store, server, settings, disk_filled=clean) as watcher:  # type: ignore[arg-type]
+            await eventually(lambda: "local" in watcher.watched)
+            watch = watcher._watches["local"]
+            server.disk_percent = 90
+            await eventually(lambda: "local" in cleaned)
+            looks = server.looks
+            await eventually(lambda: server.looks > looks + 6)
+            assert cleaned.count("local") == 1
+            assert watcher._watches["local"] is watch
 
     async def _is(self, store: Store, kinds: list[ServerEventKind]) -> bool:
         return sorted(await self.events(store)) == sorted(kinds)
