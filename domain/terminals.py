@@ -181,5 +181,8 @@ class TerminalSession(Protocol):
         ...
 
     async def exit_code(self) -> int:
-        """How it ended, once its output has: by a signal, 128 and its number."""
+        """How it ended, once its output has: by a signal, 128 and its number.
+
+        Raises EngineUnavailable or ServerUnreachable when the way to it broke.
+        """
         ...

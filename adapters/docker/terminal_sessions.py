@@ -10,17 +10,19 @@ from typing import Any, Final
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.streams import FrameReader
 from adapters.docker.waiting import Waiting
-from domain.errors import CommandFailed, EngineUnavailable
+from domain.errors import CommandFailed, DeadlineExceeded, EngineUnavailable
 from domain.terminals import OutputStream, Signal
 
 CHUNK_BYTES: Final = 32 * 1024
-LONGEST_SECONDS: Final = 25 * 3600.0
-"""Beyond any limit of those who ask."""
+EXIT_LIMIT_SECONDS: Final = 10.0
+"""How long a command may run on without its output: what broke is nearly always the way to it."""
 
 END_GRACE_SECONDS: Final = 5.0
 
 SIGNALLED: Final = 'kill "-$1" "-$2"'
 RUNTIME_FAILURE: Final = b"OCI runtime exec failed"
+
+OUTPUT_LOST: Final = "The connection to the command broke off while it ran, so the command is ended."
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -90,7 +92,10 @@ class ContainerTerminal(_Duplex):
 
     async def exit_code(self) -> int:
         """See `domain.terminals.TerminalSession`."""
-        return await self._engine.wait(self._name, LONGEST_SECONDS)
+        try:
+            return await self._engine.wait(self._name, EXIT_LIMIT_SECONDS)
+        except DeadlineExceeded as error:
+            raise EngineUnavailable(OUTPUT_LOST) from error
 
 
 class ExecutionTerminal(_Duplex):
@@ -158,9 +163,9 @@ class ExecutionTerminal(_Duplex):
 
     async def exit_code(self) -> int:
         """See `domain.terminals.TerminalSession`. Raises CommandFailed for an image without a shell."""
-        code = await self._ended(LONGEST_SECONDS)
+        code = await self._ended(EXIT_LIMIT_SECONDS)
         if code is None:
-            raise EngineUnavailable("The engine does not say whether the command ended.")
+            raise EngineUnavailable(OUTPUT_LOST)
         if self._failure.startswith(RUNTIME_FAILURE):
             raise CommandFailed(
                 f"Commands cannot run in {self._name}: its image has no /bin/sh.",
