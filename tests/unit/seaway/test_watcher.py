@@ -222,7 +222,8 @@ class TestAllServers:
 
     async def test_what_was_measured_is_written(self, store: Store):
         async with self.watcher(store, FakeServer()) as watcher:
-            await eventually(lambda: len(watcher._points) > 3)
+            awaited = {Subject("local"), Subject("far", "shop", "shop-r-1")}
+            await eventually(lambda: awaited <= {subject for subject, _ in watcher._points})
         since, until = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)
         span = {"step_seconds": AS_MEASURED, "since": since, "until": until}
         assert await store.metrics.of_server("local", **span)  # type: ignore[arg-type]
