@@ -27,9 +27,11 @@ class ActivityFailure(ApplicationError):
     evidence: str = ""
 
 
-def application_error(error: SeawayError, *, attempt: int, relentless: bool) -> ActivityFailure:
-    """The error for Temporal. `relentless` is for compensation, which never gives up."""
-    may_help = relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS)
+def application_error(
+    error: SeawayError, *, attempt: int, relentless: bool, is_lost: bool = False
+) -> ActivityFailure:
+    """The error for Temporal. `relentless` is for compensation, which gives up on a lost server only."""
+    may_help = not is_lost and (relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS))
     failure = ActivityFailure(
         error.message,
         type=error.code,

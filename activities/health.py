@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -21,7 +22,9 @@ FIRST_PROBES_SECONDS = 0.025
 QUICK_PROBES_SECONDS = 0.1
 """What the pause between the first probes grows to."""
 
-QUICK_PROBES = 25
+QUICK_SECONDS = 2.0
+"""How long the first probes come so close together and do not count as failures."""
+
 MOST_RESTARTS = 2
 SHOWN_PROBES = 100
 STEADY_SECONDS = 2.0
@@ -40,11 +43,12 @@ class HealthWatch:
         outcomes: deque[str] = deque(maxlen=SHOWN_PROBES)
         await asyncio.sleep(self._check.start_period_seconds)
         failures = successes = probes = 0
+        began = time.monotonic()
         while failures < self._check.retries:
             state = await self._running_state(name, outcomes)
             outcome = await self._probe(name, state)
             probes += 1
-            quick = probes <= QUICK_PROBES
+            quick = time.monotonic() - began < QUICK_SECONDS
             outcomes.append(f"{probes}. {outcome.detail}")
             if outcome.ok:
                 successes += 1
@@ -55,16 +59,14 @@ class HealthWatch:
                 successes = 0
                 # Quick probes come before the first interval is over, so together they count as few.
                 failures += 0 if quick and self._check.interval_seconds > QUICK_PROBES_SECONDS else 1
-            await asyncio.sleep(self._pause(probes))
+            await asyncio.sleep(self._pause(probes) if quick else self._check.interval_seconds)
         raise await self._unhealthy(
             name, f"Replica {name} did not become healthy: {outcomes[-1].split('. ', 1)[-1]}.", outcomes
         )
 
     def _pause(self, probes: int) -> float:
-        interval = self._check.interval_seconds
-        if probes > QUICK_PROBES:
-            return interval
-        return min(FIRST_PROBES_SECONDS * 1.2 ** (probes - 1), QUICK_PROBES_SECONDS, interval)
+        growing = FIRST_PROBES_SECONDS * 1.2 ** (probes - 1)
+        return min(growing, QUICK_PROBES_SECONDS, self._check.interval_seconds)
 
     async def _probe(self, name: str, state: ContainerState) -> ProbeOutcome:
         address = state.addresses.get(self._parts.network, "")

@@ -108,8 +108,10 @@ class _Recorder(ActivityInboundInterceptor):
             logger.warning(
                 "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
             )
-            relentless = relentless and not self._is_lost(error, info.scheduled_time)
-            raise application_error(error, attempt=info.attempt, relentless=relentless) from None
+            is_lost = relentless and self._is_lost(error, info.scheduled_time)
+            raise application_error(
+                error, attempt=info.attempt, relentless=relentless, is_lost=is_lost
+            ) from None
         except (ApplicationError, asyncio.CancelledError):
             raise
         except Exception as error:

@@ -144,6 +144,15 @@ class SshServer:
         """The opposite of `cut`."""
         self._rules("-D")
 
+    @contextlib.contextmanager
+    def dropping(self, *rule: str) -> Iterator[None]:
+        """Packets that match the rule of iptables are lost on this server for as long as the block lasts."""
+        self._rule("-I", *rule)
+        try:
+            yield
+        finally:
+            self._rule("-D", *rule)
+
     def run(self, *argv: str) -> tuple[int, str]:
         """Runs a command as root, past SSH and links that are cut; exit code and output."""
         done = self._container.exec_run(list(argv))
@@ -198,9 +207,12 @@ class SshServer:
 
     def _rules(self, action: str) -> None:
         for rule in LINK_RULES:
-            code, output = self.run("iptables", "-w", action, *rule.split(), "-j", "DROP")
-            if code != 0:
-                raise RuntimeError(f"iptables on {self.name}: {output}")
+            self._rule(action, *rule.split())
+
+    def _rule(self, action: str, *rule: str) -> None:
+        code, output = self.run("iptables", "-w", action, *rule, "-j", "DROP")
+        if code != 0:
+            raise RuntimeError(f"iptables on {self.name}: {output}")
 
     def _listens(self) -> bool:
         try:

@@ -1,0 +1,167 @@
+"""Applications on servers over SSH, by the whole of Seaway: provisioned, released to, and lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import pytest
+
+from tests.e2e.applications import SOON_UNHEALTHY, Application, create
+from tests.e2e.installation import Installation, installed
+from tests.e2e.remote import add_key, add_server, load_images, version_at
+from tests.harness.images import BaseImages
+from tests.harness.load import LoadGenerator
+from tests.harness.repositories import GitRepository
+from tests.harness.ssh_servers import SshServer, SshServers
+from tests.harness.waiting import eventually
+
+# The first run on a machine makes the servers' images.
+pytestmark = pytest.mark.timeout(1200)
+COUNT = 3
+# A server that is cut off is noticed, and passed over, within seconds.
+IMPATIENT = {"SEAWAY_SERVER_CHECK_SECONDS": "3", "SEAWAY_LOST_SERVER_SECONDS": "5"}
+
+
+@dataclass
+class Fleet:
+    """A Seaway, and machines with what it calls them."""
+
+    seaway: Installation
+    machines: list[SshServer]
+    ids: list[str]
+
+    async def versions(self, host: str) -> list[str]:
+        """What visitors get from each server."""
+        return list(await asyncio.gather(*[version_at(one, host) for one in self.machines]))
+
+    async def replicas(self, application: str) -> list[list[str]]:
+        """The application's containers on each server, running or not."""
+        look = ("docker", "ps", "-aq", "--filter", f"label=seaway.application={application}")
+        answers = await asyncio.gather(*[asyncio.to_thread(one.run, *look) for one in self.machines])
+        return [output.split() for _, output in answers]
+
+
+@pytest.fixture(scope="module")
+async def fleet(
+    engine: docker.DockerClient, base_images: BaseImages, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Fleet]:
+    """Three usable servers; the last one is used as a member of the group docker, not as root."""
+    async with installed(tmp_path_factory.mktemp("seaway"), engine, **IMPATIENT) as seaway:
+        with SshServers(engine, tmp_path_factory.mktemp("fleet")) as servers:
+            await seaway.start()
+            machines = [await asyncio.to_thread(servers.add) for _ in range(COUNT)]
+            await load_images(machines, base_images.python)
+            key = await add_key(seaway, servers.private_key)
+            adding = [
+                add_server(seaway, machine, key, user=user)
+                for machine, user in zip(machines, ["root", "root", "deployer"], strict=True)
+            ]
+            yield Fleet(seaway, machines, list(await asyncio.gather(*adding)))
+
+
+@pytest.fixture
+async def everywhere(fleet: Fleet, git_repository: GitRepository) -> Application:
+    """An application whose `v1` serves on all servers."""
+    application = await create(
+        fleet.seaway,
+        git_repository=git_repository.url,
+        git_branch="main",
+        server_uuid=fleet.ids[0],
+        server_uuids=fleet.ids,
+        drain_seconds=20,
+        **SOON_UNHEALTHY,
+    )
+    await application.deploy()
+    assert await fleet.versions(application.host) == ["v1"] * COUNT
+    return application
+
+
+async def test_a_release_on_three_servers_is_noticed_by_no_visitor(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository
+) -> None:
+    loads = [
+        LoadGenerator(f"http://{everywhere.host}", address=(one.host, 80), rate_per_second=10)
+        for one in fleet.machines
+    ]
+    listed = await fleet.seaway.ask("GET", f"/deployments/applications/{everywhere.uuid}")
+    [first] = listed["deployments"]
+    git_repository.release("v2")
+    async with AsyncExitStack() as stack:
+        for load in loads:
+            await stack.enter_async_context(load)
+        shown = await everywhere.deploy()
+        await eventually(seen_by(loads, "v2"), 20, describe="visitors of v2 on every server")
+    for load in loads:
+        load.report().assert_no_failures(20)
+    assert await fleet.versions(everywhere.host) == ["v2"] * COUNT
+    on = {name: [step["server"] for step in shown["steps"] if step["name"] == name] for name in STEPS}
+    assert [len(on[name]) for name in STEPS] == [1, COUNT, COUNT, COUNT]
+    assert [len(one) for one in await fleet.replicas(everywhere.uuid)] == [1] * COUNT
+
+    await everywhere.operate("rollback", deployment_uuid=first["deployment_uuid"])
+    assert await fleet.versions(everywhere.host) == ["v1"] * COUNT
+
+
+async def test_what_is_unhealthy_on_one_server_leaves_the_old_version_on_all(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository
+) -> None:
+    await everywhere.change(health_check_timeout=1, health_check_interval=1, health_check_retries=3)
+    git_repository.release("v2")
+    second = fleet.machines[1]
+    before = await fleet.replicas(everywhere.uuid)
+    with second.dropping("OUTPUT", "-p", "tcp", "--dport", "3000", "--syn"):
+        failed = await everywhere.fail(120)
+    assert failed["error"]["code"] == "release_unhealthy"
+    assert await fleet.versions(everywhere.host) == ["v1"] * COUNT
+    assert await fleet.replicas(everywhere.uuid) == before
+    switched = {step["server"]: step["status"] for step in failed["steps"] if step["name"] == "switch"}
+    assert set(switched.values()) == {"pending"}
+
+
+@pytest.mark.drill
+async def test_a_server_lost_during_a_release_is_passed_over_and_settled_when_it_is_back(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository
+) -> None:
+    git_repository.release("v2")
+    second = fleet.machines[1]
+    deployment = await everywhere.start_deploy()
+    await eventually(step_of(everywhere, deployment, "health"), 60, describe="the step health")
+    second.cut()
+    try:
+        failed = await everywhere.ended(deployment, 240)
+        assert failed["outcome"] == "failed", failed
+        shown = await fleet.seaway.ask("GET", f"/applications/{everywhere.uuid}")
+        assert shown["status"].startswith("unknown")
+        others = [fleet.machines[0], fleet.machines[2]]
+        assert [await version_at(one, everywhere.host) for one in others] == ["v1"] * 2
+    finally:
+        second.heal()
+
+    async def one_replica_each() -> bool:
+        return [len(one) for one in await fleet.replicas(everywhere.uuid)] == [1] * COUNT
+
+    await eventually(one_replica_each, 90, describe="the end of what was left on the lost server")
+    assert await fleet.versions(everywhere.host) == ["v1"] * COUNT
+
+
+STEPS = ("build", "distribute", "health", "switch")
+
+
+def seen_by(loads: list[LoadGenerator], version: str) -> Callable[[], bool]:
+    """Whether visitors of every server have seen the version."""
+    return lambda: all(any(seen.version == version for seen in one.report().versions) for one in loads)
+
+
+def step_of(application: Application, deployment: str, name: str) -> Callable[[], Any]:
+    """Whether the step has begun anywhere."""
+
+    async def look() -> bool:
+        shown = await application.shown(deployment)
+        return any(step["name"] == name and step["status"] == "running" for step in shown["steps"])
+
+    return look
