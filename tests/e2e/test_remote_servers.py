@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from tests.e2e.applications import SOON_UNHEALTHY, Application, create
+from tests.e2e.applications import Application, create
 from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images, version_at
 from tests.harness.images import BaseImages
@@ -74,7 +74,8 @@ async def everywhere(fleet: Fleet, git_repository: GitRepository) -> Application
         server_uuid=fleet.ids[0],
         server_uuids=fleet.ids,
         drain_seconds=20,
-        **SOON_UNHEALTHY,
+        health_check_interval=1,
+        health_check_timeout=2,
     )
     await application.deploy()
     assert await fleet.versions(application.host) == ["v1"] * COUNT
