@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from adapters.host_commands import HostCommands
-from domain.errors import TransientError
 from domain.metrics import HostReading
 
 LOOK_LIMIT: Final = timedelta(seconds=20)
@@ -28,16 +27,14 @@ def look_arguments(folders: Sequence[str]) -> list[str]:
     return ["sh", "-c", SCRIPT, "seaway", *folders]
 
 
-async def read_host(commands: HostCommands, folders: Sequence[str]) -> HostReading:
-    """The server's counters now. Raises ServerUnreachable, DeadlineExceeded, and TransientError where the
-    server gives an answer that says nothing.
-    """
+async def read_host(commands: HostCommands, folders: Sequence[str]) -> HostReading | None:
+    """The server's counters now; None where it does not tell. Raises ServerUnreachable, DeadlineExceeded."""
     looked = await commands.run(look_arguments(folders), timeout=LOOK_LIMIT)
     return host_reading(looked.stdout, datetime.now(UTC))
 
 
-def host_reading(output: str, at: datetime) -> HostReading:
-    """What the command printed (proc(5); POSIX `df -P`). Raises TransientError where parts are missing.
+def host_reading(output: str, at: datetime) -> HostReading | None:
+    """What the command printed (proc(5); POSIX `df -P`); None where parts are missing.
 
     Guest time is part of user time already. Available memory is as the kernel reckons it (`MemAvailable`).
     """
@@ -61,10 +58,8 @@ def host_reading(output: str, at: datetime) -> HostReading:
         total, available = memory["MemTotal:"], memory["MemAvailable:"]
         used, free, mount = max(disks, key=_fullness)
         idle = jiffies[3] + jiffies[4]
-    except (ValueError, IndexError, KeyError) as error:
-        raise TransientError(
-            "The server's answer about its processors, memory and disks cannot be read.", detail=output[:2000]
-        ) from error
+    except (ValueError, IndexError, KeyError):
+        return None
     return HostReading(
         at=at,
         busy_jiffies=sum(jiffies) - idle,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from activities.servers import Servers
@@ -46,7 +46,7 @@ class ServersView:
     async def statuses(self) -> dict[str, str]:
         """The state of every application that has replicas, or a server that does not answer."""
         servers = await self._store.servers.deployable()
-        answers = await asyncio.gather(*[self._states(one.id, {ROLE_LABEL: REPLICA_ROLE}) for one in servers])
+        answers = await self._answers([one.id for one in servers], {ROLE_LABEL: REPLICA_ROLE})
         grouped: dict[str, list[ContainerState]] = defaultdict(list)
         for answer in answers:
             for _, state in answer or ():
@@ -86,13 +86,22 @@ class ServersView:
         row = await self._store.applications.get(application_id)
         configuration, _ = self._store.applications.configured(row)
         labels = {APPLICATION_LABEL: application_id, ROLE_LABEL: REPLICA_ROLE}
-        answers = await asyncio.gather(
-            *[self._states(server_id, labels) for server_id in configuration.server_ids]
-        )
+        answers = await self._answers(configuration.server_ids, labels)
         if any(answer is None for answer in answers):
             raise ServerUnreachable("Not all servers of this application answer at the moment.")
         found = [placed for answer in answers for placed in answer or ()]
         return sorted(found, key=lambda placed: (str(placed[1].started_at), placed[1].name))
+
+    async def _answers(
+        self, server_ids: Sequence[str], labels: dict[str, str]
+    ) -> Sequence[list[Placed] | None]:
+        """What each server answers. One that is known to be silent is not asked, and no page waits for it."""
+        silent = await self._store.watch.silent()
+
+        async def ask(server_id: str) -> list[Placed] | None:
+            return None if server_id in silent else await self._states(server_id, labels)
+
+        return await asyncio.gather(*map(ask, server_ids))
 
     async def _states(self, server_id: str, labels: dict[str, str]) -> list[Placed] | None:
         """The containers with these labels; None when the server does not answer."""

@@ -82,6 +82,7 @@ class ServerWatch:
         self._host: HostReading | None = None
         self._containers: dict[str, ContainerReading] = {}
         self._is_engine_blind = False
+        self._is_host_mute = False
         self._told: bool | None = None
         self._failing_since: float | None = None
         self._look_now = asyncio.Event()
@@ -150,10 +151,14 @@ class ServerWatch:
         parts = await self._servers.parts(self._id)
         folders = self._disk_folders if self._disk_folders is not None else self._folders
         reading = await read_host(parts.commands, folders)
-        if self._host is not None and (point := host_point(self._host, reading)) is not None:
-            self._reports.used(Subject(self._id), point)
-        self._host = reading
-        await self._reports.looked(self._id, reading)
+        if reading is not None:
+            if self._host is not None and (point := host_point(self._host, reading)) is not None:
+                self._reports.used(Subject(self._id), point)
+            self._host = reading
+            await self._reports.looked(self._id, reading)
+        elif not self._is_host_mute:
+            logger.warning("the server %s does not tell what it uses", self._id)
+        self._is_host_mute = reading is None
         if self._disk_folders is None:
             root = await parts.engine.data_root()
             self._disk_folders = (*self._folders, *([root] if root else []))

@@ -127,6 +127,16 @@ class WatchStore:
             session.add(ServerEvent(server_id=server_id, kind=kind, message=message, subject=subject))
         return True
 
+    async def silent(self) -> frozenset[str]:
+        """The servers that somebody watches now and that do not answer."""
+        query = select(ServerWatch.server_id).where(
+            col(ServerWatch.is_reachable).is_(False),
+            ServerWatch.owner != "",
+            col(ServerWatch.expires_at) >= now(),
+        )
+        async with self._database.reading() as session:
+            return frozenset((await session.exec(query)).all())
+
     async def state(self, server_id: str) -> ServerWatch | None:
         """How the server was found the last time; None when it is not watched."""
         async with self._database.reading() as session:

@@ -258,7 +258,10 @@ async def test_a_server_behind_a_cut_link_is_unknown_and_told_of_once(watched: W
         try:
             await eventually(lambda: told(ServerEventKind.UNREACHABLE, 1), 30)
             assert (await watched.store.servers.get("far")).status == ServerStatus.UNREACHABLE
+            asked = time.monotonic()
             assert await watched.view.status(watched.application_id) == "unknown:unknown"
+            assert watched.application_id in await watched.view.statuses()
+            assert time.monotonic() - asked < 1  # no page waits for a server that is known to be silent
         finally:
             await asyncio.to_thread(watched.machine.heal)
         await eventually(lambda: told(ServerEventKind.REACHABLE_AGAIN, 1), 30)

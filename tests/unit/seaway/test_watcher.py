@@ -174,15 +174,14 @@ class TestOneServer:
             server.failure = None
             await eventually(lambda: told.reachable == ["yes", "It is gone.", "yes"])
 
-    async def test_an_answer_that_breaks_the_rules_does_not_end_the_watch(self):
-        server = FakeServer()
+    async def test_a_server_that_does_not_tell_what_it_uses_is_watched_all_the_same(self):
+        server = FakeServer(answer="sh: not found")
         async with watching(server) as told:
             await eventually(lambda: bool(told.points))
-            server.answer = "sh: not found"
-            await eventually(lambda: len(told.reachable) == 2)
-            assert "cannot be read" in told.reachable[-1]
+            assert {subject.replica for subject, _ in told.points} == {"shop-r-1"}
+            assert told.reachable == ["yes"]
             server.answer = ""
-            await eventually(lambda: told.reachable[-1] == "yes")
+            await eventually(lambda: Subject("far") in {subject for subject, _ in told.points})
 
     async def test_deaths_are_told_across_broken_links_and_none_twice(self):
         server = FakeServer()

@@ -41,6 +41,13 @@ class OneApplication:
         return SimpleNamespace(server_ids=("server",)), {}
 
 
+class NobodyWatches:
+    """Stands for what is known of servers: nothing."""
+
+    async def silent(self) -> frozenset[str]:
+        return frozenset()
+
+
 class OneServer:
     """Stands for the way to it."""
 
@@ -52,7 +59,7 @@ class OneServer:
 
 
 def view_of(engine: Any) -> ServersView:
-    store: Any = SimpleNamespace(applications=OneApplication())
+    store: Any = SimpleNamespace(applications=OneApplication(), watch=NobodyWatches())
     servers: Any = OneServer(engine)
     return ServersView(store, servers)
 

@@ -68,6 +68,17 @@ class TestChanges:
         assert found == [False, True, False, True, False]
         assert await events(store) == [ServerEventKind.UNREACHABLE, ServerEventKind.REACHABLE_AGAIN]
 
+    async def test_a_server_is_silent_only_while_somebody_looks(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.watch.found_reachable("far", "me", False, "No answer.")
+        assert await store.watch.silent() == {"far"}
+        await store.watch.claim("me", OVER)
+        assert await store.watch.silent() == frozenset()
+        await store.watch.claim("you", LEASE)
+        assert await store.watch.silent() == {"far"}
+        await store.watch.release("you")
+        assert await store.watch.silent() == frozenset()
+
     async def test_the_servers_status_goes_with_it(self, store: Store):
         await store.watch.claim("me", LEASE)
         await store.watch.found_reachable("far", "me", False, "No answer.", ServerStatus.UNREACHABLE)
