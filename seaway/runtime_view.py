@@ -34,6 +34,7 @@ class ServersView:
         self._store = store
         self._servers = servers
         self._followers = 0
+        self._stuck: dict[str, asyncio.Task[list[Placed] | None]] = {}
 
     async def status(self, application_id: str) -> str:
         """The application's state, over all its servers."""
@@ -105,13 +106,25 @@ class ServersView:
 
     async def _states(self, server_id: str, labels: dict[str, str]) -> list[Placed] | None:
         """The containers with these labels; None when the server does not answer."""
+        if server_id in self._stuck:
+            return None
+        # A call that is cut off is waited for to its own end (see `EngineConnection.call`), which is too long
+        # for a page; so it goes on alone, and nobody begins another meanwhile.
+        question = asyncio.create_task(self._ask(server_id, labels))
+        done, _ = await asyncio.wait({question}, timeout=ANSWER_LIMIT_SECONDS)
+        if done:
+            return question.result()
+        self._stuck[server_id] = question
+        question.add_done_callback(lambda _: self._stuck.pop(server_id, None))
+        return None
+
+    async def _ask(self, server_id: str, labels: dict[str, str]) -> list[Placed] | None:
         try:
-            async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
-                parts = await self._servers.parts(server_id)
-                states = await parts.engine.list_containers(labels)
+            parts = await self._servers.parts(server_id)
+            states = await parts.engine.list_containers(labels)
         except NotFound:
             return []
-        except (SeawayError, TimeoutError):
+        except SeawayError:
             return None
         return [(parts.engine, state) for state in states]
 
