@@ -40,6 +40,7 @@ LEASE: Final = timedelta(seconds=25)
 CLAIM_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 1.0
 ROLL_UP_SECONDS: Final = 60.0
+FORGET_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
 # What waits to be written while the database does not answer: half an hour of a hundred servers.
 MOST_WAITING: Final = 20_000
@@ -102,6 +103,7 @@ class Watcher:
             (self._claim, CLAIM_SECONDS),
             (self._write_when_there_is_something, WRITE_SECONDS),
             (self.roll_up, ROLL_UP_SECONDS),
+            (self._forget, 0.0),
         )
         self._tasks = [asyncio.create_task(self._again_and_again(*one)) for one in rounds]
         return self
@@ -201,7 +203,7 @@ class Watcher:
             self._filled.clear()
 
     async def roll_up(self) -> None:
-        """Makes coarser points of what was measured, and forgets what has been kept for long enough."""
+        """Makes coarser points of what was measured since the last time."""
         now = datetime.now(UTC)
         for finer, coarser in pairwise(self._settings.kept):
             done = self._rolled_up[coarser.step_seconds]
@@ -214,8 +216,11 @@ class Watcher:
                     server_ids, finer=finer, coarser=coarser, since=since, now=now
                 )
                 done.update(dict.fromkeys(server_ids, on))
+
+    async def _forget(self) -> None:
+        await asyncio.sleep(FORGET_SECONDS)
         if self._watches:
-            await self._store.metrics.forget_old(self._settings.kept, now)
+            await self._store.metrics.forget_old(self._settings.kept, datetime.now(UTC))
             await self._store.watch.forget_old()
 
     async def reached(self, server_id: str, error: SeawayError | None) -> None:
