@@ -96,11 +96,19 @@ class PlannedServer(Message):
 
 
 class Served(Message):
-    """Replicas 1 to `replicas` of a release, routed as the configuration of a deployment says."""
+    """Replicas 1 to `replicas` of a release, routed as the configuration of a deployment says.
+
+    `servers` are the ids of those that have them; empty means all that the operation is about.
+    """
 
     configuration_of: str
     release_id: str
     replicas: int
+    servers: tuple[str, ...] = ()
+
+    def is_on(self, server_id: str) -> bool:
+        """Whether this server has them."""
+        return not self.servers or server_id in self.servers
 
 
 class ReleasePlan(Message):
@@ -125,6 +133,8 @@ class ReleasePlan(Message):
     """Builds for all servers, which get the image from there; without one, each builds for itself."""
     drain_undone: bool = True
     """Whether a release that is undone after its switch is drained before it is removed."""
+    left: tuple[PlannedServer, ...] = ()
+    """Servers that served the version from before and shall not have the application any more."""
 
     def on(self, name: StepName) -> tuple[PlannedServer, ...]:
         """The servers on which this step is planned."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from domain.image_distribution import building_server
 from domain.release_planning import BRINGS_UP, planned_steps, stops_first
 from store.columns import now
 from store.store import Store
-from store.tables import Deployment
+from store.tables import Deployment, Server
 from store.tables.applications import DesiredState
 
 LONGEST_HEALTH_WAIT = timedelta(hours=1)
@@ -42,6 +43,9 @@ class RecordActivities:
         served = await self._served(command.application_id)
         configuration = await self._configuration(command, row, served)
         servers = [await self._store.servers.get(server) for server in configuration.server_ids]
+        left = await self._left(configuration, served)
+        if command.kind not in BRINGS_UP:
+            servers, left = [*servers, *left], []
         planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
         builder = building_server({server.id: server.architecture for server in servers})
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
@@ -51,6 +55,8 @@ class RecordActivities:
             [server.name for server in servers],
             replaces=served is not None,
             build_on=build_on.name if build_on else None,
+            replaces_on_first=served is not None and served.is_on(servers[0].id),
+            left=[server.name for server in left],
         )
         row = await self._store.deployments.begin(command.deployment_id, configuration, steps)
         serve = None
@@ -63,6 +69,7 @@ class RecordActivities:
                 configuration_of=row.id,
                 release_id=scaled.release_id if scaled else row.id,
                 replicas=configuration.runtime.replicas,
+                servers=tuple(planned),
             )
         stop_first = serve is not None and stops_first(configuration, command.kind)
         return m.ReleasePlan(
@@ -79,7 +86,17 @@ class RecordActivities:
             build_on=build_on,
             # The version from before is down meanwhile.
             drain_undone=not stop_first,
+            left=tuple(m.PlannedServer(id=server.id, name=server.name) for server in left),
         )
+
+    async def _left(self, configuration: ApplicationConfiguration, served: m.Served | None) -> list[Server]:
+        """The servers that the version from before is on and the new one is not."""
+        found = []
+        for server_id in served.servers if served else ():
+            if server_id not in configuration.server_ids:
+                with contextlib.suppress(NotFound):  # a server that was removed has nothing to clean up
+                    found.append(await self._store.servers.get(server_id))
+        return found
 
     async def _served(self, application_id: str) -> m.Served | None:
         application = await self._store.applications.get(application_id)
@@ -91,6 +108,7 @@ class RecordActivities:
             configuration_of=current.id,
             release_id=current.release_id or current.id,
             replicas=snapshot.runtime.replicas,
+            servers=snapshot.server_ids,
         )
 
     async def _configuration(

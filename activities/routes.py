@@ -32,21 +32,23 @@ class RouteActivities:
     async def apply(self, apply: m.ApplyRoutes) -> m.StepOutcome:
         """New requests go to these replicas when this returns; with none, the routes are withdrawn."""
         parts = await self._servers.parts(apply.server_id)
+        # Going back on a server that had nothing before means to withdraw.
+        serve = apply.serve if apply.serve is not None and apply.serve.is_on(apply.server_id) else None
         routes: tuple[Route, ...] = ()
-        if apply.serve is not None:
-            configuration = await self._store.deployments.snapshot(apply.serve.configuration_of)
-            routes = routes_of(configuration, apply.serve)
-        if apply.serve is None or not routes:
+        if serve is not None:
+            configuration = await self._store.deployments.snapshot(serve.configuration_of)
+            routes = routes_of(configuration, serve)
+        if serve is None or not routes:
             await parts.proxy.withdraw(apply.application_id)
-            message = "no domain, so nothing to switch" if apply.serve else "traffic is no longer routed"
+            message = "no domain, so nothing to switch" if serve else "traffic is no longer routed"
         else:
             await parts.proxy.apply(
                 ApplicationRoutes(
-                    application_id=apply.application_id, release_id=apply.serve.release_id, routes=routes
+                    application_id=apply.application_id, release_id=serve.release_id, routes=routes
                 )
             )
             message = "confirmed by the proxy"
-        if apply.serve is not None and not apply.step.undo:
+        if serve is not None and not apply.step.undo:
             await self._store.deployments.update(apply.step.deployment_id, serving_at=now())
         return m.StepOutcome(message=message)
 

@@ -49,13 +49,17 @@ class SettlingActivities:
         removed = 0
         for application_id, replicas in found.items():
             try:
-                removed += await self._settle(parts, application_id, replicas)
+                removed += await self._settle(parts, task.server_id, application_id, replicas)
             except NotFound:
                 continue  # another Seaway's, or being deleted: nothing of ours to decide
         return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
 
-    async def _settle(self, parts: ServerParts, application_id: str, replicas: list[ContainerState]) -> int:
+    async def _settle(
+        self, parts: ServerParts, server_id: str, application_id: str, replicas: list[ContainerState]
+    ) -> int:
         serving = await self._serving(application_id)
+        if serving and server_id not in self._store.deployments.released(serving).server_ids:
+            serving = None  # it serves elsewhere
         facts = await self._facts(application_id, serving)
         routed = await parts.proxy.current(application_id)
         releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}

@@ -35,19 +35,21 @@ def planned_steps(
     servers: Sequence[str],
     *,
     replaces: bool,
+    replaces_on_first: bool = True,
     build_on: str | None = None,
+    left: Sequence[str] = (),
 ) -> tuple[Step, ...]:
-    """The steps in order. `replaces` tells whether something runs already.
+    """The steps in order, on every server but for the commands, which run on the first.
 
-    All but the commands are on every server.
-
-    `build_on` is the server that builds for all of them; without one, each builds for itself.
+    `replaces` tells whether something runs already, `replaces_on_first` whether it does on the first server,
+    too. `build_on` is the server that builds for all of them; without one, each builds for itself. On the
+    servers that are `left` the version from before is only taken away.
     """
     names = [StepName.SWITCH]
     stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     if kind in BRINGS_UP:
         names = [*BUILDS, StepName.DISTRIBUTE] if build_on else [*BUILDS]
-        if kind in RUNS_COMMANDS and configuration.hooks.pre_deploy and replaces:
+        if kind in RUNS_COMMANDS and configuration.hooks.pre_deploy and replaces and replaces_on_first:
             names.append(StepName.PRE_DEPLOY)
         if kind in RUNS_COMMANDS and configuration.hooks.release:
             names.append(StepName.RELEASE_COMMAND)
@@ -59,8 +61,11 @@ def planned_steps(
     if not stop_first:
         names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
     names.append(StepName.CLEAN_UP)
+    retiring = StepName.CLEAN_UP if stop_first else StepName.STOP_OLD
     return tuple(
-        Step(name=name, server=server) for name in names for server in _servers_of(name, servers, build_on)
+        Step(name=name, server=server)
+        for name in names
+        for server in [*_servers_of(name, servers, build_on), *(left if name is retiring else ())]
     )
 
 

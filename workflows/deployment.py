@@ -205,6 +205,8 @@ class DeploymentWorkflow:
         # Where the old version had to stop first, its containers are left to be cleaned up.
         retiring = StepName.CLEAN_UP if self._plan.stop_first else StepName.STOP_OLD
         await self._steps.run_where_possible(retiring, s.RETIRE_REPLICAS, retire, UNDO)
+        if self._plan.left:
+            await self._leave(retiring, self._plan.left)
         deletes = self._command.kind is OperationKind.DELETE
         clean_up = self._for(
             m.CleanUp,
@@ -217,6 +219,15 @@ class DeploymentWorkflow:
         if deletes:
             forget = m.ForgetApplication(application_id=self._command.application_id)
             await call(s.FORGET_APPLICATION, forget, RECORD)
+
+    async def _leave(self, retiring: StepName, servers: tuple[m.PlannedServer, ...]) -> None:
+        """The application goes from servers that it shall not be on any more, without cutting anybody off."""
+        withdraw = self._for(m.ApplyRoutes, serve=None)
+        await self._steps.run_where_possible(retiring, s.APPLY_ROUTES, withdraw, UNDO, servers)
+        drain = self._for(m.DrainReplicas, keep=None, deadline=workflow.now() + self._plan.drain)
+        await self._steps.run_where_possible(retiring, s.DRAIN_REPLICAS, drain, UNDO, servers)
+        retire = self._for(m.RetireReplicas, keep=None)
+        await self._steps.run_where_possible(retiring, s.RETIRE_REPLICAS, retire, UNDO, servers)
 
     def _for(self, kind: type[StepMessage], **fields: object) -> InputFor[StepMessage]:
         """Builds a step's input for any server: the ids that all of them need, and these fields."""

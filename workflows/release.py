@@ -53,11 +53,17 @@ class ReleaseSteps:
         )
 
     async def run_where_possible(
-        self, name: StepName, signature: Signature[Input, Output], make: InputFor[Input], policy: Policy
+        self,
+        name: StepName,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        policy: Policy,
+        servers: Sequence[m.PlannedServer] | None = None,
     ) -> None:
-        """One step on every server, past the point of no return: a lost server is passed over."""
+        """One step, past the point of no return: a lost server is passed over."""
+        chosen = self._plan.servers if servers is None else servers
         await all_or_nothing(
-            [self._forward_if_possible(name, one, signature, make, policy) for one in self._plan.servers]
+            [self._forward_if_possible(name, one, signature, make, policy) for one in chosen]
         )
 
     async def undo(

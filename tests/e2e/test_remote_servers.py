@@ -124,6 +124,15 @@ async def test_what_is_unhealthy_on_one_server_leaves_the_old_version_on_all(
     assert set(switched.values()) == {"pending"}
 
 
+async def test_an_application_that_moves_leaves_nothing_where_it_was(
+    fleet: Fleet, everywhere: Application
+) -> None:
+    await everywhere.change(server_uuids=fleet.ids[1:2])
+    await everywhere.operate("restart")
+    assert [bool(one) for one in await fleet.replicas(everywhere.uuid)] == [False, True, False]
+    assert await fleet.versions(everywhere.host) == ["status 404", "v1", "status 404"]
+
+
 @pytest.mark.drill
 async def test_a_server_lost_during_a_release_is_passed_over_and_settled_when_it_is_back(
     fleet: Fleet, everywhere: Application, git_repository: GitRepository

@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities import messages as m
-from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
 from tests.workflow.undo_cases import (
@@ -225,3 +225,29 @@ async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_i
         "north": StepStatus.SUCCEEDED,
     }
     assert set(servers_of(bench, "clean-up")) == ON_ALL
+
+
+async def test_a_server_that_is_left_lets_go_of_the_application_when_the_others_serve(bench: Bench) -> None:
+    south = m.PlannedServer(id="id-of-south", name="south")
+
+    def moved(command: m.Command) -> m.ReleasePlan:
+        plan = plan_of(command.kind, command.deployment_id, servers=SERVERS)
+        step = Step(name=StepName.STOP_OLD, server="south")
+        return plan.model_copy(update={"left": (south,), "steps": (*plan.steps, step)})
+
+    bench.fakes.plan = moved
+
+    await ending(await bench.deploy())
+
+    assert [call.label for call in bench.fakes.calls if call.server == "south"] == [
+        "apply-routes",
+        "drain-replicas",
+        "retire-replicas",
+    ]
+    labels = bench.fakes.labels()
+    assert labels.index("record-release") < labels.index("retire-replicas")
+    [withdrawal] = [one for one in bench.fakes.messages("apply-routes") if one.server_id == south.id]
+    [removal] = [one for one in bench.fakes.messages("retire-replicas") if one.server_id == south.id]
+    assert (withdrawal.serve, removal.keep) == (None, None)
+    [finish] = bench.fakes.finishes().values()
+    assert {step.status for step in finish.steps if step.server == "south"} == {StepStatus.SUCCEEDED}

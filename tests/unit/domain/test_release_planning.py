@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.configuration import ApplicationConfiguration, ImageSource, PortMapping, RuntimeOptions
+from domain.configuration import ApplicationConfiguration, Hooks, ImageSource, PortMapping, RuntimeOptions
 from domain.deployments import OperationKind, Step, StepName, StepStatus
 from domain.release_planning import is_past_return, planned_steps
 
@@ -68,3 +68,24 @@ def test_a_stop_can_be_undone_while_it_drains() -> None:
 
 def test_what_has_not_begun_can_be_undone() -> None:
     assert not is_past_return([])
+
+
+def test_commands_are_for_the_first_server_and_a_left_one_only_lets_go() -> None:
+    hooks = Hooks(pre_deploy="a", release="b", post_deploy="c")
+    configuration = CONFIGURATION.model_copy(update={"hooks": hooks})
+    steps = planned_steps(
+        OperationKind.DEPLOY, configuration, ["first", "second"], replaces=True, left=["third"]
+    )
+    on = {name: [step.server for step in steps if step.name is name] for name in StepName}
+    assert on[StepName.PRE_DEPLOY] == on[StepName.RELEASE_COMMAND] == on[StepName.POST_DEPLOY] == ["first"]
+    assert on[StepName.SWITCH] == ["first", "second"]
+    assert on[StepName.STOP_OLD] == ["first", "second", "third"]
+    assert on[StepName.CLEAN_UP] == ["first", "second"]
+
+
+def test_there_is_no_old_version_to_ask_before_where_none_ran() -> None:
+    configuration = CONFIGURATION.model_copy(update={"hooks": Hooks(pre_deploy="a")})
+    steps = planned_steps(
+        OperationKind.DEPLOY, configuration, ["first"], replaces=True, replaces_on_first=False
+    )
+    assert StepName.PRE_DEPLOY not in [step.name for step in steps]
