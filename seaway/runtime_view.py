@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -14,6 +15,8 @@ from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
 from store.store import Store
+
+logger = logging.getLogger("seaway")
 
 UNKNOWN = "unknown:unknown"
 ANSWER_LIMIT_SECONDS = 4.0
@@ -48,11 +51,17 @@ class ServersView:
         """The state of every application that has replicas, or a server that does not answer."""
         servers = await self._store.servers.deployable()
         answers = await self._answers([one.id for one in servers], {ROLE_LABEL: REPLICA_ROLE})
-        grouped: dict[str, list[ContainerState]] = defaultdict(list)
-        for answer in answers:
+        grouped: dict[tuple[str, str], list[ContainerState]] = defaultdict(list)
+        for server, answer in zip(servers, answers, strict=True):
             for _, state in answer or ():
-                grouped[state.labels.get(APPLICATION_LABEL, "")].append(state)
-        found = {application_id: _status(replicas) for application_id, replicas in grouped.items()}
+                grouped[state.labels.get(APPLICATION_LABEL, ""), server.team_id].append(state)
+        # Labels say what a server's owner wants them to: nobody speaks for another team's applications.
+        teams = await self._store.applications.teams_of({application_id for application_id, _ in grouped})
+        found = {
+            application_id: _status(replicas)
+            for (application_id, team_id), replicas in grouped.items()
+            if teams.get(application_id) == team_id
+        }
         silent = {server.id for server, answer in zip(servers, answers, strict=True) if answer is None}
         if silent:
             found |= dict.fromkeys(await self._store.applications.ids_on(silent), UNKNOWN)
@@ -125,6 +134,10 @@ class ServersView:
         except NotFound:
             return []
         except SeawayError:
+            return None
+        except Exception:
+            # One server that answers nonsense must not take the pages of all others away.
+            logger.exception("the answer of the server %s cannot be understood", server_id)
             return None
         return [(parts.engine, state) for state in states]
 

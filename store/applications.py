@@ -68,6 +68,12 @@ class ApplicationStore:
         wanted = set(server_ids)
         return [row.id for row in rows if wanted & set(self._unsealed(row).server_ids)]
 
+    async def teams_of(self, application_ids: Collection[str]) -> dict[str, str]:
+        """The team of each of these applications; those that there are none of are left out."""
+        query = select(Application.id, Application.team_id).where(col(Application.id).in_(application_ids))
+        async with self._database.reading() as session:
+            return dict((await session.exec(query)).all())
+
     async def configuration(self, application_id: str) -> ApplicationConfiguration:
         """Everything a release would depend on right now, secrets included."""
         async with self._database.reading() as session:

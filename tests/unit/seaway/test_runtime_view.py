@@ -47,6 +47,56 @@ def view_of(engine: SlowEngine, silent: frozenset[str] = frozenset()) -> Servers
     return ServersView(store, servers)
 
 
+class Talker:
+    """A server that tells what its owner wants it to."""
+
+    def __init__(self, labels: object) -> None:
+        self.labels = labels
+
+    async def list_containers(self, _labels: object) -> list[Any]:
+        if self.labels is None:
+            raise KeyError("State")
+        return [SimpleNamespace(status="running", restart_count=0, labels=self.labels)]
+
+
+def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
+    """Our application `shop` lives on our server; another team has one of its own."""
+
+    async def deployable() -> list[Any]:
+        return [SimpleNamespace(id="ours", team_id="us"), SimpleNamespace(id="theirs", team_id="them")]
+
+    async def parts(server_id: str) -> Any:
+        return SimpleNamespace(engine={"ours": ours, "theirs": theirs}[server_id])
+
+    async def silent() -> frozenset[str]:
+        return frozenset()
+
+    async def teams_of(ids: set[str]) -> dict[str, str]:
+        return {"shop": "us"} if "shop" in ids else {}
+
+    async def ids_on(_servers: object) -> list[str]:
+        return []
+
+    store: Any = SimpleNamespace(
+        servers=SimpleNamespace(deployable=deployable),
+        applications=SimpleNamespace(teams_of=teams_of, ids_on=ids_on),
+        watch=SimpleNamespace(silent=silent),
+    )
+    servers: Any = SimpleNamespace(parts=parts)
+    return ServersView(store, servers)
+
+
+async def test_a_server_of_another_team_does_not_speak_for_an_application():
+    shop = {"seaway.application": "shop"}
+    assert await view_of_two_teams(Talker({}), Talker(shop)).statuses() == {}
+    assert (await view_of_two_teams(Talker(shop), Talker(shop)).statuses()).keys() == {"shop"}
+
+
+async def test_a_server_that_answers_nonsense_hides_nobody_elses_applications():
+    view = view_of_two_teams(Talker({"seaway.application": "shop"}), Talker(None))
+    assert (await view.statuses())["shop"].startswith("running")
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_view, "ANSWER_LIMIT_SECONDS", 0.05)
