@@ -22,7 +22,7 @@ from api.pages.live import wake_pages
 from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
-from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Point, Resolution, is_disk_above
+from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
 from domain.replicas import APPLICATION_LABEL
 from domain.server_events import ContainerEvent, ServerEventKind
 from domain.server_systems import status_after
@@ -44,8 +44,12 @@ FORGET_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
 # What waits to be written while the database does not answer: half an hour of a hundred servers.
 MOST_WAITING: Final = 20_000
-# A replica that dies again and again is told of once in this time.
+# A replica that dies again and again is told of once in this time; of one server's so many are told of.
 SAME_DEATH: Final = timedelta(minutes=5)
+MOST_DEATHS: Final = 50
+# What a server's clock may differ by; what is written together is looked up by its span of time.
+MOST_SKEW_SECONDS: Final = 3600
+LARGEST_NUMBER: Final = 2**53
 GIGABYTE: Final = 10**9
 
 
@@ -90,7 +94,7 @@ class Watcher:
         self._points: list[tuple[Subject, Point]] = []
         self._filled = asyncio.Event()
         self._is_disk_above: dict[str, bool] = {}
-        self._deaths: dict[str, datetime] = {}
+        self._deaths: dict[tuple[str, str], datetime] = {}
         self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
 
     @property
@@ -126,6 +130,9 @@ class Watcher:
                 await work()
             except (SQLAlchemyError, SeawayError) as error:
                 logger.warning("watching servers: the database did not take it: %s", error)
+            except Exception:
+                # Without its rounds this process would seem to watch, and nobody else would.
+                logger.exception("watching servers: a round failed")
             await asyncio.sleep(pause_seconds)
 
     async def _claim(self) -> None:
@@ -186,7 +193,8 @@ class Watcher:
 
     def used(self, subject: Subject, point: Point) -> None:
         """See `Reports`."""
-        if len(self._points) < MOST_WAITING:
+        # One number that the database refuses would keep back what all servers use.
+        if len(self._points) < MOST_WAITING and _is_plausible(point):
             self._points.append((subject, point))
         self._filled.set()
 
@@ -257,29 +265,30 @@ class Watcher:
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         """See `Reports`."""
-        self._deaths = {name: at for name, at in self._deaths.items() if event.at - at < SAME_DEATH}
+        now = datetime.now(UTC)
+        self._deaths = {death: at for death, at in self._deaths.items() if now - at < SAME_DEATH}
         application_id = event.labels.get(APPLICATION_LABEL, "")
-        if event.name in self._deaths or not await self._is_ours(application_id):
+        death = (server_id, event.name)
+        if death in self._deaths or not await self._is_ours(server_id, application_id):
             return
-        self._deaths[event.name] = event.at
+        if sum(server == server_id for server, _ in self._deaths) >= MOST_DEATHS:
+            return
+        self._deaths[death] = now
         await self._store.watch.record(
             ServerEvent(
                 server_id=server_id,
                 kind=ServerEventKind.CONTAINER_DIED,
-                at=event.at,
+                at=min(event.at, now),
                 message=reason,
                 application_id=application_id,
                 subject=event.name,
             )
         )
 
-    async def _is_ours(self, application_id: str) -> bool:
-        # Another Seaway may use the same engine.
-        try:
-            await self._store.applications.get(application_id)
-        except NotFound:
-            return False
-        return True
+    async def _is_ours(self, server_id: str, application_id: str) -> bool:
+        # Another Seaway may use the same engine, or another team the same machine.
+        teams = await self._store.applications.teams_of([application_id])
+        return teams.get(application_id) == (await self._store.servers.get(server_id)).team_id
 
 
 def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: ServerCleanUps) -> Watcher:
@@ -292,6 +301,15 @@ def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: Se
     )
     disk_filled = clean_ups.start if settings.clean_up_minutes else None
     return Watcher(store, servers, watch, happened=wake_pages, disk_filled=disk_filled)
+
+
+def _is_plausible(point: Point) -> bool:
+    """Whether the numbers are such as servers have: what they say of themselves may be anything."""
+    values = (point.average, point.maximum)
+    numbers: list[float] = [point.memory_total_bytes, point.disk_total_bytes]
+    numbers += [one.of(measure) for one in values for measure in Measure]
+    is_now = abs(point.at - datetime.now(UTC).timestamp()) <= MOST_SKEW_SECONDS
+    return is_now and all(0 <= number <= LARGEST_NUMBER for number in numbers)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,14 +14,15 @@ import pytest
 from adapters.docker.watching import ListedContainer
 from adapters.host_commands import Completed
 from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable, TransientError
-from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point
+from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point, Values
 from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
 from domain.servers import ServerStatus
 from seaway import server_watch
 from seaway.server_watch import ServerWatch
-from seaway.watcher import Watcher, WatchSettings
+from seaway.watcher import MOST_DEATHS, Watcher, WatchSettings
 from store.metrics import Subject
 from store.store import Store
+from store.tables import Application, Environment, Project, Team
 from tests.harness.waiting import eventually
 
 PERIOD_SECONDS = 0.05
@@ -43,6 +44,7 @@ class FakeServer:
     answer: str = ""
     events: asyncio.Queue[ContainerEvent | None] = field(default_factory=asyncio.Queue)
     listeners: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def parts(self, server_id: str) -> Any:
         @dataclass
@@ -77,7 +79,7 @@ class FakeServer:
 
     async def usage(self, container: ListedContainer) -> ContainerReading:
         assert container.state == "running"
-        at = datetime(2026, 1, 1, tzinfo=UTC) + self.looks * timedelta(seconds=10)
+        at = self.began + self.looks * timedelta(seconds=10)
         return ContainerReading(at, container.name, "shop", self.looks * 5 * 10**9, 1, 2, 0, 0)
 
     async def happenings(
@@ -223,7 +225,7 @@ class TestAllServers:
         async with self.watcher(store, FakeServer()) as watcher:
             awaited = {Subject("local"), Subject("far", "shop", "shop-r-1")}
             await eventually(lambda: awaited <= {subject for subject, _ in watcher._points})
-        since, until = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)
+        since, until = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=1)
         span = {"step_seconds": AS_MEASURED, "since": since, "until": until}
         assert await store.metrics.of_server("local", **span)  # type: ignore[arg-type]
         replicas = await store.metrics.of_application("shop", **span)  # type: ignore[arg-type]
@@ -263,5 +265,76 @@ class TestAllServers:
             assert cleaned.count("local") == 1
             assert watcher._watches["local"] is watch
 
+    @pytest.mark.parametrize(
+        "lie",
+        [
+            {"memory_total_bytes": 10**30},
+            {"average": Values(float("inf"))},
+            {"maximum": Values(load=float("nan"))},
+            {"at": 0},
+        ],
+    )
+    async def test_impossible_numbers_of_one_server_keep_back_nobody_elses(
+        self, store: Store, lie: dict[str, Any]
+    ):
+        watcher = self.watcher(store, FakeServer())
+        now = datetime.now(UTC)
+        point = Point(int(now.timestamp()), 1, Values(), Values())
+        watcher.used(Subject("far"), replace(point, **lie))
+        watcher.used(Subject("local"), point)
+        await watcher._write()
+        span = {"since": now - timedelta(minutes=1), "until": now, "step_seconds": AS_MEASURED}
+        assert await store.metrics.of_server("local", **span) == [point]  # type: ignore[arg-type]
+        assert await store.metrics.of_server("far", **span) == []  # type: ignore[arg-type]
+
+    async def test_a_server_tells_of_deaths_of_its_own_teams_applications_only_and_not_without_end(
+        self, store: Store
+    ):
+        await an_application(store, "shop", team_id="team")
+        await an_application(store, "theirs", team_id="others")
+        watcher = self.watcher(store, FakeServer())
+        for number in range(MOST_DEATHS + 10):
+            await watcher.died("far", death_of("shop", f"shop-{number}"), "It died.")
+        await watcher.died("far", death_of("theirs", "theirs-1"), "It died.")
+        assert len(await self.events(store, "far")) == MOST_DEATHS
+        assert {event.application_id for event in await store.watch.events("far")} == {"shop"}
+
+    async def test_a_server_does_not_keep_back_what_happens_on_another(self, store: Store):
+        await an_application(store, "shop", team_id="team")
+        watcher = self.watcher(store, FakeServer())
+        late = datetime(9999, 1, 1, tzinfo=UTC)
+        await watcher.died("far", death_of("shop", "shop-1", at=late), "It died.")
+        await watcher.died("local", death_of("shop", "shop-1"), "It died.")
+        assert len(await self.events(store, "local")) == 1
+        [event] = await store.watch.events("far")
+        assert event.at <= datetime.now(UTC)
+
     async def _is(self, store: Store, kinds: list[ServerEventKind]) -> bool:
         return sorted(await self.events(store)) == sorted(kinds)
+
+
+def death_of(application_id: str, name: str, at: datetime | None = None) -> ContainerEvent:
+    labels = {**LABELS, "seaway.application": application_id}
+    return ContainerEvent(at or datetime.now(UTC), ContainerAction.DIE, name, labels, exit_code=3)
+
+
+async def an_application(store: Store, application_id: str, *, team_id: str) -> None:
+    """Its row alone, which is all that the watch looks at."""
+    environment_id = f"environment-{application_id}"
+    async with store.database.writing() as session:
+        if await session.get(Team, team_id) is None:
+            session.add(Team(id=team_id, name=team_id))
+            await session.flush()
+        session.add(Project(id=f"project-{application_id}", team_id=team_id, name=application_id))
+        await session.flush()
+        session.add(Environment(id=environment_id, project_id=f"project-{application_id}", name="production"))
+        await session.flush()
+        session.add(
+            Application(
+                id=application_id,
+                team_id=team_id,
+                environment_id=environment_id,
+                name=application_id,
+                configuration_sealed="",
+            )
+        )
