@@ -20,6 +20,7 @@ from adapters.docker.states import EngineFacts
 from adapters.ssh.forwarding import DockerSocketForward
 from adapters.traefik.settings import OWNER_LABEL
 from domain.errors import (
+    DeadlineExceeded,
     EngineUnavailable,
     HostKeyChanged,
     NotFound,
@@ -97,7 +98,12 @@ class ServerCheckActivities:
 
     async def _ask(self, server_id: str) -> EngineFacts:
         link = await self._servers.link(server_id)
-        await link.run(["true"], timeout=ANSWER_LIMIT)
+        try:
+            await link.run(["true"], timeout=ANSWER_LIMIT)
+        except DeadlineExceeded as error:
+            where = link.target.address.endpoint
+            limit = ANSWER_LIMIT.total_seconds()
+            raise ServerUnreachable(f"The server {where} did not answer within {limit:g} s.") from error
         await DockerSocketForward(link).check()
         return await ask_engine(await self._servers.parts(server_id), link.target.address.endpoint)
 

@@ -21,6 +21,8 @@ from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
 from activities.server_checks import ServerCheckActivities
+from activities.server_clean_up import ServerCleanUpActivities
+from activities.settling import SettlingActivities
 from activities.sources import SourceActivities
 from domain import configuration
 from tests.workflow.fake_activities import SIGNATURES
@@ -43,6 +45,8 @@ def real_activities() -> list[Callable[..., Any]]:
         CleanUpActivities(unused, unused),
         ProvisioningActivities(unused, unused),
         ServerCheckActivities(unused, unused),
+        ServerCleanUpActivities(unused, unused, build_cache_bytes=0),
+        SettlingActivities(unused, unused),
     ]
     return [function for group in groups for function in group.all()]
 
