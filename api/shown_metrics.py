@@ -61,11 +61,15 @@ async def replica_points(
     context: ApiContext, application_id: str, span: Span
 ) -> Mapping[Subject, Sequence[Point]]:
     """What each of the application's replicas used, by server and name."""
+    application = await context.store.applications.get(application_id)
+    # Other teams' servers tell what their owners want, and the same machine may be one of theirs.
+    servers = {one.id for one in await context.store.servers.list(team_id=application.team_id)}
 
     async def read(stored_seconds: int, since: datetime) -> dict[Subject, list[Point]]:
-        return await context.store.metrics.of_application(
+        points = await context.store.metrics.of_application(
             application_id, step_seconds=stored_seconds, since=since, until=span.until
         )
+        return {subject: of_one for subject, of_one in points.items() if subject.server_id in servers}
 
     found = await _composed(context, span, read)
     ordered = sorted(found.items(), key=lambda item: (item[0].server_id, item[0].replica))

@@ -137,3 +137,12 @@ async def test_times_at_the_ends_of_the_calendar_are_answered(
 @pytest.mark.parametrize("path", ["/servers/{}/metrics", "/servers/{}/events"])
 async def test_another_teams_server_is_not_found(seaway: Seaway, client: httpx.AsyncClient, path: str):
     assert (await client.get(path.format(seaway.theirs.server.id))).status_code == 404
+
+
+async def test_what_another_teams_server_says_of_an_application_is_not_shown(
+    seaway: Seaway, client: httpx.AsyncClient, measured: str
+):
+    subject = Subject(seaway.theirs.server.id, measured, "r-1")
+    await seaway.store.metrics.write([(subject, point(timedelta(seconds=30), 99.0))])
+    answer = (await client.get(f"/applications/{measured}/metrics")).json()
+    assert [one["server_uuid"] for one in answer["replicas"]] == [seaway.mine.server.id]
