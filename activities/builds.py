@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from domain.configuration import ApplicationConfiguration, BuildPack, GitSource,
 from domain.environment import build_secrets
 from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
 from domain.git_references import parse_repository
+from domain.registries import RegistryLogin, login_for
 from domain.replicas import application_labels
 from store.store import Store
 
@@ -74,15 +75,21 @@ class BuildActivities:
         if build.sent_by:
             return m.StepOutcome(skipped=True, message=f"{build.sent_by} has the image, and sends it.")
         configuration = await self._store.deployments.snapshot(deployment_id)
-        async with step_log(self._store.logs, build.step, redactor_for(configuration)) as write:
+        logins = await self._store.registries.logins(
+            team_id=configuration.team_id, project_id=configuration.project_id
+        )
+        redactor = redactor_for(configuration, logins)
+        async with step_log(self._store.logs, build.step, redactor) as write:
             if isinstance(configuration.source, ImageSource):
-                image_id = await _pull(parts, configuration.source.reference, build.image, write)
+                image_id = await _pull(parts, configuration.source.reference, build.image, write, logins)
             else:
                 await require_free_disk(
                     parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
                 )
                 resumed = _resumed(earlier, write)
-                image_id = await self._build(build, configuration, configuration.source, parts, resumed)
+                image_id = await self._build(
+                    build, configuration, configuration.source, parts, resumed, logins
+                )
         await self._store.deployments.update(deployment_id, image_id=image_id)
         return m.StepOutcome(message=build.image)
 
@@ -93,6 +100,7 @@ class BuildActivities:
         source: GitSource,
         parts: ServerParts,
         write: Write,
+        logins: Sequence[RegistryLogin],
     ) -> str:
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         # A folder for each try: one that Temporal has given up may still be on its way out.
@@ -110,7 +118,7 @@ class BuildActivities:
                 )
                 request = await self._request(build, configuration, tree, parts, write)
                 return await self._buildkit.build(
-                    request,
+                    dataclasses.replace(request, logins=logins),
                     engine_socket=parts.engine.socket,
                     on_line=lambda line: None if is_noise(line) else write(line),
                     timeout=build.limit,
@@ -212,10 +220,15 @@ def _resumed(earlier: Sequence[str], write: Write) -> Write:
     return write_completed
 
 
-async def _pull(parts: ServerParts, reference: str, image: str, write: Write) -> str:
-    """Pulls an image and keeps it under our own name; one that only the server has is good as well."""
+async def _pull(
+    parts: ServerParts, reference: str, image: str, write: Write, logins: Iterable[RegistryLogin]
+) -> str:
+    """Pulls an image and keeps it under our own name; one that only the server has is good as well.
+
+    A login that is refused is never made good by a copy: whoever rotates a password has to hear of it.
+    """
     try:
-        await parts.engine.pull(reference, write)
+        await parts.engine.pull(reference, write, login_for(reference, logins))
     except (ImageNotFound, RegistryUnavailable) as error:
         if await parts.engine.image_id(reference) is None:
             raise

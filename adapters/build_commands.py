@@ -7,7 +7,7 @@ arguments of every process.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from domain.errors import InvalidInput
+from domain.registries import RegistryLogin
 
 SECRET_VARIABLE: Final = "SEAWAY_BUILD_SECRET_"  # noqa: S105 - the name of a variable
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -40,7 +41,7 @@ class BuildCommand:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build. `secrets` reach only `RUN --mount=type=secret,id=NAME`."""
+    """One image to build. `secrets` reach only `RUN --mount=type=secret,id=NAME`, and `logins` none."""
 
     context: Path
     dockerfile: Path
@@ -51,6 +52,7 @@ class BuildRequest:
     labels: Mapping[str, str]
     use_cache: bool
     pull: bool
+    logins: Sequence[RegistryLogin] = ()
 
 
 def without_idle_arguments(request: BuildRequest, dockerfile: str) -> BuildRequest:

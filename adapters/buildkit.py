@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import tempfile
 from collections import deque
@@ -20,6 +21,8 @@ from adapters.build_commands import (
     build_environment,
     without_idle_arguments,
 )
+from adapters.docker.refusals import UNAUTHORIZED, login_refusal
+from adapters.docker.registry_logins import client_configuration
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.processes import Completed, OnLine, run
 from domain.build_log import BuildFailureKind, failing_excerpt
@@ -34,6 +37,7 @@ from domain.errors import (
     TransientError,
 )
 from domain.redaction import Redactor
+from domain.registries import RegistryLogin
 
 __all__ = ["BuildCommand", "BuildKit", "BuildRequest", "find_build_command"]
 
@@ -75,7 +79,8 @@ class BuildKit:
 
         `on_line` gets the log as the client prints it: whatever the build prints, secrets included.
         Raises BuildFailed, DeadlineExceeded, EngineUnavailable, RegistryUnavailable, or InvalidInput for
-        variables that no process can be given; StartUpError where no client is installed.
+        variables that no process can be given; RegistryRefused where one of the request's logins is
+        refused; StartUpError where no client is installed.
         """
         command = await self._find_command()
         request = without_idle_arguments(request, await asyncio.to_thread(_text, request.dockerfile))
@@ -83,9 +88,13 @@ class BuildKit:
         await asyncio.to_thread(remove_abandoned, temporary, FOLDER_PREFIX)
         with owned_folder(temporary, FOLDER_PREFIX) as folder:
             image_id_file = folder / "image-id"
+            configuration = self._configuration or folder
+            if request.logins:
+                configuration = folder
+                await asyncio.to_thread(_write_logins, folder, request.logins)
             completed = await self._run(
                 build_arguments(command, request, image_id_file),
-                build_environment(command, request, engine_socket, self._configuration or folder),
+                build_environment(command, request, engine_socket, configuration),
                 on_line,
                 timeout,
             )
@@ -119,6 +128,13 @@ class BuildKit:
             ) from error
 
 
+def _write_logins(folder: Path, logins: Sequence[RegistryLogin]) -> None:
+    path = folder / "config.json"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(client_configuration(logins))
+
+
 def _text(dockerfile: Path) -> str:
     try:
         with dockerfile.open(errors="replace") as file:
@@ -129,7 +145,8 @@ def _text(dockerfile: Path) -> str:
 
 def failure_of(completed: Completed, request: BuildRequest) -> SeawayError:
     """The error for a build client that ended with another exit code than 0, without the build's secrets."""
-    redact = Redactor(secret.get_secret_value() for secret in request.secrets.values())
+    passwords = [login.password for login in request.logins]
+    redact = Redactor(secret.get_secret_value() for secret in [*request.secrets.values(), *passwords])
     lines = [redact(line) for line in completed.output.splitlines()]
     last_words = _last_words(lines)
     if any(CLIENT_TOO_OLD.search(line) for line in last_words):
@@ -144,6 +161,11 @@ def failure_of(completed: Completed, request: BuildRequest) -> SeawayError:
     if failure.kind is BuildFailureKind.IMAGE and REGISTRY_TROUBLE.search("\n".join(last_words)):
         message = "An image cannot be fetched: its registry is in trouble at the moment."
         return RegistryUnavailable(message, detail=failure.excerpt)
+    if failure.kind is BuildFailureKind.IMAGE and UNAUTHORIZED.search(failure.excerpt):
+        # The excerpt begins with the step, which names the image with its registry.
+        for login in request.logins:
+            if f"{login.host}/" in failure.excerpt:
+                return login_refusal("an image that the build starts from", login, failure.excerpt)
     if completed.exit_code < 0:
         return TransientError(f"The build client was killed by signal {-completed.exit_code}.")
     if any(ENGINE_GONE.search(line) for line in last_words):

@@ -10,6 +10,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from api.operations import Operations
+from api.registry_checks import NoRegistryChecks, RegistryChecks
 from api.server_access import HostKeys, KeyPairs, NoServers, ServerWork
 from api.server_clean_up import ServerCleanUps
 from api.terminals import Terminals
@@ -64,6 +65,7 @@ class ApiContext:
     server_operations: ServerWork = field(default_factory=NoServers)
     host_keys: HostKeys = field(default_factory=NoServers)
     key_pairs: KeyPairs = field(default_factory=NoServers)
+    registry_checks: RegistryChecks = field(default_factory=NoRegistryChecks)
     terminals: Terminals | None = None
     clean_ups: ServerCleanUps | None = None
 

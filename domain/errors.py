@@ -151,6 +151,12 @@ class ImageNotFound(DeploymentError):
     code = "image_not_found"
 
 
+class RegistryRefused(DeploymentError):
+    """A registry does not let in the user name and password that Seaway keeps for it."""
+
+    code = "registry_refused"
+
+
 class ReplicaRefused(DeploymentError):
     """The engine refuses to create or start the container as configured (mount, port, command, limit)."""
 

@@ -28,6 +28,7 @@ from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
+from seaway.registry_checks import EngineRegistryChecks
 from seaway.runtime_view import ServersView
 from seaway.schedules import ensure_schedules
 from seaway.server_keys import SshHostKeys, SshKeyPairs
@@ -109,6 +110,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         server_operations=ServerOperations(client, parts.store),
         host_keys=SshHostKeys(parts.store, parts.servers),
         key_pairs=SshKeyPairs(),
+        registry_checks=EngineRegistryChecks(parts.servers),
         terminals=parts.terminals,
         clean_ups=ServerCleanUps(client),
         settings=ApiSettings(

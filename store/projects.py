@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import Conflict, NotFound, NotPossibleNow
 from store.columns import now
 from store.database import Database
-from store.tables import Application, Environment, Project
+from store.tables import Application, Environment, Project, Registry
 
 FIRST_ENVIRONMENT = "production"
 
@@ -54,12 +54,13 @@ class ProjectStore:
         return row
 
     async def delete(self, project_id: str, *, team_id: str) -> None:
-        """Removes an empty project. Raises NotPossibleNow while it has applications."""
+        """Removes an empty project with its registries. Raises NotPossibleNow while it has applications."""
         async with self._database.writing() as session:
             row = await _require(session, project_id, team_id)
             for environment in await _environments(session, project_id):
                 await _refuse_occupied(session, environment)
                 await session.delete(environment)
+            await session.exec(delete(Registry).where(col(Registry.project_id) == project_id))
             await session.flush()
             await session.delete(row)
 

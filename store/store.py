@@ -11,6 +11,7 @@ from store.encryption import KeyRing
 from store.logs import LogStore
 from store.metrics import MetricStore
 from store.projects import ProjectStore
+from store.registries import RegistryStore
 from store.servers import ServerStore
 from store.watch import WatchStore
 
@@ -28,5 +29,6 @@ class Store:
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)
         self.projects = ProjectStore(database)
+        self.registries = RegistryStore(database, keys)
         self.servers = ServerStore(database, keys)
         self.watch = WatchStore(database)

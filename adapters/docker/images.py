@@ -11,9 +11,11 @@ from typing import Any
 from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_streams import ImageStreams
 from adapters.docker.refusals import pull_refusal
+from adapters.docker.registry_logins import login_header
 from adapters.docker.streams import JsonReader
 from domain.errors import ImageNotFound, RegistryUnavailable
 from domain.image_references import parse_image_reference
+from domain.registries import RegistryLogin
 
 # Without any progress for this long, a pull has stalled.
 PULL_SILENCE_SECONDS = 120.0
@@ -72,31 +74,39 @@ class Images(ImageStreams):
         images = await asyncio.gather(*(self.inspect_image(image_id) for image_id in ids))
         return [image.layers for image in images if image is not None]
 
-    async def pull(self, reference: str, on_line: Callable[[str], None]) -> str:
+    async def pull(
+        self, reference: str, on_line: Callable[[str], None], login: RegistryLogin | None = None
+    ) -> str:
         """Pull an image and return it pinned: `name@sha256:…`, or its id where the registry gives no digest.
 
-        `on_line` hears what changes, without the progress bars. Raises ImageNotFound when it does not exist
-        or is not for us, RegistryUnavailable when its registry is out of reach, InvalidInput for what is no
-        reference.
+        `on_line` hears what changes, without the progress bars. Without a login, that of this machine's
+        Docker configuration counts. Raises ImageNotFound when it does not exist or is not for us,
+        RegistryRefused when the login is refused, RegistryUnavailable when its registry is out of reach,
+        InvalidInput for what is no reference.
         """
         wanted = parse_image_reference(reference)
         try:
-            await self._pull(wanted.canonical, on_line)
+            await self._pull(wanted.canonical, on_line, login)
         except EngineRefusal as refusal:
-            raise pull_refusal(reference, refusal.status, refusal.reason) from refusal
+            raise pull_refusal(reference, refusal.status, refusal.reason, login) from refusal
         image = await self.call(lambda client: client.inspect_image(wanted.canonical))
         pinned = [name for name in image.get("RepoDigests") or () if name.partition("@")[0] == wanted.name]
         # Docker Hub's names have a short and a long form, so the digest may stand under the other one.
         return str((pinned or image.get("RepoDigests") or [image["Id"]])[0])
 
-    async def _pull(self, reference: str, on_line: Callable[[str], None]) -> None:
-        login = await asyncio.to_thread(self.registry_login, reference)
+    async def _pull(
+        self, reference: str, on_line: Callable[[str], None], login: RegistryLogin | None
+    ) -> None:
+        if login is not None:
+            headers = login_header(login)
+        else:
+            headers = await asyncio.to_thread(self.registry_login, reference)
         progress = JsonReader()
         heard: set[str] = set()
         try:
             async with asyncio.timeout(PULL_SILENCE_SECONDS) as limit:
                 query = {"fromImage": reference}
-                async with self.stream("POST", "/images/create", query=query, headers=login) as stream:
+                async with self.stream("POST", "/images/create", query=query, headers=headers) as stream:
                     async for chunk in stream:
                         limit.reschedule(asyncio.get_running_loop().time() + PULL_SILENCE_SECONDS)
                         for message in progress.feed(chunk):

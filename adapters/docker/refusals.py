@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from domain.errors import ImageNotFound, RegistryUnavailable, ReplicaRefused, SeawayError
+from domain.errors import ImageNotFound, RegistryRefused, RegistryUnavailable, ReplicaRefused, SeawayError
+from domain.registries import RegistryLogin
 
 # Pattern in the engine's text (20.10 to 28) and what it means.
 REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -75,6 +76,13 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 
+# What a registry answers, by way of engine or builder, when the login is the matter.
+UNAUTHORIZED = re.compile(
+    r"unauthorized|authentication required|no basic auth credentials|denied|incorrect username|forbidden"
+    r"|authorization failed",
+    re.IGNORECASE,
+)
+
 
 def replica_refusal(name: str, reason: str) -> ReplicaRefused:
     """Why a container cannot be created or started; the engine's own text goes into `detail`."""
@@ -84,12 +92,26 @@ def replica_refusal(name: str, reason: str) -> ReplicaRefused:
     return ReplicaRefused(f"The engine refuses the container {name}: {reason.strip()}", detail=reason)
 
 
-def pull_refusal(reference: str, status: int, reason: str) -> SeawayError:
-    """Whether an image that could not be pulled is absent for good, or its registry out of reach for now."""
+def login_refusal(what: str, login: RegistryLogin, reason: str) -> RegistryRefused:
+    """That a registry refuses `what` to a login."""
+    return RegistryRefused(
+        f"The registry {login.host} refuses {what} to the user '{login.username}': its password is wrong, or "
+        "it has no right to read this. Correct the registry's login in Seaway, then deploy again.",
+        detail=reason,
+    )
+
+
+def pull_refusal(reference: str, status: int, reason: str, login: RegistryLogin | None = None) -> SeawayError:
+    """Whether an image that could not be pulled is absent for good, or its registry out of reach for now.
+
+    `login` is what the registry was shown; where it is what was refused, the error says so.
+    """
     if not UNREACHABLE.search(reason) and (status in (400, 401, 403, 404) or ABSENT.search(reason)):
+        if login is not None and (status in (401, 403) or UNAUTHORIZED.search(reason)):
+            return login_refusal(f"the image {reference}", login, reason)
         return ImageNotFound(
             f"The image {reference} cannot be pulled: it does not exist, or its registry asks for "
-            "credentials. Check the name and the tag.",
+            "credentials. Check the name and the tag, or add the registry's login.",
             detail=reason,
         )
     return RegistryUnavailable(

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from domain.deployments import DeploymentStatus, Step
+from domain.registries import RegistryState
 
 
 class Answer(BaseModel):
@@ -235,6 +236,33 @@ class HostKeys(Answer):
 
     pinned_fingerprint: str | None = None
     shown_fingerprint: str
+
+
+class Registry(Answer):
+    """A login for an image registry, without its password."""
+
+    uuid: str
+    name: str
+    host: str = ""
+    username: str = ""
+    project_uuid: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What the API sent, without the password."""
+        return {name: value for name, value in super().document().items() if name != "password"}
+
+
+class RegistryCheck(Answer):
+    """How logging in to a registry went."""
+
+    state: RegistryState
+    message: str
+    detail: str | None = None
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the registry let the user in."""
+        return self.state is RegistryState.FINE
 
 
 class PrivateKey(Answer):

@@ -21,6 +21,8 @@ from seaway.cli.answers import (
     Project,
     Receipt,
     RecordedEvent,
+    Registry,
+    RegistryCheck,
     Server,
     ServerMetrics,
     ServerStep,
@@ -239,6 +241,23 @@ class SeawayClient:
     def delete_key(self, uuid: str) -> None:
         """Removes a private key that nothing uses."""
         self.rest.request("DELETE", f"/security/keys/{uuid}")
+
+    def registries(self) -> list[Registry]:
+        """All logins for registries of the team."""
+        return _read(list[Registry], self.rest.request("GET", "/registries"))
+
+    def create_registry(self, fields: Mapping[str, object]) -> Registry:
+        """Adds a login for a registry. Raises Conflict where there is one already."""
+        return _read(Registry, self.rest.request("POST", "/registries", body=fields))
+
+    def check_registry(self, uuid: str, server_uuid: str | None = None) -> RegistryCheck:
+        """Logs in to a registry from a server."""
+        body = {"server_uuid": server_uuid}
+        return _read(RegistryCheck, self.rest.request("POST", f"/registries/{uuid}/check", body=body))
+
+    def delete_registry(self, uuid: str) -> None:
+        """Forgets a login."""
+        self.rest.request("DELETE", f"/registries/{uuid}")
 
 
 def _read(shape: type[Model], answer: object) -> Model:

@@ -17,6 +17,7 @@ from seaway.cli.commands import (
     operations,
     private_keys,
     projects,
+    registries,
     servers,
     serving,
     terminals,
@@ -48,6 +49,7 @@ for part in (
     projects,
     servers,
     private_keys,
+    registries,
     contexts,
     version,
 ):

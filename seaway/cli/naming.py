@@ -10,7 +10,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.identifiers import is_identifier
 
 if TYPE_CHECKING:
-    from seaway.cli.answers import Application, PrivateKey, Project, Server
+    from seaway.cli.answers import Application, PrivateKey, Project, Registry, Server
     from seaway.cli.client import SeawayClient
 
 
@@ -52,6 +52,13 @@ def find_project(client: SeawayClient, name: str) -> Project:
 def find_key(client: SeawayClient, name: str) -> PrivateKey:
     """The private key of that name or uuid. Raises as `find_application`."""
     return one_named("private key", name, client.keys())
+
+
+def find_registry(client: SeawayClient, name: str) -> Registry:
+    """The login of that name, host or uuid. Raises as `find_application`."""
+    registries = client.registries()
+    by_host = [registry for registry in registries if registry.host == name.lower()]
+    return by_host[0] if len(by_host) == 1 else one_named("registry", name, registries)
 
 
 def find_server(client: SeawayClient, name: str | None) -> Server:

@@ -6,6 +6,7 @@ from store.tables.audit import AuditEvent
 from store.tables.deployments import Deployment, DeploymentStep, LogLine
 from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
+from store.tables.registries import Registry
 from store.tables.servers import PrivateKey, Server, ServerStep
 from store.tables.watch import ServerEvent, ServerWatch
 
@@ -22,6 +23,7 @@ __all__ = [
     "MetricPoint",
     "PrivateKey",
     "Project",
+    "Registry",
     "Server",
     "ServerEvent",
     "ServerStep",

@@ -9,7 +9,7 @@ import pytest
 from api.application import create_api
 from api.context import ApiContext
 from domain.deployments import OperationKind
-from store.tables import Deployment, PrivateKey
+from store.tables import Deployment, PrivateKey, Registry
 from tests.unit.api.conftest import SETTINGS, Seaway
 from tests.unit.api.routes_of import KnownRoute, routes_of
 
@@ -27,7 +27,7 @@ class Case:
 
 
 APPLICATION, PROJECT, SERVER, KEY = "application", "project", "server", "key"
-DEPLOYMENT, TEAM = "deployment", "team"
+DEPLOYMENT, TEAM, REGISTRY = "deployment", "team", "registry"
 ENVIRONMENT = {"environment_name_or_uuid": "production"}
 CASES: dict[str, Case] = {
     "GET /version": Case("read"),
@@ -74,6 +74,12 @@ CASES: dict[str, Case] = {
     "GET /security/keys/{uuid}": Case("read", KEY),
     "PATCH /security/keys/{uuid}": Case("write", KEY, {"name": "k"}),
     "DELETE /security/keys/{uuid}": Case("write", KEY),
+    "GET /registries": Case("read"),
+    "POST /registries": Case("write", body={"host": "x", "username": "x", "password": "x"}),
+    "GET /registries/{uuid}": Case("read", REGISTRY),
+    "PATCH /registries/{uuid}": Case("write", REGISTRY, {"name": "r"}),
+    "DELETE /registries/{uuid}": Case("write", REGISTRY),
+    "POST /registries/{uuid}/check": Case("write", REGISTRY),
     "POST /applications/public": Case("write", body={"project_uuid": "x", "git_repository": "file:///x.git"}),
     "POST /applications/private-deploy-key": Case(
         "write", body={"project_uuid": "x", "git_repository": "file:///x.git", "private_key_uuid": "x"}
@@ -142,13 +148,18 @@ async def ids_of_others(seaway: Seaway) -> dict[str, str]:
         Deployment(application_id=application, kind=OperationKind.DEPLOY)
     )
     key = PrivateKey(team_id=theirs.team.id, name="key", private_key_sealed="")
+    registry = Registry(
+        team_id=theirs.team.id, name="r", host="registry.example.com", username="u", password_sealed=""
+    )
     async with seaway.store.database.writing() as session:
         session.add(key)
+        session.add(registry)
     return {
         APPLICATION: application,
         PROJECT: theirs.project.id,
         SERVER: theirs.server.id,
         KEY: key.id,
+        REGISTRY: registry.id,
         DEPLOYMENT: deployment.id,
         TEAM: theirs.team.id,
     }

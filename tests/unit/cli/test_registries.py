@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.stub_seaway import PROJECT, SERVER, StubSeaway, problem
+
+REGISTRY = "r" * 24
+CHECK = f"/registries/{REGISTRY}/check"
+KNOWN = {
+    "uuid": REGISTRY,
+    "name": "main",
+    "host": "ghcr.io",
+    "username": "robot",
+    "password": "hunter2",
+    "project_uuid": PROJECT,
+}
+
+
+@pytest.fixture
+def registries(seaway: StubSeaway) -> StubSeaway:
+    """A Seaway with one login."""
+    seaway.on("GET", "/registries", [KNOWN])
+    seaway.on("POST", "/registries", KNOWN)
+    seaway.on("GET", "/projects", [{"uuid": PROJECT, "name": "shop"}])
+    seaway.on("POST", CHECK, {"state": "fine", "message": "It lets robot in.", "detail": None})
+    seaway.on("DELETE", f"/registries/{REGISTRY}", {"message": "Registry deleted."})
+    return seaway
+
+
+def test_logins_are_listed_without_their_passwords(registries: StubSeaway, run: Run) -> None:
+    listed = run("registry", "list").output
+    assert "ghcr.io" in listed
+    assert "shop" in listed
+    assert "hunter2" not in listed + run("registry", "list", "--json").output
+
+
+@pytest.mark.parametrize("way", ["prompt", "file", "standard input", "variable"])
+def test_a_password_comes_in_by_every_way_but_an_argument(
+    registries: StubSeaway, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    arguments = ["registry", "add", "ghcr.io", "--username", "robot", "--project", "shop"]
+    if way == "file":
+        (tmp_path / "password").write_text("hunter2")
+        arguments += ["--password-file", str(tmp_path / "password")]
+    elif way == "standard input":
+        arguments += ["--password-file", "-"]
+    elif way == "variable":
+        monkeypatch.setenv("SEAWAY_REGISTRY_PASSWORD", "hunter2")
+    result = run(*arguments, stdin="hunter2" if way == "standard input" else "hunter2\n")
+    assert result.exit_code == 0, result.output
+    assert registries.body("POST", "/registries") == {
+        "host": "ghcr.io",
+        "username": "robot",
+        "password": "hunter2",
+        "project_uuid": PROJECT,
+    }
+    assert "hunter2" not in result.output
+    assert "It lets robot in." in result.stdout
+
+
+def test_a_login_that_is_refused_is_stored_and_said_to_be_refused(registries: StubSeaway, run: Run) -> None:
+    refusal = {"state": "wrong_credentials", "message": "It refuses robot.", "detail": "401"}
+    registries.on("POST", CHECK, refusal)
+    result = run("registry", "add", "ghcr.io", "--username", "robot", stdin="hunter2\n")
+    assert result.exit_code == 1
+    assert "Stored" in result.stdout
+    assert "It refuses robot." in result.stdout
+
+
+def test_a_login_that_cannot_be_tried_is_said_to_be_stored(registries: StubSeaway, run: Run) -> None:
+    registries.on("POST", CHECK, problem(400, "The team has no usable server.", "not_possible_now"))
+    result = run("registry", "add", "ghcr.io", "--username", "robot", stdin="hunter2\n")
+    assert result.exit_code == 1
+    assert "Stored" in result.stderr
+    assert "no usable server" in result.stderr
+
+
+def test_a_check_is_from_the_server_that_was_named(registries: StubSeaway, run: Run) -> None:
+    registries.on("GET", "/servers", [{"uuid": SERVER, "name": "edge", "ip": "192.0.2.1"}])
+    result = run("registry", "check", "GHCR.io", "--server", "edge", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["state"]) == (0, "fine")
+    assert registries.body("POST", CHECK) == {"server_uuid": SERVER}
+    registries.on("POST", CHECK, {"state": "unreachable", "message": "No way there."})
+    assert run("registry", "check", "main").exit_code == 1
+
+
+def test_a_login_is_removed_by_its_name(registries: StubSeaway, run: Run) -> None:
+    assert run("registry", "rm", "main").exit_code == 0
+    assert len(registries.sent("DELETE", f"/registries/{REGISTRY}")) == 1
+    assert run("registry", "rm", "nothing").exit_code == 5
