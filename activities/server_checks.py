@@ -134,6 +134,9 @@ class ServerCheckActivities:
             server = await self._store.servers.get(removal.server_id)
         except NotFound:
             return m.ServerRemoval()
+        if server.status != ServerStatus.REMOVING:
+            # Nothing new is put there from here on, so that who is looked for now is all there is.
+            await self._store.servers.set(server.id, status=ServerStatus.REMOVING)
         kept_by = await self._kept_by(server)
         if kept_by:
             return await self._keep(server, kept_by, waits=removal.resources_leave)

@@ -12,7 +12,7 @@ from api.shapes.servers import ServerFields
 from domain.domains import generated_domain, sslip_wildcard
 from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.host_keys import host_key_of
-from domain.servers import checked_host, checked_port, checked_user
+from domain.servers import ServerStatus, checked_host, checked_port, checked_user
 from store.tables import Server
 
 WAY_IN = ("address", "port", "user", "private_key_id", "jump_server_id", "host_key")
@@ -105,6 +105,11 @@ def named_servers(uuid: str | None, uuids: Sequence[str] | None) -> tuple[str, .
     return tuple(dict.fromkeys([*([uuid] if uuid else []), *(uuids or ())]))
 
 
+def takes_applications(server: Server) -> bool:
+    """Whether applications may be put there; not where it is being removed, usable or not."""
+    return server.is_usable and server.status != ServerStatus.REMOVING
+
+
 async def usable_servers(context: ApiContext, principal: Principal, uuids: Sequence[str]) -> list[Server]:
     """The servers that an application is to live on.
 
@@ -116,7 +121,7 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
             server = await context.store.servers.get(uuid, team_id=principal.team_id)
         except NotFound as error:
             raise NotFound(f"There is no server '{uuid[:64]}'. `GET /servers` lists yours.") from error
-        if not server.is_usable:
+        if not takes_applications(server):
             because = f": {server.status_message}" if server.status_message else "."
             raise NotPossibleNow(
                 f"The server '{server.name}' is not usable now{because} Validate it, or choose another."

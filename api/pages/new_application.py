@@ -22,6 +22,7 @@ from api.routes.application_creation import (
     create_private_deploy_key_application,
     create_public_application,
 )
+from api.server_changes import takes_applications
 from api.shapes.applications import (
     CreateDeployKeyApplication,
     CreateImageApplication,
@@ -102,7 +103,7 @@ async def _groups(context: ApiContext, visitor: Visiting) -> Groups:
     options = {
         "environment_uuid": tuple((key, place_label(*place)) for key, place in places.items())
         or (NEW_PROJECT,),
-        "server_uuid": tuple((server.id, server.name) for server in servers if server.is_usable),
+        "server_uuid": tuple((server.id, server.name) for server in servers if takes_applications(server)),
         "private_key_uuid": (NO_KEY, *((key.id, key.name) for key in keys)),
     }
     groups = {"source": SOURCE, "address": ADDRESS, "place": PLACE, "advanced": ADVANCED}

@@ -13,7 +13,7 @@ from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey
 from api.safeguards import check_domains, check_source
-from api.server_changes import named_servers, usable_servers
+from api.server_changes import named_servers, takes_applications, usable_servers
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
     ApplicationAnswer,
@@ -228,6 +228,6 @@ async def _servers(context: ApiContext, principal: Principal, body: Creation) ->
     if wanted := named_servers(body.server_uuid, body.server_uuids):
         return await usable_servers(context, principal, wanted)
     for server in await context.store.servers.list(team_id=principal.team_id):
-        if server.is_usable:
+        if takes_applications(server):
             return [server]
     raise NotPossibleNow("Your team has no server that can be used.")

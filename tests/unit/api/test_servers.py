@@ -388,3 +388,18 @@ async def test_an_application_lives_on_the_servers_that_are_named(
     for change, status in refusals:
         assert (await client.patch(path, json=change)).status_code == status, change
     assert (await client.get(path)).json()["server_uuids"] == [mine]
+
+
+async def test_nothing_new_is_put_on_a_server_that_is_being_removed(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    going = {"is_usable": True, "status": ServerStatus.REMOVING}
+    for one in (server["uuid"], seaway.mine.server.id):
+        await seaway.store.servers.set(one, **going)
+    body = {
+        "project_uuid": seaway.mine.project.id,
+        "git_repository": "https://git.example.com/a/b.git",
+    }
+    for named in ({}, {"server_uuid": server["uuid"]}):
+        refused = await client.post("/applications/public", json=body | named)
+        assert (refused.status_code, refused.json()["code"]) == (400, "not_possible_now")
