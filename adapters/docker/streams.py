@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from adapters.docker.states import LogEntry, engine_time
+from domain.errors import EngineUnavailable
 
 HEADER_BYTES = 8
+# Engines write frames of some kilobytes; the format allows 4 GiB, which would be held in memory.
+FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 STDERR = 2
 # A line is cut here, so that an endless one cannot fill the memory.
 LINE_LIMIT_BYTES = 256 * 1024
@@ -27,10 +30,12 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[tuple[StreamName, bytes]]:
-        """The frames that this chunk completes."""
+        """The frames that this chunk completes. Raises EngineUnavailable for what no engine sends."""
         self._buffer += chunk
         while len(self._buffer) >= HEADER_BYTES:
             length = int.from_bytes(self._buffer[4:HEADER_BYTES], "big")
+            if length > FRAME_LIMIT_BYTES:
+                raise EngineUnavailable("What the Docker Engine sends is no output of a container.")
             end = HEADER_BYTES + length
             if len(self._buffer) < end:
                 return

@@ -22,6 +22,9 @@ END_GRACE_SECONDS: Final = 5.0
 SIGNALLED: Final = 'kill "-$1" "-$2"'
 RUNTIME_FAILURE: Final = b"OCI runtime exec failed"
 
+LONGEST_FIRST_LINE: Final = 4096
+"""The image's shell says it, so it may be anything; nothing holds it up while it is waited for."""
+
 OUTPUT_LOST: Final = "The connection to the command broke off while it ran, so the command is ended."
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -128,8 +131,8 @@ class ExecutionTerminal(_Duplex):
                 continue
             held += data
             line, end, rest = held.partition(b"\n")
-            if end:
-                self._hear_first_line(line)
+            if end or len(held) > LONGEST_FIRST_LINE:
+                self._hear_first_line(line[:LONGEST_FIRST_LINE])
                 if rest:
                     yield stream, rest
         if self._process is None:

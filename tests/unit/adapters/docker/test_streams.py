@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.docker.states import LogEntry, engine_time
 from adapters.docker.streams import FrameReader, JsonReader, LineReader, LogReader
+from domain.errors import EngineUnavailable
 
 STAMP = b"2026-01-02T03:04:05.678901234Z "
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -35,6 +37,11 @@ def test_lines_survive_cuts_inside_of_characters(text: str, size: int):
     reader = LineReader()
     lines = [line for i in range(0, len(data), size) for line in reader.feed(data[i : i + size])]
     assert [*lines, *reader.rest()] == [text, "end"]
+
+
+def test_a_frame_that_no_engine_sends_is_not_waited_for():
+    with pytest.raises(EngineUnavailable):
+        list(FrameReader().feed(b"\x01\0\0\0\xff\xff\xff\xff"))
 
 
 def test_an_endless_line_is_cut_and_not_collected_for_ever():
