@@ -35,6 +35,7 @@ __all__ = [
     "has_ability",
     "is_same_origin",
     "issue_session",
+    "known_bearer",
     "principal_of_bearer",
     "principal_of_request",
     "read_session",
@@ -83,15 +84,25 @@ async def principal_of_request(request: Request) -> Principal:
 
 async def principal_of_bearer(connection: HTTPConnection) -> Principal:
     """The owner of the bearer token. Raises Unauthenticated without one; TooManyRequests as above."""
+    principal = await known_bearer(connection)
+    limiter: RequestLimiter = connection.app.state.request_limiter
+    limiter.admit(_bearer_of(connection).partition("|")[0])
+    return principal
+
+
+async def known_bearer(connection: HTTPConnection) -> Principal:
+    """The same for a connection that was admitted before: it counts as no request."""
     context: ApiContext = connection.app.state.context
-    scheme, _, credentials = connection.headers.get("Authorization", "").partition(" ")
-    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    bearer = _bearer_of(connection)
     principal = await context.store.access.check_token(bearer) if "\0" not in bearer else None
     if principal is None:
         raise Unauthenticated("Unauthenticated.")
-    limiter: RequestLimiter = connection.app.state.request_limiter
-    limiter.admit(bearer.partition("|")[0])
     return principal
+
+
+def _bearer_of(connection: HTTPConnection) -> str:
+    scheme, _, credentials = connection.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else ""
 
 
 def has_ability(principal: Principal, ability: Ability) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import timedelta
 from typing import Any, Final, NoReturn, Protocol
@@ -35,6 +36,9 @@ SILENCE_LIMIT_SECONDS: Final = 4 * ALIVE_SECONDS
 
 IDLE_LIMIT: Final = timedelta(hours=1)
 """An interactive session in which nobody says anything for so long is ended."""
+
+CHECK_SECONDS: Final = 60.0
+"""So often is looked again whether whoever opened it may still do so."""
 
 LONGEST_RUN: Final = timedelta(hours=24)
 AT_ONCE: Final = 32
@@ -91,11 +95,20 @@ class ClientLeft(Exception):
 class Conversation:
     """One WebSocket that has been accepted, from its first message to its last."""
 
-    def __init__(self, websocket: WebSocket, *, idle_limit: timedelta = IDLE_LIMIT) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        *,
+        idle_limit: timedelta = IDLE_LIMIT,
+        check: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """`check` raises what the command is ended with, when its caller may run it no more."""
         self._websocket = websocket
+        self._check = check
         self._idle_seconds = idle_limit.total_seconds()
         self._output_credit = Credit(WINDOW_BYTES)
         self._input: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._has_ended_input = False
         self._held_bytes = 0
         self._heard_at = 0.0
 
@@ -114,11 +127,12 @@ class Conversation:
     async def attend(self, session: TerminalSession, *, interactive: bool) -> int:
         """Passes everything on until the command has ended, and returns its exit code.
 
-        Raises ClientLeft, DeadlineExceeded, InvalidInput, and what the session raises.
+        Raises ClientLeft, DeadlineExceeded, InvalidInput, and what the session and the check raise.
         """
         await self._say({"event": "started"})
         self._heard()
-        limits = [self._until_longest()] + ([self._until_idle()] if interactive else [])
+        limits = [self._until_longest(), self._until_forbidden()]
+        limits += [self._until_idle()] if interactive else []
         ended = asyncio.create_task(self._follow(session))
         others = [asyncio.create_task(work) for work in (self._listen(session), *limits)]
         giving = asyncio.create_task(self._pass_input(session))
@@ -179,7 +193,9 @@ class Conversation:
                 case Taken(bytes=count):
                     self._output_credit.taken(count)
                 case EndOfInput():
-                    self._input.put_nowait(None)
+                    if not self._has_ended_input:
+                        self._input.put_nowait(None)
+                    self._has_ended_input = True
                 case Resize(columns=columns, rows=rows):
                     await session.resize(columns, rows)
                 case SendSignal(signal=signal):
@@ -203,6 +219,12 @@ class Conversation:
         raise DeadlineExceeded(
             f"Nothing was said in this session for {timedelta(seconds=self._idle_seconds)}, so it was ended."
         )
+
+    async def _until_forbidden(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._check is not None:
+                await self._check()
 
     async def _until_longest(self) -> NoReturn:
         await asyncio.sleep(LONGEST_RUN.total_seconds())

@@ -8,16 +8,17 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from fastapi import APIRouter, WebSocket
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.application_secrets import redactor_for
 from api.auditing import audit
-from api.authentication import Ability, Principal, principal_of_bearer, require_ability
+from api.authentication import Ability, Principal, known_bearer, principal_of_bearer, require_ability
 from api.context import ApiContext
 from api.errors import body_of
 from api.terminals import ClientLeft, Conversation, TerminalPlaces, Terminals
@@ -114,18 +115,28 @@ def _known(uuid: str, what: str) -> str:
     return uuid
 
 
-async def _serve(websocket: WebSocket, find: Callable[[ApiContext, Principal], object]) -> None:
+Find = Callable[[ApiContext, Principal], Awaitable[Place]]
+
+
+async def _serve(websocket: WebSocket, find: Find) -> None:
     """Refuses with an HTTP answer, or accepts and attends the command to its end."""
     context: ApiContext = websocket.app.state.context
     places: TerminalPlaces = websocket.app.state.terminal_places
+
+    async def check() -> None:
+        try:
+            await find(context, await known_bearer(websocket))
+        except SQLAlchemyError as error:
+            logger.warning("whether a command may go on could not be looked up: %s", error)
+
     try:
         principal = await principal_of_bearer(websocket)
-        place = await find(context, principal)  # type: ignore[misc]
+        place = await find(context, principal)
         if context.terminals is None:
             raise NotPossibleNow("This Seaway runs no commands.")
         with places.taken_by(principal.team_id):
             await websocket.accept()
-            await _attend(Conversation(websocket), context, principal, place)
+            await _attend(Conversation(websocket, check=check), context, principal, place)
     except SeawayError as error:
         answer = JSONResponse(body_of(error), status_code=error.http_status)
         await websocket.send_denial_response(answer)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from api.terminals import AT_ONCE, AT_ONCE_OF_A_TEAM, ClientLeft, Conversation, TerminalPlaces
-from domain.errors import DeadlineExceeded, InvalidInput, TooManyRequests
+from domain.errors import DeadlineExceeded, InvalidInput, TooManyRequests, Unauthenticated
 from domain.terminals import OutputStream, Signal
 from tests.harness.waiting import eventually
 
@@ -96,6 +96,31 @@ async def test_an_interactive_session_in_which_nobody_says_anything_ends_and_ano
     silent = conversation(FakeWebSocket(), idle_limit=SOON).attend(FakeSession(), interactive=False)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(silent, 4 * SOON.total_seconds())
+
+
+async def test_who_may_run_it_no_more_is_not_attended_any_longer(monkeypatch):
+    monkeypatch.setattr("api.terminals.CHECK_SECONDS", SOON.total_seconds() / 5)
+    checks = 0
+
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            raise Unauthenticated("The token was revoked.")
+
+    talk = Conversation(FakeWebSocket(), check=check)  # type: ignore[arg-type]
+    with pytest.raises(Unauthenticated):
+        await asyncio.wait_for(talk.attend(FakeSession(), interactive=False), 5)
+
+
+async def test_input_ends_once_however_often_that_is_said():
+    websocket, session = FakeWebSocket(), FakeSession()
+    for _ in range(1000):
+        websocket.says(event="end-of-input")
+    websocket.says(event="signal", signal="INT")
+    talk = conversation(websocket)
+    await talk.attend(session, interactive=False)
+    assert talk._input.qsize() <= 1
 
 
 async def test_who_leaves_and_who_was_not_heard_of_for_long_are_gone(monkeypatch):
