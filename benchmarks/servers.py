@@ -184,8 +184,8 @@ async def _large(bench: Bench, machine: SshServer, server: str, show: Callable[[
     large = await place(bench, repository, server, "large", (machine.host, 80))
     for version in ("v0", "v1"):
         if version != "v0":
-            changed: dict[str, str | bytes] = {"Dockerfile": dockerfile, "assets/000.bin": os.urandom(1_000_000)}
-            repository.release(version, files=changed)
+            asset = {"assets/000.bin": os.urandom(1_000_000)}
+            repository.release(version, files={"Dockerfile": dockerfile, **asset})
         before = await asyncio.to_thread(received_bytes, machine)
         seconds = await large.release(version)
         sent = await asyncio.to_thread(received_bytes, machine) - before
