@@ -1,0 +1,129 @@
+"""Private images through a whole Seaway: whose login counts, and what a refusal and a hiccup come to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+
+from tests.e2e.installation import Installation
+from tests.harness.images import build
+from tests.harness.private_registry import PrivateRegistry
+from tests.harness.ssh_servers import TINY, ensure_server_images
+from tests.harness.waiting import eventually
+
+VERSIONS = ("v1", "v2")
+SHOP = f"""\
+FROM {TINY}
+RUN echo VERSION > /www/index.html && touch /www/health
+CMD ["httpd", "-f", "-p", "3000", "-h", "/www"]
+"""
+
+
+def push(registry: PrivateRegistry, engine: docker.DockerClient, version: str) -> None:
+    """Makes a small application that answers with its version, and leaves it to the registry alone."""
+    ensure_server_images(engine)
+    local = f"seaway-test/private:{version}"
+    build(engine, {"Dockerfile": SHOP.replace("VERSION", version).encode()}, local)
+    registry.push(engine, local, f"team/shop:{version}")
+    engine.images.remove(local)
+
+
+@pytest.fixture(scope="module")
+async def registry(
+    tmp_path_factory: pytest.TempPathFactory,
+    engine: docker.DockerClient,
+    secret_value: Callable[[], str],
+) -> AsyncIterator[PrivateRegistry]:
+    """A registry that has two versions of an application."""
+    async with PrivateRegistry(tmp_path_factory.mktemp("registry"), "robot", secret_value()) as one:
+        for version in VERSIONS:
+            await asyncio.to_thread(push, one, engine, version)
+        yield one
+
+
+@pytest.fixture(autouse=True)
+async def forgotten_images(engine: docker.DockerClient, registry: PrivateRegistry) -> AsyncIterator[None]:
+    """What a test pulled is not there for the next: engines take an image that they have without asking."""
+    yield
+    for version in VERSIONS:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            await asyncio.to_thread(engine.images.remove, f"{registry.host}/team/shop:{version}")
+
+
+@pytest.fixture
+async def add_login(seaway: Installation, registry: PrivateRegistry) -> AsyncIterator[Callable[..., Any]]:
+    """Keeps logins for the registry, until the end of the test."""
+    added: list[str] = []
+
+    async def add(password: str, **fields: str) -> str:
+        body = {"host": registry.host, "username": registry.username, "password": password, **fields}
+        added.append((await seaway.ask("POST", "/registries", json=body))["uuid"])
+        return added[-1]
+
+    yield add
+    for uuid in added:
+        await seaway.ask("DELETE", f"/registries/{uuid}")
+
+
+async def test_a_private_image_is_deployed_with_the_login_of_its_project(
+    seaway: Installation, new_application, registry: PrivateRegistry, add_login, secret_value
+):
+    application = await new_application(
+        "dockerimage",
+        docker_registry_image_name=f"{registry.host}/team/shop",
+        docker_registry_image_tag="v1",
+    )
+    assert (await application.fail(20))["error"]["code"] == "image_not_found"
+    await add_login(registry.password)
+    wrong = await add_login(secret_value(), project_uuid=seaway.project)
+    failed = await application.fail(20)
+    assert failed["error"]["code"] == "registry_refused"
+    assert "login" in failed["error"]["message"]
+    check = await seaway.ask("POST", f"/registries/{wrong}/check")
+    assert check["state"] == "wrong_credentials"
+    await seaway.ask("PATCH", f"/registries/{wrong}", json={"password": registry.password})
+    assert (await seaway.ask("POST", f"/registries/{wrong}/check"))["state"] == "fine"
+    shown = await application.deploy()
+    assert await application.version() == "v1"
+    assert registry.password not in str(shown) + await application.log_of(shown["uuid"])
+
+
+async def test_a_registry_that_is_gone_for_a_moment_costs_a_deployment_only_that_moment(
+    new_application, registry: PrivateRegistry, add_login
+):
+    await add_login(registry.password)
+    application = await new_application(
+        "dockerimage",
+        docker_registry_image_name=f"{registry.host}/team/shop",
+        docker_registry_image_tag="v2",
+    )
+    registry.stop()
+    deployment = await application.start_deploy()
+
+    async def is_tried_again() -> bool:
+        shown = await application.shown(deployment)
+        return any(step["attempt"] > 1 for step in shown["steps"])
+
+    await eventually(is_tried_again, 20)
+    await registry.start()
+    await application.finished(deployment)
+    assert await application.version() == "v2"
+
+
+async def test_a_build_starts_from_a_private_image(
+    new_application, git_repository, registry: PrivateRegistry, add_login, secret_value, seaway
+):
+    git_repository.commit({"Dockerfile": f"FROM {registry.host}/team/shop:v2\nLABEL built=here\n"})
+    application = await new_application()
+    login = await add_login(secret_value())
+    assert (await application.fail(30))["error"]["code"] == "registry_refused"
+    await seaway.ask("PATCH", f"/registries/{login}", json={"password": registry.password})
+    shown = await application.deploy()
+    assert await application.version() == "v2"
+    assert registry.password not in await application.log_of(shown["uuid"])
