@@ -7,16 +7,18 @@ import uuid
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, cast
 
 import asyncssh
 
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.sftp import files_of, make_folders, write_whole
 from adapters.traefik.folder import SUFFIX
-from domain.errors import InvalidInput, TransientError
+from domain.errors import InvalidInput, NotPossibleNow, TransientError
 
 COMMAND_LIMIT: Final = timedelta(seconds=60)
+LARGEST_ROUTES_BYTES: Final = 4 * 1024 * 1024
+"""What a server gives us is held in memory; ours are some kilobytes."""
 
 
 class SftpHostFiles:
@@ -95,14 +97,17 @@ class SftpRouteFolder:
             return await sftp.isdir(folder)
 
     async def read(self, name: str) -> str | None:
-        """The content, or None."""
+        """The content, or None. Raises NotPossibleNow for what is larger than any of ours."""
         path = self._path(name)
         async with files_of(self._connection, path, self._folder) as sftp:
             try:
-                async with sftp.open(str(path), "r", encoding="utf-8") as file:
-                    return str(await file.read())
+                async with sftp.open(str(path), "rb") as file:
+                    content = cast(bytes, await file.read(LARGEST_ROUTES_BYTES + 1))
             except asyncssh.SFTPNoSuchFile:
                 return None
+        if len(content) > LARGEST_ROUTES_BYTES:
+            raise NotPossibleNow(f"The file {path} is none that Seaway wrote: it is too large. Remove it.")
+        return content.decode("utf-8", "replace")
 
     async def write(self, name: str, content: str) -> None:
         """Temporary file, fsync where the server can, rename. SFTP cannot fsync the folder itself."""

@@ -94,6 +94,13 @@ class TestRouteFolder:
         await folder.prepare()
         assert list((tmp_path / "proxy/staging").iterdir()) == []
 
+    async def test_what_a_server_puts_there_is_not_read_without_end(self, folder, tmp_path: Path):
+        await folder.prepare()
+        (tmp_path / "proxy/dynamic/shop.yml").symlink_to("/dev/zero")
+        with pytest.raises(NotPossibleNow, match="too large"):
+            async with asyncio.timeout(20):
+                await folder.read("shop")
+
 
 class TestTrouble:
     @pytest.fixture
