@@ -15,6 +15,8 @@ TRANSIENT_ATTEMPTS = 6
 
 UNEXPECTED_ATTEMPTS = 3
 UNEXPECTED_CODE = "internal"
+LONGEST_MESSAGE = 4000
+"""Characters. What a server said may be in it, and Temporal takes no failure of megabytes."""
 
 
 class ActivityFailure(ApplicationError):
@@ -33,7 +35,7 @@ def application_error(
     """The error for Temporal. `relentless` is for compensation, which gives up on a lost server only."""
     may_help = not is_lost and (relentless or (error.retryable and attempt < TRANSIENT_ATTEMPTS))
     failure = ActivityFailure(
-        error.message,
+        error.message[:LONGEST_MESSAGE],
         type=error.code,
         non_retryable=not may_help,
         category=ApplicationErrorCategory.BENIGN,

@@ -21,6 +21,9 @@ from store.store import Store
 
 KEPT_LINES = 200
 LONGEST_LINE = 1000
+LONGEST_EVIDENCE = 20_000
+"""Characters of what a command said last."""
+
 WRITE_SECONDS = 1.0
 logger = logging.getLogger("seaway.activities")
 
@@ -90,7 +93,7 @@ class ServerSteps:
     async def _fail(
         self, server_id: str, name: ServerStepName, failure: ActivityFailure, output: StepOutput
     ) -> None:
-        detail = "\n".join(filter(None, (output.text, failure.evidence)))
+        detail = "\n".join(filter(None, (output.text, failure.evidence[-LONGEST_EVIDENCE:])))
         if failure.non_retryable:
             status, message = StepStatus.FAILED, failure.message
         else:

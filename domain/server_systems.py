@@ -11,6 +11,9 @@ from domain.errors import AuthenticationRefused, HostKeyChanged, NotPossibleNow,
 from domain.servers import ServerStatus
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
+LONGEST_NAME = 200
+"""Characters; names are stored, and shown on every page of the server."""
+
 DOCKER_GROUP = "docker"
 APT_FAMILIES = frozenset({"debian", "ubuntu"})
 INSTALL_BY_HAND = "https://docs.docker.com/engine/install/"
@@ -66,12 +69,12 @@ def system_of(facts: str, os_release: str) -> ServerSystem:
     families = {release.get("ID", ""), *release.get("ID_LIKE", "").split()} - {""}
     groups = found.get("groups", "").split()
     return ServerSystem(
-        name=release.get("PRETTY_NAME") or release.get("NAME") or "an unknown system",
+        name=(release.get("PRETTY_NAME") or release.get("NAME") or "an unknown system")[:LONGEST_NAME],
         families=frozenset(families),
-        architecture=found.get("architecture") or "unknown",
+        architecture=(found.get("architecture") or "unknown")[:LONGEST_NAME],
         processors=_number(found.get("processors", "")),
         memory_bytes=_number(found.get("memory_kib", "")) * 1024,
-        user=found.get("user", ""),
+        user=found.get("user", "")[:LONGEST_NAME],
         home=found.get("home", ""),
         rights=_rights(found.get("uid", ""), found.get("sudo", ""), groups),
     )

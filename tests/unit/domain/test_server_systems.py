@@ -128,3 +128,8 @@ def test_nothing_that_a_machine_prints_is_an_error(facts: str, os_release: str) 
 )
 def test_a_failure_tells_how_the_server_stands(code: str, status: ServerStatus, is_in: bool) -> None:
     assert (status_after(code), lets_us_in(code)) == (status, is_in)
+
+
+def test_a_strange_system_does_not_fill_the_pages_with_its_name() -> None:
+    system = system_of(f"user={'u' * 10**6}", f"PRETTY_NAME={'n' * 10**6}")
+    assert len(system.description) < 3000
