@@ -67,6 +67,11 @@ class BuildKit:
         self._configuration = configuration
         self._command = command
 
+    @staticmethod
+    def remove_abandoned() -> None:
+        """Removes what builds left behind whose worker was killed: ids of images, logins for registries."""
+        remove_abandoned(Path(tempfile.gettempdir()), FOLDER_PREFIX)
+
     async def build(
         self,
         request: BuildRequest,
@@ -84,9 +89,8 @@ class BuildKit:
         """
         command = await self._find_command()
         request = without_idle_arguments(request, await asyncio.to_thread(_text, request.dockerfile))
-        temporary = Path(tempfile.gettempdir())
-        await asyncio.to_thread(remove_abandoned, temporary, FOLDER_PREFIX)
-        with owned_folder(temporary, FOLDER_PREFIX) as folder:
+        await asyncio.to_thread(self.remove_abandoned)
+        with owned_folder(Path(tempfile.gettempdir()), FOLDER_PREFIX) as folder:
             image_id_file = folder / "image-id"
             configuration = self._configuration or folder
             if request.logins:

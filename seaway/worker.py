@@ -62,12 +62,14 @@ def build_worker(
 ) -> Worker:
     """A worker with all its parts put together; run it with `async with` or `run()`."""
     surroundings = surroundings_of(settings)
-    mirrors = GitMirrors(settings.data_dir / "mirrors")
+    mirrors, buildkit = GitMirrors(settings.data_dir / "mirrors"), BuildKit()
+    # A killed worker's logins must not wait for the next build.
+    buildkit.remove_abandoned()
     look_again = timedelta(seconds=settings.server_check_seconds)
     groups: list[ActivityGroup] = [
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
-        BuildActivities(store, servers, mirrors, BuildKit(), surroundings),
+        BuildActivities(store, servers, mirrors, buildkit, surroundings),
         DistributionActivities(store, servers),
         CommandActivities(store, servers, surroundings),
         ReplicaActivities(store, servers, surroundings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.build_commands import BuildCommand, BuildRequest, build_arguments, build_environment
-from adapters.buildkit import failure_of
+from adapters.buildkit import FOLDER_PREFIX, BuildKit, failure_of
+from adapters.file_locks import owned_folder
 from adapters.processes import Completed
 from domain.errors import (
     BuildFailed,
@@ -171,3 +173,15 @@ def test_a_secret_that_the_build_printed_is_in_no_error() -> None:
     error = failure_of(Completed(1, output), FULL)
     assert "t0ken" not in error.message + error.detail
     assert "deploy --token" in error.message + error.detail
+
+
+def test_what_a_killed_worker_left_of_a_build_is_removed_and_a_running_one_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{FOLDER_PREFIX}left"
+    left.mkdir()
+    (left / "config.json").write_text("a login")
+    with owned_folder(tmp_path, FOLDER_PREFIX) as running:
+        BuildKit.remove_abandoned()
+        assert list(tmp_path.iterdir()) == [running]
