@@ -11,6 +11,8 @@ from typing import Final
 from domain.replicas import REPLICA_ROLE, ROLE_LABEL
 
 SIGKILL: Final = 9
+MOST_LIVES: Final = 1000
+"""More containers are not about to end on one server; its events may name as many as it likes."""
 
 
 class ServerEventKind(StrEnum):
@@ -67,18 +69,22 @@ class Deaths:
         by itself says `die` alone. A kill by SIGKILL is a death too, because whoever removes a replica that
         serves asks it to end first.
         """
-        life = self._lives.setdefault(event.name, _Life())
         if event.action in (ContainerAction.START, ContainerAction.DESTROY):
-            del self._lives[event.name]
+            self._lives.pop(event.name, None)
         elif event.action is ContainerAction.KILL and event.signal != SIGKILL:
-            life.was_told_to_end = True
+            self._life(event.name).was_told_to_end = True
         elif event.action is ContainerAction.OOM:
-            life.ran_out_of_memory = True
+            self._life(event.name).ran_out_of_memory = True
         elif event.action is ContainerAction.DIE:
-            self._lives.pop(event.name)
+            life = self._lives.pop(event.name, _Life())
             if event.labels.get(ROLE_LABEL) == REPLICA_ROLE and not life.was_told_to_end:
                 return _reason(event, life)
         return None
+
+    def _life(self, name: str) -> _Life:
+        if name not in self._lives and len(self._lives) >= MOST_LIVES:
+            del self._lives[next(iter(self._lives))]  # what was heard of first
+        return self._lives.setdefault(name, _Life())
 
 
 def _reason(event: ContainerEvent, life: _Life) -> str:

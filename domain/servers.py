@@ -50,7 +50,7 @@ SERVER_STEP_TITLES: dict[ServerStepName, str] = {
 
 def engine_version(text: str) -> tuple[int, int]:
     """Major and minor number of an engine's version ("20.10.24+dfsg1"). Raises InvalidInput."""
-    found = re.match(r"v?(\d+)\.(\d+)", text.strip())
+    found = re.match(r"v?(\d{1,9})\.(\d{1,9})", text[:100].strip())
     if found is None:
         raise InvalidInput(f"'{text[:40]}' is no version of a Docker Engine.")
     return int(found[1]), int(found[2])

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+LONGEST_FACT = 200
+
 EXIT_CODES: dict[int, str] = {
     # The codes of a POSIX shell (2.8.2 Exit Status for Commands) and of signals (128 + number).
     126: "its command is not executable",
@@ -64,9 +66,9 @@ class LogEntry:
 def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
     """From the answers of `/version` and `/info`; engines before 20.10 name no cgroup version and mean 1."""
     return EngineFacts(
-        version=str(version.get("Version", "")),
-        architecture=str(version.get("Arch", "")),
-        operating_system=str(info.get("OperatingSystem", "")),
+        version=str(version.get("Version", ""))[:LONGEST_FACT],
+        architecture=str(version.get("Arch", ""))[:LONGEST_FACT],
+        operating_system=str(info.get("OperatingSystem", ""))[:LONGEST_FACT],
         cgroup=str(info.get("CgroupVersion") or "1"),
     )
 

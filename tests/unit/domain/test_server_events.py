@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.server_events import ContainerAction, ContainerEvent, Deaths
+from domain.server_events import MOST_LIVES, ContainerAction, ContainerEvent, Deaths
 
 REPLICA = {"seaway.role": "replica", "seaway.application": "shop"}
 A = ContainerAction
@@ -49,3 +49,11 @@ def test_a_death_is_told_unless_it_was_asked_for(events: list[ContainerEvent], t
     deaths = Deaths()
     heard = [reason for reason in map(deaths.hear, events) if reason]
     assert [reason.removeprefix("The replica shop-r-1 ") for reason in heard] == told
+
+
+def test_containers_that_are_heard_of_and_never_end_are_not_kept_for_ever():
+    deaths = Deaths()
+    for number in range(2 * MOST_LIVES):
+        for action in (ContainerAction.HEALTH, ContainerAction.OOM):
+            deaths.hear(ContainerEvent(datetime.now(UTC), action, f"shop-{number}"))
+    assert len(deaths._lives) <= MOST_LIVES
