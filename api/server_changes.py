@@ -12,11 +12,10 @@ from api.shapes.servers import ServerFields
 from domain.domains import generated_domain, sslip_wildcard
 from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.host_keys import host_key_of
-from domain.servers import ServerStatus, checked_host, checked_port, checked_user
+from domain.servers import MOST_JUMPS, ServerStatus, checked_host, checked_port, checked_user
 from store.tables import Server
 
 WAY_IN = ("address", "port", "user", "private_key_id", "jump_server_id", "host_key")
-MOST_JUMPS = 3
 NEEDS_KEY = "Choose a private key that opens the server, or make one: POST /security/keys/generate."
 NO_WAY_IN = "Seaway runs on this server itself, so there is no way in to change."
 

@@ -10,6 +10,8 @@ from domain.errors import InvalidInput
 
 MINIMUM_ENGINE = (20, 10)
 LONGEST_HOST = 253
+MOST_JUMPS = 3
+"""So many servers may lie on the way to another."""
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 

@@ -20,12 +20,12 @@ from adapters.ssh.targets import ServerAddress, SshTarget
 from adapters.traefik.driver import TraefikProxy
 from adapters.traefik.settings import TraefikSettings
 from domain.errors import NotPossibleNow
+from domain.servers import MOST_JUMPS
 from seaway.settings import Settings
 from store.store import Store
 from store.tables import Server
 
 HTTP_PORT, HTTPS_PORT = 80, 443
-MOST_JUMPS = 3
 
 
 @dataclass(frozen=True)
@@ -137,5 +137,6 @@ class RemoteServers:
         return _Open(connection, forward, engine, server.data_folder, parts)
 
     def _proxy_token(self, server: Server) -> SecretStr:
-        # Every worker has to know it, wherever it runs, so it follows from the installation's key.
-        return SecretStr(self._store.encryption.fingerprint(f"proxy-api {server.id}"))
+        # Every worker has to know it, wherever it runs, so it follows from the installation's key. A machine
+        # has one proxy, also where several teams have it in their lists.
+        return SecretStr(self._store.encryption.fingerprint(f"proxy-api {server.host_key}"))
