@@ -92,6 +92,10 @@ async def test_a_private_image_is_deployed_with_the_login_of_its_project(
     shown = await application.deploy()
     assert await application.version() == "v1"
     assert registry.password not in str(shown) + await application.log_of(shown["uuid"])
+    # The server has a copy of the image now, which must not hide that the login is wrong.
+    await seaway.ask("PATCH", f"/registries/{wrong}", json={"password": secret_value()})
+    assert (await application.fail(20))["error"]["code"] == "registry_refused"
+    assert await application.version() == "v1"
 
 
 async def test_a_registry_that_is_gone_for_a_moment_costs_a_deployment_only_that_moment(
