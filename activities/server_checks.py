@@ -165,7 +165,10 @@ class ServerCheckActivities:
     async def _is_shared(self, server: Server) -> bool:
         """Whether the same machine is in use under another name, by this team or another."""
         remote = await self._store.servers.all_remote()
-        return any(one.id != server.id and one.host_key == server.host_key for one in remote)
+        # Anybody may name any host key; only who was let in there has a folder.
+        return any(
+            one.id != server.id and one.host_key == server.host_key and one.data_folder for one in remote
+        )
 
     async def _take_away(self, server: Server) -> None:
         try:

@@ -1,0 +1,77 @@
+"""What is taken off a server that is given up, where its machine has other names too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from temporalio.testing import ActivityEnvironment
+
+from activities import messages as m
+from activities.server_checks import ServerCheckActivities
+from adapters.host_commands import Completed
+from adapters.traefik.settings import OWNER_LABEL
+from store.store import Store
+from store.tables import Server, Team
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"
+FOLDER = "/var/lib/seaway/seaway"
+
+
+@dataclass
+class Machine:
+    """Notes what is removed from it."""
+
+    network: str = "seaway"
+    removed: list[str] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Machine:
+        return self
+
+    @property
+    def commands(self) -> Machine:
+        return self
+
+    async def list_containers(self, _labels: object) -> list[Any]:
+        return [SimpleNamespace(name="proxy", labels={OWNER_LABEL: f"{FOLDER}/proxy/dynamic"})]
+
+    async def remove(self, name: str) -> None:
+        self.removed.append(name)
+
+    async def remove_network(self, name: str) -> None:
+        self.removed.append(name)
+
+    async def run(self, arguments: list[str], **_: object) -> Completed:
+        self.removed.append(arguments[-1])
+        return Completed(0, "", "")
+
+    async def parts(self, _server_id: str) -> Machine:
+        return self
+
+    async def forget(self, _server_id: str) -> None:
+        pass
+
+
+async def removed(store: Store, *, theirs_folder: str) -> list[str]:
+    async with store.database.writing() as session:
+        session.add(Team(id="others", name="Others"))
+    await store.servers.set("far", host_key=KEY, data_folder=FOLDER)
+    theirs = Server(team_id="others", name="theirs", host_key=KEY, data_folder=theirs_folder)
+    await store.servers.create(theirs)
+    machine = Machine()
+    servers: Any = machine
+    activities = ServerCheckActivities(store, servers)
+    answer = await ActivityEnvironment().run(activities.remove, m.RemoveServer(server_id="far"))
+    assert answer.kept_by == ()
+    assert "far" not in {one.id for one in await store.servers.all_remote()}
+    return machine.removed
+
+
+async def test_what_another_team_uses_on_the_same_machine_stays(servers_store: Store) -> None:
+    assert await removed(servers_store, theirs_folder=FOLDER) == []
+
+
+async def test_who_only_names_a_host_key_keeps_nothing_there(servers_store: Store) -> None:
+    assert {"proxy", FOLDER, "seaway"} == set(await removed(servers_store, theirs_folder=""))
