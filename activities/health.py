@@ -37,6 +37,7 @@ class HealthWatch:
         self._parts = parts
         self._configuration = configuration
         self._check = configuration.health
+        self._exits: dict[str, str] = {}
 
     async def until_proven(self, name: str) -> str:
         """A sentence on the probe that proved it. Raises ReleaseUnhealthy with all probes and the log."""
@@ -88,11 +89,15 @@ class HealthWatch:
         state = await self._parts.engine.inspect(name)
         if state is None:
             raise await self._unhealthy(name, f"Replica {name} is gone.", outcomes)
+        if not state.running:
+            self._exits[name] = state.exit_reason
         if state.running and state.restart_count <= MOST_RESTARTS:
             return state
         if state.running or state.status == "restarting":
             if state.restart_count > MOST_RESTARTS:
-                message = f"Replica {name} keeps crashing: it {state.exit_reason}."
+                # One that has just been started again does not know any more how it ended before.
+                reason = self._exits.get(name, "ends soon after each start")
+                message = f"Replica {name} keeps crashing: it {reason}."
                 raise await self._unhealthy(name, message, outcomes)
             return state
         raise await self._unhealthy(name, f"Replica {name} does not run: it {state.exit_reason}.", outcomes)

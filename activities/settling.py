@@ -60,7 +60,7 @@ class SettlingActivities:
         serving = await self._serving(application_id)
         if serving and server_id not in self._store.deployments.released(serving).server_ids:
             serving = None  # it serves elsewhere
-        facts = await self._facts(application_id, serving)
+        facts = await self._facts(server_id, application_id, serving)
         routed = await parts.proxy.current(application_id)
         releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}
         over = leftovers(releases | ({routed.release_id} if routed else set()), facts)
@@ -76,14 +76,19 @@ class SettlingActivities:
             return None
         return await self._store.deployments.get(application.current_deployment_id)
 
-    async def _facts(self, application_id: str, serving: Deployment | None) -> ReleaseFacts:
+    async def _facts(self, server_id: str, application_id: str, serving: Deployment | None) -> ReleaseFacts:
         rows = await self._store.deployments.all_of_application(application_id)
-        final = {row.id for row in rows if DeploymentStatus(row.status).is_final}
+        final = [row for row in rows if DeploymentStatus(row.status).is_final]
         return ReleaseFacts(
             serving=(serving.release_id or serving.id) if serving else None,
-            ended=frozenset(final),
+            # The same machine may be in use under another name, whose releases are not ours to end.
+            ended=frozenset(row.id for row in final if self._was_for(server_id, row)),
             is_changing=len(final) < len(rows),
         )
+
+    def _was_for(self, server_id: str, row: Deployment) -> bool:
+        has_begun = row.snapshot_sealed is not None
+        return has_begun and server_id in self._store.deployments.released(row).server_ids
 
     async def _route(self, parts: ServerParts, application_id: str, serving: Deployment | None) -> None:
         routes: tuple[Route, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlmodel import col, delete, or_, select, update
+from sqlmodel import and_, col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.server_events import ServerEventKind
@@ -101,7 +101,8 @@ class WatchStore:
                     "is_usable": status is ServerStatus.USABLE,
                     "checked_at": now(),
                 }
-                watched = col(Server.status).in_(WATCHED)
+                # Seaway's own machine answers late when it is busy, and is never away from itself.
+                watched = and_(col(Server.status).in_(WATCHED), col(Server.is_local).is_(False))
                 await session.exec(
                     update(Server).where(col(Server.id) == server_id, watched).values(**values)
                 )

@@ -28,6 +28,7 @@ from seaway.cli.commands import contexts
 from seaway.cli.context import Connection
 from seaway.cli.main import application
 from seaway.cli.rest import RestClient
+from seaway.server_keys import SshKeyPairs
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
@@ -69,7 +70,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     await database.migrate()
     store = Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
     operations = RecordingOperations(store)
-    app = create_api(ApiContext(store, operations, FixedRuntime(), SETTINGS))  # type: ignore[arg-type]
+    app = create_api(ApiContext(store, operations, FixedRuntime(), SETTINGS, key_pairs=SshKeyPairs()))  # type: ignore[arg-type]
     yield Api(app, store, operations, await make_tenant(store, "mine"))
     await database.close()
 

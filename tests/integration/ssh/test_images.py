@@ -163,7 +163,7 @@ async def test_a_link_that_is_cut_in_the_middle_is_told_and_a_second_try_works(
             await sending
     finally:
         await asyncio.to_thread(second.heal)
-    await eventually(lambda: unfinished(server) == "")
+    await eventually(lambda: unfinished(server) == "", LIMIT_SECONDS)
     assert await eventually(lambda: gone(target, image), ignored=(EngineUnavailable,))
     await send(source, target, image)
     assert await target.image_id(image) == await source.image_id(image)
@@ -183,7 +183,7 @@ async def test_cancelling_ends_both_streams(
         await sending
     assert await gone(target, image)
     # Engines keep what they are sent, and what they send, in a folder until its end.
-    await eventually(lambda: unfinished(server) == unfinished(second) == "")
+    await eventually(lambda: unfinished(server) == unfinished(second) == "", LIMIT_SECONDS)
 
 
 def unfinished(server: SshServer) -> str:

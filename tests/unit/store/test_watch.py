@@ -90,6 +90,13 @@ class TestChanges:
         assert (server.status, server.is_reachable) == (ServerStatus.USABLE, True)
         assert server.status_message == ""
 
+    async def test_the_machine_of_seaway_itself_stays_usable_when_it_answers_late(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        await store.servers.set("local", status=ServerStatus.USABLE, is_usable=True)
+        await store.watch.found_reachable("local", "me", False, "Late.", ServerStatus.UNREACHABLE)
+        server = await store.servers.get("local")
+        assert (server.status, server.is_usable) == (ServerStatus.USABLE, True)
+
     async def test_a_status_that_somebody_else_gave_stays(self, store: Store):
         await store.watch.claim("me", LEASE)
         await store.servers.set("far", status=ServerStatus.HOST_KEY_CHANGED)

@@ -1,0 +1,90 @@
+"""What is taken away from a server that comes back."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.messages import ServerTask
+from activities.settling import SettlingActivities
+from domain.deployments import DeploymentStatus
+
+LABELS = {"seaway.application": "shop", "seaway.role": "replica"}
+
+
+class Machine:
+    """An engine and a proxy, with one replica of each of two releases of `shop`."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+        self.withdrawn: list[str] = []
+
+    async def list_containers(self, _labels: object) -> list[Any]:
+        return [
+            SimpleNamespace(name=f"shop-{release}", labels={**LABELS, "seaway.release": release})
+            for release in ("old", "new")
+        ]
+
+    async def stop(self, _name: str, _grace: int) -> None:
+        pass
+
+    async def remove(self, name: str) -> None:
+        self.removed.append(name)
+
+    async def current(self, _application_id: str) -> Any:
+        return SimpleNamespace(release_id="new")
+
+    async def withdraw(self, application_id: str) -> None:
+        self.withdrawn.append(application_id)
+
+
+async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Machine:
+    """The machine, after the server's row by this id was settled; `new` is what serves."""
+    machine = Machine()
+    rows = {
+        release: SimpleNamespace(
+            id=release,
+            release_id=None,
+            status=DeploymentStatus.FINISHED,
+            server_ids=servers,
+            snapshot_sealed="",
+        )
+        for release, servers in servers_of_releases.items()
+    }
+
+    async def parts(_server_id: str) -> Any:
+        return SimpleNamespace(engine=machine, proxy=machine)
+
+    async def application(_application_id: str) -> Any:
+        return SimpleNamespace(current_deployment_id="new", desired_state="running")
+
+    async def deployment(deployment_id: str) -> Any:
+        return rows[deployment_id]
+
+    async def all_of_application(_application_id: str) -> list[Any]:
+        return list(rows.values())
+
+    deployments = SimpleNamespace(
+        get=deployment, all_of_application=all_of_application, released=lambda row: row
+    )
+    store: Any = SimpleNamespace(applications=SimpleNamespace(get=application), deployments=deployments)
+    servers: Any = SimpleNamespace(parts=parts)
+    task = ServerTask(server_id=server_id)
+    await ActivityEnvironment().run(SettlingActivities(store, servers).settle, task)
+    return machine
+
+
+@pytest.mark.parametrize("twin", ["another team's", "the same team's, by another address"])
+async def test_what_another_row_of_the_same_machine_has_there_stays(twin: str) -> None:
+    machine = await settled(twin, old=("east",), new=("east",))
+    assert (machine.removed, machine.withdrawn) == ([], [])
+
+
+async def test_what_the_server_had_before_the_application_moved_away_goes() -> None:
+    machine = await settled("east", old=("east",), new=("east",))
+    assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
+    machine = await settled("east", old=("east",), new=("west",))
+    assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
