@@ -45,7 +45,8 @@ format: venv ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 test: packages venv lint test-fast ## All checks and all tests but the drills
-	@$(BIN)/pytest tests/integration tests/e2e -m "not drill" --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/e2e tests/integration -m "not drill" --numprocesses 2 --dist loadfile \
+	    --no-loadscope-reorder $(PYTEST_ARGS)
 	@$(BIN)/pytest tests/faults -m "not drill" $(PYTEST_ARGS)
 
 test-fast: venv ## Unit and workflow tests, about a minute
