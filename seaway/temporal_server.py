@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from domain.errors import StartUpError
+from seaway.namespace_lookups import NamespaceLookups
 from seaway.ports import require_free
 from seaway.settings import Settings
 from workflows.names import SEARCH_ATTRIBUTES
@@ -73,6 +74,7 @@ async def connect(settings: Settings) -> Client:
                         address,
                         namespace=settings.temporal_namespace,
                         data_converter=pydantic_data_converter,
+                        interceptors=[NamespaceLookups()],
                     )
                 except RuntimeError:
                     await asyncio.sleep(0.05)
