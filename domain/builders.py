@@ -1,0 +1,67 @@
+"""Which server builds an image, and what is said to whoever has to wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+NAMED = 3
+"""So many of those that build are named to whoever waits."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A server that may build. `is_warm`: it has built from this repository, so its cache has the layers."""
+
+    id: str
+    is_warm: bool = False
+    limit: int = 2
+    running: int = 0
+    waiting: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many builds could begin at once."""
+        return 0 if self.waiting else max(self.limit - self.running, 0)
+
+
+def by_preference(builders: Iterable[Builder]) -> list[Builder]:
+    """The best first: one with a free slot, of these a warm one, then the one with the most free slots.
+
+    Where all are busy, the shortest queue for each slot comes first, then a warm one: cold layers cost
+    less than an hour behind others.
+    """
+    return sorted(
+        builders,
+        key=lambda one: (
+            one.free == 0,
+            one.waiting / one.limit if one.free == 0 else 0.0,
+            not one.is_warm,
+            -one.free,
+            one.id,
+        ),
+    )
+
+
+def fits(builder: str, servers: Iterable[str]) -> bool:
+    """Whether images from a builder of this architecture run on servers of these; "" is not known."""
+    architectures = {builder, *servers} - {""}
+    return len(architectures) < 2
+
+
+def waiting_message(server: str, position: int, waiting: int, running: Sequence[str]) -> str:
+    """Where a build stands in a server's queue, and who is before it: `running` are names."""
+    builds = "1 build runs" if len(running) == 1 else f"{len(running)} builds run"
+    named = ", ".join(running[:NAMED])
+    more = len(running) - NAMED
+    return (
+        f"Queued: {ordinal(position)} of {waiting} on {server}; {builds} there"
+        + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
+        + "."
+    )
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
