@@ -50,14 +50,21 @@ NORMAL_CLOSURE: Final = 1000
 class Terminals(Protocol):
     """Runs commands on servers for people. Leaving a block ends its command and removes what it ran in."""
 
-    def run(self, application_id: str, start: Start) -> AbstractAsyncContextManager[TerminalSession]:
-        """In a fresh container of the application's current image. Raises NotPossibleNow without one."""
+    def run(
+        self, application_id: str, start: Start, *, server: str = ""
+    ) -> AbstractAsyncContextManager[TerminalSession]:
+        """In a fresh container of the application's current image, on its first server or the one named.
+
+        `server` is a name, an address or an id. Raises NotPossibleNow without an image, NotFound.
+        """
         ...
 
     def execute(
-        self, application_id: str, start: Start, *, replica: int | None
+        self, application_id: str, start: Start, *, replica: int | None, server: str = ""
     ) -> AbstractAsyncContextManager[TerminalSession]:
-        """In a running replica, by its number or any. Raises NotPossibleNow where none runs, NotFound."""
+        """In a running replica, by its number and server or any. Raises NotPossibleNow where none runs,
+        NotFound.
+        """
         ...
 
     def shell(self, server_id: str, start: Start) -> AbstractAsyncContextManager[TerminalSession]:

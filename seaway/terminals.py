@@ -86,7 +86,9 @@ class SeawayTerminals:
                 self._none_open.set()
 
     @asynccontextmanager
-    async def run(self, application_id: str, start: Start) -> AsyncIterator[TerminalSession]:
+    async def run(
+        self, application_id: str, start: Start, *, server: str = ""
+    ) -> AsyncIterator[TerminalSession]:
         """See `api.terminals.Terminals`."""
         application = await self._store.applications.get(application_id)
         if application.current_deployment_id is None:
@@ -95,7 +97,8 @@ class SeawayTerminals:
             )
         deployment = await self._store.deployments.get(application.current_deployment_id)
         configuration = self._store.deployments.released(deployment)
-        parts = await self._servers.parts(configuration.server_ids[0])
+        [server_id, *_] = await self._places(application, configuration, server)
+        parts = await self._servers.parts(server_id)
         name = one_off_command_name(application_id, new_identifier())
         await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
         specification = one_off_command_specification(
@@ -114,18 +117,35 @@ class SeawayTerminals:
 
     @asynccontextmanager
     async def execute(
-        self, application_id: str, start: Start, *, replica: int | None
+        self, application_id: str, start: Start, *, replica: int | None, server: str = ""
     ) -> AsyncIterator[TerminalSession]:
         """See `api.terminals.Terminals`."""
         application = await self._store.applications.get(application_id)
-        parts, name = await self._replica(application, replica)
+        parts, name = await self._replica(application, replica, server)
         with self._counted():
             async with parts.engine.execute_attached(
                 name, start.command, has_input=start.interactive, terminal=start.terminal
             ) as session:
                 yield session
 
-    async def _replica(self, application: Application, number: int | None) -> tuple[ServerParts, str]:
+    async def _places(
+        self, application: Application, configuration: ApplicationConfiguration, server: str
+    ) -> tuple[str, ...]:
+        """The servers that the release is on, or the one of them that is called so."""
+        if not server:
+            return configuration.server_ids
+        rows = [await self._store.servers.get(one) for one in configuration.server_ids]
+        found = [row.id for row in rows if server in (row.id, row.name, row.address)]
+        if not found:
+            raise NotFound(
+                f"'{application.name}' is on no server '{server}'; it is on "
+                f"{', '.join(row.name for row in rows)}."
+            )
+        return tuple(found)
+
+    async def _replica(
+        self, application: Application, number: int | None, server: str
+    ) -> tuple[ServerParts, str]:
         if application.current_deployment_id is None:
             raise NotPossibleNow(f"'{application.name}' does not run, because nothing of it was deployed.")
         if application.desired_state == DesiredState.STOPPED:
@@ -135,17 +155,18 @@ class SeawayTerminals:
             )
         configuration = await self._store.deployments.snapshot(application.current_deployment_id)
         running: list[int] = []
-        for server_id in configuration.server_ids:
+        for server_id in await self._places(application, configuration, server):
             parts = await self._servers.parts(server_id)
             for state in await _running_replicas(parts.engine, configuration):
                 running.append(_number_of(state))
                 if number is None or running[-1] == number:
                     return parts, state.name
         if not running:
-            raise NotPossibleNow(f"No replica of '{application.name}' runs at this moment.")
+            where = f" on the server '{server}'" if server else ""
+            raise NotPossibleNow(f"No replica of '{application.name}' runs{where} at this moment.")
         raise NotFound(
             f"'{application.name}' has no running replica {number}; there are "
-            f"{', '.join(str(one) for one in sorted(running))}."
+            f"{', '.join(str(one) for one in sorted(set(running)))}."
         )
 
     @asynccontextmanager

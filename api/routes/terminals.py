@@ -11,8 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Query, WebSocket
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +26,7 @@ from api.terminals import ClientLeft, Conversation, TerminalPlaces, Terminals
 from domain.errors import Forbidden, InvalidInput, NotFound, NotPossibleNow, SeawayError
 from domain.identifiers import is_identifier
 from domain.redaction import Redactor
+from domain.servers import LONGEST_HOST
 from domain.terminals import Start, TerminalSession
 
 router = APIRouter()
@@ -45,21 +47,39 @@ class Place:
     redact: Redactor
     open: Open
     needs_command: bool = True
+    server: str = ""
+
+
+NamedServer = Annotated[
+    str, Query(max_length=LONGEST_HOST, description="Name, address or uuid of a server of the application.")
+]
 
 
 @router.websocket("/applications/{uuid}/run")
-async def run(websocket: WebSocket, uuid: str) -> None:
-    """A command in a fresh container of the application's current image, environment, volumes and network."""
+async def run(websocket: WebSocket, uuid: str, server: NamedServer = "") -> None:
+    """A command in a fresh container of the application's current image, environment, volumes and network.
+
+    On the application's first server, or on the `server` that is named.
+    """
 
     async def find(context: ApiContext, principal: Principal) -> Place:
         redact = await _may_run(context, principal, uuid)
-        return Place("application.run", "application", uuid, redact, lambda on, start: on.run(uuid, start))
+        return Place(
+            "application.run",
+            "application",
+            uuid,
+            redact,
+            lambda on, start: on.run(uuid, start, server=server),
+            server=server,
+        )
 
     await _serve(websocket, find)
 
 
 @router.websocket("/applications/{uuid}/exec")
-async def execute(websocket: WebSocket, uuid: str, replica: int | None = None) -> None:
+async def execute(
+    websocket: WebSocket, uuid: str, replica: int | None = None, server: NamedServer = ""
+) -> None:
     """A command in a running replica."""
 
     async def find(context: ApiContext, principal: Principal) -> Place:
@@ -69,7 +89,8 @@ async def execute(websocket: WebSocket, uuid: str, replica: int | None = None) -
             "application",
             uuid,
             redact,
-            lambda on, start: on.execute(uuid, start, replica=replica),
+            lambda on, start: on.execute(uuid, start, replica=replica, server=server),
+            server=server,
         )
 
     await _serve(websocket, find)
@@ -168,6 +189,8 @@ async def _run(
     """Runs it, and records its beginning and its end whatever happens."""
     assert context.terminals is not None  # noqa: S101  looked at before
     command = place.redact(shlex.join(start.command).replace("\n", " "))[:LONGEST_SUMMARY] or "a login shell"
+    if place.server:
+        command = f"on {place.redact(shlex.quote(place.server)).replace(chr(10), chr(32))}: {command}"
     await audit(context, principal, place.action, place.kind, place.resource_id, command)
     began = time.monotonic()
     outcome = "ended by Seaway"

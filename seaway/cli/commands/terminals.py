@@ -20,6 +20,11 @@ OptionalCommand = Annotated[
 ]
 
 
+OnServer = Annotated[
+    str | None, typer.Option("--server", help="Which of the application's servers: name, address or uuid.")
+]
+
+
 def register(root: typer.Typer) -> None:
     """Adds the commands."""
     command(root, "run")(run)
@@ -27,15 +32,22 @@ def register(root: typer.Typer) -> None:
     command(root, "ssh")(ssh)
 
 
-def run(session: Session, app: ApplicationName, arguments: Command, interactive: Interactive = False) -> int:
+def run(
+    session: Session,
+    app: ApplicationName,
+    arguments: Command,
+    interactive: Interactive = False,
+    server: OnServer = None,
+) -> int:
     """Run a command in a container of its own, made from the current image, and end with its exit code.
 
     It has the application's environment, volumes and network, gets no visitors, and is removed at the end.
     The image's entrypoint is not used. Ctrl-C ends the command; a second one ends it by force.
+    Of several servers, it runs on the application's first one, unless another is named.
     """
     application = find_application(session.client, app)
     path = f"/applications/{application.uuid}/run"
-    return _talk(session, path, arguments, interactive=interactive)
+    return _talk(session, path, arguments, interactive=interactive, server=server)
 
 
 def execute(
@@ -44,11 +56,12 @@ def execute(
     arguments: Command,
     interactive: Interactive = False,
     replica: Annotated[int | None, typer.Option(min=1, help="Which replica, by its number.")] = None,
+    server: OnServer = None,
 ) -> int:
     """Run a command in a running replica, and end with its exit code. Its image needs /bin/sh."""
     application = find_application(session.client, app)
     path = f"/applications/{application.uuid}/exec"
-    return _talk(session, path, arguments, interactive=interactive, replica=replica)
+    return _talk(session, path, arguments, interactive=interactive, replica=replica, server=server)
 
 
 def ssh(
