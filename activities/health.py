@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections import deque
@@ -28,6 +29,9 @@ QUICK_SECONDS = 2.0
 MOST_RESTARTS = 2
 SHOWN_PROBES = 100
 STEADY_SECONDS = 2.0
+
+NEXT_CRASH_SECONDS = 5.0
+"""How long to wait for the next end of a replica that keeps crashing, to tell how it ends."""
 
 
 class HealthWatch:
@@ -95,12 +99,21 @@ class HealthWatch:
             return state
         if state.running or state.status == "restarting":
             if state.restart_count > MOST_RESTARTS:
-                # One that has just been started again does not know any more how it ended before.
-                reason = self._exits.get(name, "ends soon after each start")
-                message = f"Replica {name} keeps crashing: it {reason}."
+                message = f"Replica {name} keeps crashing: it {await self._last_exit(name)}."
                 raise await self._unhealthy(name, message, outcomes)
             return state
         raise await self._unhealthy(name, f"Replica {name} does not run: it {state.exit_reason}.", outcomes)
+
+    async def _last_exit(self, name: str) -> str:
+        """How a crashing replica ends. One that has just been started again does not know that any more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NEXT_CRASH_SECONDS):
+                while name not in self._exits:
+                    state = await self._parts.engine.inspect(name)
+                    if state is not None and not state.running:
+                        self._exits[name] = state.exit_reason
+                    await asyncio.sleep(QUICK_PROBES_SECONDS)
+        return self._exits.get(name, "ends soon after each start")
 
     async def _stays_up(self, name: str, outcomes: deque[str]) -> None:
         """Without a probe that tells more, running for a moment is what there is to see."""

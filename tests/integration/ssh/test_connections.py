@@ -54,7 +54,8 @@ async def visitor(way: Way) -> AsyncIterator[None]:
     """Somebody who is connected to the replica and is being answered."""
     [address] = way.replica.addresses.values()
     async with SshReach(way.connection).address(address, PORT) as (host, port):
-        reader, writer = await asyncio.open_connection(host, port)
+        # A replica that has just started may not listen yet.
+        reader, writer = await eventually(lambda: asyncio.open_connection(host, port))
         writer.write(b"hello\n")
         assert await asyncio.wait_for(reader.readline(), 10) == b"hello\n"
         yield
