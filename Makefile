@@ -44,10 +44,8 @@ format: venv ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: packages venv lint test-fast ## All checks and all tests but the drills
-	@$(BIN)/pytest tests/e2e tests/integration -m "not drill" --numprocesses 2 --dist loadfile \
-	    --no-loadscope-reorder $(PYTEST_ARGS)
-	@$(BIN)/pytest tests/faults -m "not drill" $(PYTEST_ARGS)
+test: packages venv ## All checks and all tests but the drills
+	@scripts/tests $(VENV) $(PYTEST_ARGS)
 
 test-fast: venv ## Unit and workflow tests, about a minute
 	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" --numprocesses 2 --dist worksteal $(PYTEST_ARGS)

@@ -12,10 +12,17 @@ from temporalio.client import Client
 from tests.harness.engine import connect, ensure_engine
 from tests.harness.images import BaseImages, ensure_base_images, ensure_sample_application_image
 from tests.harness.repositories import GitRepository
+from tests.harness.second_chance import SecondChance
 from tests.harness.temporal import TemporalServer
 
 TESTS = Path(__file__).parent
 KINDS = ("unit", "workflow", "integration", "e2e", "faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What runs beside others is worth a second try alone, if little of it failed (scripts/tests)."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SecondChance())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
