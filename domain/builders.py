@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 NAMED = 3
 """So many of those that build are named to whoever waits."""
+
+
+class BuildState(StrEnum):
+    """Whether a deployment takes part in the builds of a server."""
+
+    NONE = ""
+    WAITING = "waiting"
+    BUILDING = "building"
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,17 @@ class ServerStore:
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Server.created_at)))).all()
 
+    async def all_local(self) -> Sequence[Server]:
+        """The one that Seaway itself runs on."""
+        async with self._database.reading() as session:
+            return (await session.exec(select(Server).where(col(Server.is_local)))).all()
+
+    async def build_servers(self, *, team_id: str) -> Sequence[Server]:
+        """The team's servers that build for others, however they stand, oldest first."""
+        query = select(Server).where(Server.team_id == team_id, col(Server.is_build_server))
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(Server.created_at)))).all()
+
     async def all_remote(self) -> Sequence[Server]:
         """Every team's servers that are reached over SSH, oldest first."""
         query = select(Server).where(col(Server.is_local).is_(False)).order_by(col(Server.created_at))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from store.access import AccessStore
 from store.applications import ApplicationStore
 from store.audit import AuditStore
+from store.builds import BuildStore
 from store.database import Database
 from store.deployments import DeploymentStore
 from store.encryption import KeyRing
@@ -25,6 +26,7 @@ class Store:
         self.access = AccessStore(database)
         self.applications = ApplicationStore(database, keys)
         self.audit = AuditStore(database)
+        self.builds = BuildStore(database)
         self.deployments = DeploymentStore(database, keys)
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, Integer, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from domain.builders import BuildState
 from domain.deployments import DeploymentStatus, OperationKind, StepStatus
 from domain.identifiers import new_identifier
 from store.columns import UtcDateTime, now
@@ -39,6 +40,11 @@ class Deployment(SQLModel, table=True):
     release_id: str | None = None
     image: str = ""
     image_id: str = ""
+    build_server_id: str | None = Field(default=None, index=True)
+    """Where it is built or waits to be, or was; see `BuildState`."""
+    build_state: str = BuildState.NONE
+    repository_key: str = Field(default="", index=True)
+    """A fingerprint of the team and the repository that it was built from."""
     snapshot_sealed: str | None = None
     configuration_hash: str = ""
     superseded_by: str | None = None
