@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.docker.connection import EngineRefusal
-from adapters.docker.image_archives import LayerFilter
+from adapters.docker.image_archives import ArchiveFilter
 from adapters.docker.images import Images, LocalImage
 from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound
 from domain.image_distribution import readable_size, shared_layers
@@ -37,20 +37,22 @@ class Transfer:
 async def send_image(source: Images, target: Images, reference: str, on_line: OnLine) -> Transfer:
     """The target has the source's image afterwards, by name, without the layers that it had already.
 
-    Cancelling ends both streams; a load that the target has begun is waited for, so that what follows finds
-    its image. Raises ImageNotFound, EngineUnavailable when either connection breaks or stalls,
-    DeploymentError when the target's disk is full.
+    No other name changes its meaning there, whatever the source sends. Cancelling ends both streams; a load
+    that the target has begun is waited for, so that what follows finds its image. Raises ImageNotFound,
+    EngineUnavailable when either connection breaks or stalls, DeploymentError when the target's disk is full,
+    or when what comes is not the image that the source told of; the name then means what it meant before.
     """
     image = await source.inspect_image(reference)
     if image is None:
         raise ImageNotFound(
             f"The server that should send the image {reference} has it no more. Deploy again."
         )
+    before = await target.inspect_image(reference)
     known = shared_layers(image.layers, await target.layer_stacks())
     there = f"{known} of {len(image.layers)} layers are there"
     on_line(f"Sending an image of {readable_size(image.size_bytes)}; {there}.")
     try:
-        return await _Sending(source, target, reference, image, known, on_line).run()
+        transfer = await _Sending(source, target, reference, image, known, on_line).run()
     except EngineRefusal as refusal:
         if DISK_FULL in refusal.reason:
             raise DeploymentError(
@@ -63,7 +65,31 @@ async def send_image(source: Images, target: Images, reference: str, on_line: On
         on_line(
             f"The server does not take it without these layers ({refusal.reason.strip()}). Sending all of it."
         )
-    return await _Sending(source, target, reference, image, 0, on_line).run()
+        transfer = await _Sending(source, target, reference, image, 0, on_line).run()
+    await _require_same(source, target, reference, image, before)
+    return transfer
+
+
+async def _require_same(
+    source: Images, target: Images, reference: str, promised: LocalImage, before: LocalImage | None
+) -> None:
+    """Whether the target has under this name what the source promised; if not, all is as it was before."""
+    loaded = await target.inspect_image(reference)
+    if loaded is not None and loaded.id == promised.id:
+        return
+    # One with containerd's store identifies an image by its manifest, others by its configuration.
+    is_copy = loaded is not None and loaded.is_copy_of(promised)
+    if is_copy and (await source.has_containerd_store() or await target.has_containerd_store()):
+        return
+    if loaded is not None:
+        await target.remove_image(reference)
+    if before is not None:
+        await target.tag(before.id, reference)
+    raise DeploymentError(
+        f"The server that sends the image {reference} sent another one than it told of. It was discarded. "
+        "Look whether somebody else controls that server.",
+        detail=f"{promised.id} was told, {loaded.id if loaded else 'nothing'} came.",
+    )
 
 
 class _Sending:
@@ -83,7 +109,7 @@ class _Sending:
         self._reference = reference
         self._size_bytes = image.size_bytes
         self._known = known
-        self._filter = LayerFilter(image.layers, known)
+        self._filter = ArchiveFilter(image.layers, known, reference)
         self._on_line = on_line
         self._silence = asyncio.timeout(SILENCE_SECONDS)
         self._reported = time.monotonic()
@@ -134,6 +160,8 @@ class _Sending:
                     for piece in self._filter.feed(chunk):
                         yield piece
                         self._alive()
+                    if self._filter.is_over:
+                        break
                     self._report()
             if not self._filter.ended:
                 raise EngineUnavailable("The archive ended too early.")

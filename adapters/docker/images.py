@@ -65,10 +65,14 @@ class Images(ImageStreams):
             answer["Id"], layers, int(answer["Size"]), answer["Architecture"], answer.get("Created") or ""
         )
 
+    async def has_containerd_store(self) -> bool:
+        """Whether containerd keeps the engine's images, under ids of its own."""
+        status = (await self.call(lambda client: client.info())).get("DriverStatus") or ()
+        return any(CONTAINERD_STORE in entry for entry in status)
+
     async def layer_stacks(self) -> list[tuple[str, ...]]:
         """The layers of every image; none where the engine could not load an image without them."""
-        status = (await self.call(lambda client: client.info())).get("DriverStatus") or ()
-        if any(CONTAINERD_STORE in entry for entry in status):
+        if await self.has_containerd_store():
             return []
         ids = {str(image["Id"]) for image in await self.call(lambda client: client.images())}
         images = await asyncio.gather(*(self.inspect_image(image_id) for image_id in ids))

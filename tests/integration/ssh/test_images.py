@@ -21,7 +21,7 @@ from adapters.docker.image_transfer import Transfer, send_image
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
 from domain.deployments import StepName
-from domain.errors import EngineUnavailable, ImageNotFound, TransientError
+from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound, TransientError
 from store.store import Store
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -208,6 +208,63 @@ async def test_layers_that_vanish_meanwhile_are_sent_after_all(
 async def test_an_image_that_is_gone_is_told(source: DockerEngine, target: DockerEngine):
     with pytest.raises(ImageNotFound, match="Deploy again"):
         await send(source, target, "seaway-test/absent:1")
+
+
+class TakenOver(DockerEngine):
+    """An engine whose server is in other hands: its archives hold other images too, or instead."""
+
+    def __init__(self, socket: str, *names: str) -> None:
+        super().__init__(socket)
+        self._names = names
+
+    @asynccontextmanager
+    async def saved(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        query = "&".join(f"names={name}" for name in self._names)
+        async with self._exchange("GET", f"/images/get?{query}") as answer:
+            yield answer.aiter_raw()
+
+
+async def test_a_sender_that_is_taken_over_changes_no_other_image(
+    source: DockerEngine, target: DockerEngine, image: str, server: SshServer
+):
+    """The victim has this name on the receiving server; the sender has something else under it."""
+    victim = f"seaway-test/victim:{uuid.uuid4().hex[:8]}"
+    await send(source, target, image)
+    mine = await target.image_id(image)
+    assert mine is not None
+    await target.tag(mine, victim)
+    await asyncio.to_thread(build, server, victim, "evil")
+    evil = await source.image_id(victim)
+    wanted = f"{image}-wanted"
+    await source.tag(image, wanted)
+    for names in ((wanted, victim), (victim,), (victim, wanted)):
+        sender = TakenOver(source.socket, *names)
+        with pytest.raises(DeploymentError, match=f"Nothing was loaded|name an image {victim}"):
+            await send(cast(DockerEngine, sender), target, wanted)
+        await sender.close()
+        assert await target.image_id(victim) == mine != evil
+        assert await gone(target, wanted)
+    for name in (victim, wanted):
+        await source.remove_image(name)
+        await target.remove_image(name)
+
+
+async def test_an_image_that_is_not_the_one_that_was_told_of_is_discarded(
+    source: DockerEngine, target: DockerEngine, image: str, server: SshServer, monkeypatch: pytest.MonkeyPatch
+):
+    await send(source, target, image)
+    before = await target.image_id(image)
+    told = await source.inspect_image(image)
+    await asyncio.to_thread(build, server, image, "other")
+
+    async def lie(_: str) -> object:
+        return told
+
+    monkeypatch.setattr(source, "inspect_image", lie)
+    with pytest.raises(DeploymentError, match="sent another one than it told of"):
+        await send(source, target, image)
+    assert await target.image_id(image) == before
+    assert await target.inspect_image(str(await source.image_id(image))) is None
 
 
 class Pair:

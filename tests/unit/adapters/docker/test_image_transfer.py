@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import json
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,13 +24,19 @@ IMAGE = LocalImage("sha256:image", LAYERS, 4000, "amd64")
 
 
 def archive() -> bytes:
+    """Two layers and what names the image; without the padding that a recording on tape has."""
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for layer in LAYERS:
             entry = tarfile.TarInfo(f"blobs/{layer.replace(':', '/')}")
             entry.size = 2000
             tar.addfile(entry, io.BytesIO(bytes(2000)))
-    return content.getvalue()
+        manifest = {"Config": f"{'c' * 64}.json", "RepoTags": ["shop:1"], "Layers": []}
+        content_of = json.dumps([manifest], separators=(",", ":")).encode()
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(content_of)
+        tar.addfile(entry, io.BytesIO(content_of))
+    return content.getvalue()[: 2 * 2560 + 1024 + 1024]
 
 
 class Sender:
@@ -43,6 +50,9 @@ class Sender:
 
     async def inspect_image(self, reference: str) -> LocalImage | None:
         return self._image
+
+    async def has_containerd_store(self) -> bool:
+        return False
 
     @asynccontextmanager
     async def saved(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -65,14 +75,30 @@ class Sender:
 class Receiver:
     """Takes what comes, and then does what it is told to."""
 
-    def __init__(self, then: Callable[[int], None] | None = None, *, known: int = 0) -> None:
+    def __init__(
+        self, then: Callable[[int], None] | None = None, *, known: int = 0, makes: LocalImage = IMAGE
+    ) -> None:
         self._then = then
+        self._makes = makes
+        self.image: LocalImage | None = None
         self._known = known
         self.received: list[bytes] = []
         self.loading = asyncio.Event()
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.loaded = False
+
+    async def inspect_image(self, reference: str) -> LocalImage | None:
+        return self.image
+
+    async def has_containerd_store(self) -> bool:
+        return False
+
+    async def remove_image(self, reference: str) -> None:
+        self.image = None
+
+    async def tag(self, image_id: str, reference: str) -> None:
+        self.image = dataclasses.replace(IMAGE, id=image_id)
 
     async def layer_stacks(self) -> list[tuple[str, ...]]:
         return [LAYERS[: self._known]]
@@ -86,6 +112,7 @@ class Receiver:
         self.loading.set()
         await self.may_end.wait()
         self.loaded = True
+        self.image = self._makes
 
 
 async def send(sender: Sender, receiver: Receiver, lines: list[str] | None = None) -> Transfer:
@@ -180,8 +207,18 @@ async def test_what_makes_no_progress_has_stalled(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(image_transfer, "LOAD_END_SECONDS", 0.02)
     receiver = Receiver()
     receiver.may_end.clear()
-    with pytest.raises(EngineUnavailable, match="stalled after 11 kB"):
+    with pytest.raises(EngineUnavailable, match="stalled after 8 kB"):
         await send(Sender(), receiver)
+
+
+async def test_another_image_than_the_one_told_of_does_not_stay() -> None:
+    before = dataclasses.replace(IMAGE, id="sha256:before")
+    for earlier in (None, before):
+        receiver = Receiver(makes=dataclasses.replace(IMAGE, id="sha256:evil"))
+        receiver.image = earlier
+        with pytest.raises(DeploymentError, match="sent another one than it told of"):
+            await send(Sender(), receiver)
+        assert receiver.image == earlier
 
 
 async def test_an_image_that_is_gone_is_told() -> None:
