@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any, TypeVar
 
-import docker
 import docker.auth
 import docker.errors
 import requests
 import urllib3
 
+from adapters.docker.bounded_client import BoundedClient, refusal_of
 from domain.errors import EngineUnavailable
 
 Result = TypeVar("Result")
@@ -117,7 +117,7 @@ class EngineConnection:
                 timeout=(CONNECT_TIMEOUT_SECONDS, None),
             )
             if answer.status_code >= 400:
-                raise EngineRefusal(answer.status_code, _reason(answer))
+                raise EngineRefusal(answer.status_code, refusal_of(answer))
             return answer
 
         future = self._submit(self._readers, begin)
@@ -168,7 +168,7 @@ class EngineConnection:
         # Made by the first call, because the SDK asks the engine for its API version while it is made.
         with self._client_lock:
             if self._client is None:
-                self._client = docker.APIClient(
+                self._client = BoundedClient(
                     base_url=f"unix://{self._socket}",
                     version="auto",
                     timeout=self._call_timeout_seconds,
@@ -212,13 +212,6 @@ class EngineStream:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             self._answer.raw.shutdown()
         self._answer.close()
-
-
-def _reason(answer: Any) -> str:
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(answer.text).strip()
 
 
 def _close_unwanted(future: asyncio.Future[Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from adapters.docker.bounded_client import LONGEST_REFUSAL_BYTES
 from adapters.docker.connection import CONNECT_TIMEOUT_SECONDS, EngineConnection, EngineRefusal
 from adapters.docker.streams import JsonReader
 from domain.errors import EngineUnavailable
@@ -57,9 +58,18 @@ class ImageStreams(EngineConnection):
                 client.stream(method, url, content=content, headers=headers) as answer,
             ):
                 if answer.status_code >= 400:
-                    raise EngineRefusal(answer.status_code, (await answer.aread()).decode("utf-8", "replace"))
+                    raise EngineRefusal(answer.status_code, await _refusal_of(answer))
                 yield answer
         except httpx.HTTPError as error:
             raise EngineUnavailable(
                 "The connection to the Docker Engine broke.", detail=str(error) or type(error).__name__
             ) from error
+
+
+async def _refusal_of(answer: httpx.Response) -> str:
+    content = b""
+    async for chunk in answer.aiter_raw(LONGEST_REFUSAL_BYTES):
+        content += chunk
+        if len(content) >= LONGEST_REFUSAL_BYTES:
+            break
+    return content[:LONGEST_REFUSAL_BYTES].decode("utf-8", "replace")

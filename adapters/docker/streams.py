@@ -96,7 +96,10 @@ class LogReader:
 
 
 class JsonReader:
-    """Progress messages, one JSON object a line, of pull, load and import."""
+    """Progress messages, one JSON object a line, of pull, load and import.
+
+    Raises EngineUnavailable for what is none, such as a line beyond the limit.
+    """
 
     def __init__(self) -> None:
         self._lines = LineReader()
@@ -105,13 +108,23 @@ class JsonReader:
         """The messages that this chunk completes."""
         for line in self._lines.feed(chunk):
             if line.strip():
-                yield json.loads(line)
+                yield _message(line)
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """A last message without a line end."""
         for line in self._lines.rest():
             if line.strip():
-                yield json.loads(line)
+                yield _message(line)
+
+
+def _message(line: str) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise EngineUnavailable("What the Docker Engine sends is no progress.", detail=line[:200]) from error
+    if not isinstance(message, dict):
+        raise EngineUnavailable("What the Docker Engine sends is no progress.", detail=line[:200])
+    return message
 
 
 def _text(line: bytes) -> str:

@@ -13,12 +13,15 @@ import asyncssh
 
 from adapters.host_commands import Completed
 from adapters.processes import LineSplitter, OnLine
+from domain.errors import NotPossibleNow
 
 # How long a command that was told to end may take before it is killed, and how long we look for that.
 END_GRACE_SECONDS: Final = 5
 END_LIMIT_SECONDS: Final = END_GRACE_SECONDS + 3.0
 CHUNK_BYTES: Final = 64 * 1024
 KEPT_BYTES: Final = 4 * 1024 * 1024
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""No command of ours writes as much; a server that is in other hands could go on until the time limit."""
 
 # SSH can only ask a server to signal a process, and OpenSSH does so neither for root nor through sudo. So the
 # command runs beside a watcher that holds our channel: it hands over as many bytes of input as there are, and
@@ -63,7 +66,8 @@ async def attend(
 ) -> Completed | None:
     """Gives the command its input and reads both its streams to the end; None when the link broke off.
 
-    `on_line` hears every line of both; a slow one slows the command down instead of filling memory.
+    `on_line` hears every line of both; a slow one slows the command down instead of filling memory. Raises
+    NotPossibleNow for output that does not come to an end.
     """
     kept = (bytearray(), bytearray())
     # Not EOF after it: that is how the watcher learns that nobody waits any more. A quick command has ended
@@ -86,7 +90,14 @@ async def attend(
 
 async def _read(reader: asyncssh.SSHReader[bytes], kept: bytearray, on_line: OnLine | None) -> None:
     lines = LineSplitter()
+    total = 0
     while chunk := await reader.read(CHUNK_BYTES):
+        total += len(chunk)
+        if total > MOST_BYTES:
+            raise NotPossibleNow(
+                f"A command on the server wrote more than {MOST_BYTES // 2**20} MiB and was ended. Look what "
+                "is wrong with the server."
+            )
         kept += chunk
         if len(kept) > 2 * KEPT_BYTES:
             del kept[:-KEPT_BYTES]

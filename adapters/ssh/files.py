@@ -12,7 +12,7 @@ from typing import Final, cast
 import asyncssh
 
 from adapters.ssh.connection import SshConnection
-from adapters.ssh.sftp import files_of, make_folders, write_whole
+from adapters.ssh.sftp import files_of, make_folders, names_in, write_whole
 from adapters.traefik.folder import SUFFIX
 from domain.errors import InvalidInput, NotPossibleNow, TransientError
 
@@ -81,10 +81,9 @@ class SftpRouteFolder:
         async with files_of(self._connection, self._dynamic / "any", self._folder) as sftp:
             for folder in (self._staging, self._dynamic):
                 await make_folders(sftp, folder, 0o700)
-            for name in await sftp.listdir(str(self._staging)):
-                if name not in (".", ".."):
-                    with suppress(asyncssh.SFTPNoSuchFile):
-                        await sftp.remove(str(self._staging / str(name)))
+            for name in await names_in(sftp, self._staging):
+                with suppress(asyncssh.SFTPNoSuchFile):
+                    await sftp.remove(str(self._staging / name))
         # SFTP does not know inodes.
         looked = await self._connection.run(["stat", "-c", "%i", self.dynamic], timeout=COMMAND_LIMIT)
         if looked.exit_code != 0:

@@ -15,6 +15,8 @@ from domain.errors import NotPossibleNow, SeawayError, TransientError
 
 # A file of ours is small; what takes longer than this does not come to an end.
 FILE_LIMIT_SECONDS: Final = 60.0
+# Beyond any folder of ours; a server that lies could go on for ever.
+MOST_NAMES: Final = 10_000
 READ_ONLY_FLAG: Final = 1  # ST_RDONLY of statvfs@openssh.com (OpenSSH's PROTOCOL)
 
 
@@ -52,6 +54,19 @@ async def make_folders(sftp: asyncssh.SFTPClient, folder: PurePosixPath, mode: i
         except asyncssh.SFTPError:
             if not await sftp.isdir(path):  # else somebody else has made it meanwhile
                 raise
+
+
+async def names_in(sftp: asyncssh.SFTPClient, folder: PurePosixPath) -> list[str]:
+    """The names in a folder of ours, plain ones only. Raises NotPossibleNow for more than ours ever has."""
+    names: list[str] = []
+    async for entry in sftp.scandir(str(folder)):
+        name = str(entry.filename)
+        if name in (".", "..") or "/" in name or "\0" in name:
+            continue
+        names.append(name)
+        if len(names) > MOST_NAMES:
+            raise NotPossibleNow(f"The folder {folder} holds more than Seaway ever writes there. Empty it.")
+    return names
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from adapters import bounded_answers
 from adapters.reach import Reach
 from adapters.traefik.settings import API_USER
 from domain.errors import ProxyUnavailable
@@ -77,7 +78,7 @@ class TraefikApi:
         if self._client is None:
             raise ProxyUnavailable("The connection to the proxy is not open.")
         try:
-            answer = await self._client.get(path)
+            answer = await bounded_answers.get(self._client, path)
         except httpx.HTTPError as error:
             raise ProxyUnavailable("The proxy does not answer.", detail=str(error)) from error
         if answer.status_code == httpx.codes.NOT_FOUND:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ssh import commands
 from adapters.ssh.connection import SshConnection
-from domain.errors import DeadlineExceeded, ServerUnreachable
+from domain.errors import DeadlineExceeded, NotPossibleNow, ServerUnreachable
 from tests.harness.ssh_daemon import SshDaemon
 from tests.harness.ssh_servers import SshServer
 from tests.harness.waiting import eventually
@@ -102,6 +103,14 @@ async def test_much_output_is_kept_to_its_end_and_heard_in_full(connection: SshC
     assert count == 800_000
     assert completed.stdout.endswith("\n800000\n")
     assert len(completed.stdout) <= 4 * 1024 * 1024
+
+
+async def test_output_without_end_is_given_up(connection: SshConnection, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(commands, "MOST_BYTES", 1_000_000)
+    mark = uuid.uuid4().hex
+    with pytest.raises(NotPossibleNow, match="more than 0 MiB and was ended"):
+        await connection.run(["sh", "-c", f"yes {mark}"], timeout=LIMIT)
+    await eventually(lambda: not processes_with(mark))
 
 
 async def test_a_command_that_takes_too_long_is_ended_with_its_children(connection: SshConnection):
