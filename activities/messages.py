@@ -135,11 +135,20 @@ class ReleasePlan(Message):
     """Whether a release that is undone after its switch is drained before it is removed."""
     left: tuple[PlannedServer, ...] = ()
     """Servers that served the version from before and shall not have the application any more."""
+    edge: PlannedServer | None = None
+    """Spreads the visitors over all servers; without one, visitors choose a server by its address."""
+    left_edge: PlannedServer | None = None
+    """Was the edge of the version from before and shall not be it any more."""
 
     def on(self, name: StepName) -> tuple[PlannedServer, ...]:
         """The servers on which this step is planned."""
         wanted = {step.server for step in self.steps if step.name is name}
         return tuple(server for server in self.servers if server.name in wanted)
+
+    @property
+    def lets_edge_in(self) -> bool:
+        """Whether the servers have to take what an edge sends; one that is left does until it knows."""
+        return self.edge is not None or self.left_edge is not None
 
     def has(self, step: StepName) -> bool:
         """Whether the step is part of this deployment."""
@@ -208,7 +217,17 @@ class StartReplicas(StepInput):
 
 
 class ApplyRoutes(StepInput):
-    """Send the application's traffic there; with None it has no route any more."""
+    """Send the application's traffic there; with None it has no route any more.
+
+    With `lets_edge_in`, traffic that its edge sends to this server is taken as well.
+    """
+
+    serve: Served | None = None
+    lets_edge_in: bool = False
+
+
+class ApplyEdge(StepInput):
+    """Have this server spread the traffic over the servers of `serve`, if it is their edge, else not."""
 
     serve: Served | None = None
 

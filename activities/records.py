@@ -49,6 +49,7 @@ class RecordActivities:
         planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
         builder = building_server({server.id: server.architecture for server in servers})
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
+        edge, left_edge = await self._edges(command.kind, configuration, served)
         steps = planned_steps(
             command.kind,
             configuration,
@@ -57,6 +58,7 @@ class RecordActivities:
             build_on=build_on.name if build_on else None,
             replaces_on_first=served is not None and served.is_on(servers[0].id),
             left=[server.name for server in left],
+            edges=[one.name for one in (edge, left_edge) if one is not None],
         )
         row = await self._store.deployments.begin(command.deployment_id, configuration, steps)
         serve = None
@@ -87,7 +89,25 @@ class RecordActivities:
             # The version from before is down meanwhile.
             drain_undone=not stop_first,
             left=tuple(m.PlannedServer(id=server.id, name=server.name) for server in left),
+            edge=edge,
+            left_edge=left_edge,
         )
+
+    async def _edges(
+        self, kind: OperationKind, configuration: ApplicationConfiguration, served: m.Served | None
+    ) -> tuple[m.PlannedServer | None, m.PlannedServer | None]:
+        """The server that is to be the edge, and the one that has to stop being it."""
+        wanted = configuration.routing.edge_server_id
+        if served is not None:
+            before = (await self._store.deployments.snapshot(served.configuration_of)).routing.edge_server_id
+        else:
+            before = None if kind in BRINGS_UP else wanted
+        edge = await self._store.servers.get(wanted) if wanted and kind in BRINGS_UP else None
+        left = None
+        if before is not None and (edge is None or before != edge.id):
+            with contextlib.suppress(NotFound):
+                left = await self._store.servers.get(before)
+        return _planned(edge), _planned(left)
 
     async def _left(self, configuration: ApplicationConfiguration, served: m.Served | None) -> list[Server]:
         """The servers that the version from before is on and the new one is not."""
@@ -206,6 +226,10 @@ class RecordActivities:
         except NotFound:
             activity.logger.info("the application is forgotten already")
         return m.Nothing()
+
+
+def _planned(server: Server | None) -> m.PlannedServer | None:
+    return m.PlannedServer(id=server.id, name=server.name) if server is not None else None
 
 
 def _as_asked(configuration: ApplicationConfiguration, command: m.Command) -> ApplicationConfiguration:

@@ -9,8 +9,9 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.edges import edge_token, entrance_of
 from activities.servers import Servers
-from adapters.proxy import ApplicationRoutes, Route
+from adapters.proxy import ApplicationRoutes, Entrance, Route
 from domain.configuration import ApplicationConfiguration
 from domain.replicas import replica_name
 from store.columns import now
@@ -35,16 +36,23 @@ class RouteActivities:
         # Going back on a server that had nothing before means to withdraw.
         serve = apply.serve if apply.serve is not None and apply.serve.is_on(apply.server_id) else None
         routes: tuple[Route, ...] = ()
+        entrance: Entrance | None = None
         if serve is not None:
             configuration = await self._store.deployments.snapshot(serve.configuration_of)
             routes = routes_of(configuration, serve)
+            if apply.lets_edge_in:
+                token = edge_token(self._store.encryption, apply.application_id)
+                entrance = entrance_of(configuration, serve, token)
         if serve is None or not routes:
             await parts.proxy.withdraw(apply.application_id)
             message = "no domain, so nothing to switch" if serve else "traffic is no longer routed"
         else:
             await parts.proxy.apply(
                 ApplicationRoutes(
-                    application_id=apply.application_id, release_id=serve.release_id, routes=routes
+                    application_id=apply.application_id,
+                    release_id=serve.release_id,
+                    routes=routes,
+                    entrance=entrance,
                 )
             )
             message = "confirmed by the proxy"

@@ -148,8 +148,11 @@ class ServerCheckActivities:
         return m.ServerRemoval()
 
     async def _kept_by(self, server: Server) -> tuple[str, ...]:
-        ids = await self._store.applications.ids_on({server.id})
-        applications = [(await self._store.applications.get(one)).name for one in ids]
+        ids = [
+            *await self._store.applications.ids_on({server.id}),
+            *await self._store.applications.ids_with_edge(server.id),
+        ]
+        applications = [(await self._store.applications.get(one)).name for one in dict.fromkeys(ids)]
         remote = await self._store.servers.all_remote()
         return (*applications, *(one.name for one in remote if one.jump_server_id == server.id))
 

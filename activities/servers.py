@@ -53,3 +53,5 @@ class Surroundings:
     http_port: int = 80
     https_port: int = 443
     minimum_free_disk_bytes: int = 0
+    edge_port: int = 9480
+    """On which servers over SSH take what an application's edge sends them."""

@@ -11,11 +11,12 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.edges import edge_token, entrance_of
 from activities.replicas import DEFAULT_GRACE_SECONDS
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
 from adapters.docker.states import ContainerState
-from adapters.proxy import ApplicationRoutes, Route
+from adapters.proxy import ApplicationRoutes, Entrance, Route
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound
 from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, RELEASE_LABEL, REPLICA_ROLE, ROLE_LABEL
@@ -92,16 +93,23 @@ class SettlingActivities:
 
     async def _route(self, parts: ServerParts, application_id: str, serving: Deployment | None) -> None:
         routes: tuple[Route, ...] = ()
+        entrance: Entrance | None = None
         if serving is not None:
             configuration = self._store.deployments.released(serving)
             release, replicas = serving.release_id or serving.id, configuration.runtime.replicas
             served = m.Served(configuration_of=serving.id, release_id=release, replicas=replicas)
             routes = routes_of(configuration, served)
+            if configuration.routing.edge_server_id is not None:
+                entrance = entrance_of(
+                    configuration, served, edge_token(self._store.encryption, application_id)
+                )
         if serving is None or not routes:
             await parts.proxy.withdraw(application_id)
             return
         await parts.proxy.apply(
-            ApplicationRoutes(application_id=application_id, release_id=release, routes=routes)
+            ApplicationRoutes(
+                application_id=application_id, release_id=release, routes=routes, entrance=entrance
+            )
         )
 
 

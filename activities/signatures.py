@@ -42,6 +42,7 @@ RESUME_REPLICAS = Signature("resume-replicas", m.PauseReplicas, m.StepOutcome)
 RETIRE_REPLICAS = Signature("retire-replicas", m.RetireReplicas, m.StepOutcome)
 
 APPLY_ROUTES = Signature("apply-routes", m.ApplyRoutes, m.StepOutcome)
+APPLY_EDGE = Signature("apply-edge", m.ApplyEdge, m.StepOutcome)
 DRAIN_REPLICAS = Signature("drain-replicas", m.DrainReplicas, m.StepOutcome)
 CLEAN_UP = Signature("clean-up", m.CleanUp, m.StepOutcome)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
@@ -20,12 +20,43 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Entrance:
+    """The way in for an edge proxy. Who shows the token is believed about who the visitor is.
+
+    `checked` are the servers that answer the edge's checks; without any, the proxy answers them itself.
+    """
+
+    token: str = field(repr=False)
+    checked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The upstreams are proxies of servers with an `Entrance` for this token; only healthy ones get visitors.
+
+    The rest is what they are asked to learn that; without a `status`, 200 to 399 is healthy.
+    """
+
+    token: str = field(repr=False)
+    path: str = "/"
+    host: str = ""
+    method: str = "GET"
+    status: int | None = None
+    timeout_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
 class ApplicationRoutes:
-    """All that the proxy serves for one application, with the release that it leads to."""
+    """All that the proxy serves for one application, with the release that it leads to.
+
+    With an `entrance` an edge gets to it as well; with a `spread` the proxy is the edge itself.
+    """
 
     application_id: str
     release_id: str
     routes: tuple[Route, ...]
+    entrance: Entrance | None = None
+    spread: Spread | None = None
 
 
 class Proxy(Protocol):

@@ -127,3 +127,30 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
             )
         servers.append(server)
     return servers
+
+
+async def check_edge(
+    context: ApiContext,
+    principal: Principal,
+    uuid: str | None,
+    server_ids: Sequence[str],
+    *,
+    is_new: bool = True,
+) -> None:
+    """Whether the server can spread visitors over the others. One that does already may be out of order.
+
+    Raises NotFound, also for another team's, NotPossibleNow for one that is not usable, and InvalidInput for
+    `edge_server_uuid` where it could not reach one of the servers.
+    """
+    if not uuid:
+        return
+    if is_new:
+        await usable_servers(context, principal, [uuid])
+    for one in server_ids:
+        server = await context.store.servers.get(one, team_id=principal.team_id)
+        if server.is_local and server.id != uuid:
+            raise InvalidInput(
+                f"Seaway does not know under which address other servers reach '{server.name}', on which it "
+                "runs itself. Make that the edge, or take it out of the application's servers.",
+                field="edge_server_uuid",
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from temporalio.client import (
     Client,
@@ -62,12 +62,14 @@ class ServerOperations:
     async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
         """Starts to remove the server; with its applications, if asked for.
 
-        Raises NotPossibleNow for the local server, for one that others are reached through, and while
-        applications live on it; with resources, only while some of them live on other servers too.
+        Raises NotPossibleNow for the local server, for one that others are reached through or that spreads
+        visitors over others, and while applications live on it; with resources, only while some of them live
+        on other servers too.
         """
         _refuse_local(server)
         await self._refuse_gate(server)
         applications = await self._applications_on(server)
+        await self._refuse_edge(server, {one.id for one in applications} if with_resources else set())
         if applications and not with_resources:
             raise NotPossibleNow(
                 f"Applications live on the server '{server.name}': {_listed(applications)}. Delete or move "
@@ -149,6 +151,15 @@ class ServerOperations:
             listed = ", ".join(behind[:LISTED])
             raise NotPossibleNow(
                 f"The server '{server.name}' is the jump host of {listed}. Change that first."
+            )
+
+    async def _refuse_edge(self, server: Server, going: Collection[str]) -> None:
+        ids = await self._store.applications.ids_with_edge(server.id)
+        applications = [await self._store.applications.get(one) for one in ids if one not in going]
+        if applications:
+            raise NotPossibleNow(
+                f"The server '{server.name}' is the edge of {_listed(applications)}. Give them another edge, "
+                "or none, and deploy them first."
             )
 
     async def _applications_on(self, server: Server) -> Sequence[Application]:

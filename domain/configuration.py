@@ -178,6 +178,9 @@ class RoutingOptions(Frozen):
     strip_prefix: bool = True
     force_https: bool = True
     compress: bool = True
+    edge_server_id: str | None = Field(
+        default=None, description="Its proxy spreads over all servers; None: each serves its own visitors."
+    )
 
 
 class Hooks(Frozen):

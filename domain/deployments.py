@@ -47,6 +47,7 @@ class StepName(StrEnum):
     START = "start"
     HEALTH = "health"
     SWITCH = "switch"
+    EDGE = "edge"
     POST_DEPLOY = "post_deploy"
     DRAIN = "drain"
     STOP_OLD = "stop_old"
@@ -62,6 +63,7 @@ STEP_TITLES: dict[StepName, str] = {
     StepName.START: "Start new replicas",
     StepName.HEALTH: "Check health",
     StepName.SWITCH: "Switch traffic",
+    StepName.EDGE: "Spread traffic at the edge",
     StepName.POST_DEPLOY: "Post-deploy command",
     StepName.DRAIN: "Drain old version",
     StepName.STOP_OLD: "Stop old version",

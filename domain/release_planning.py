@@ -38,14 +38,17 @@ def planned_steps(
     replaces_on_first: bool = True,
     build_on: str | None = None,
     left: Sequence[str] = (),
+    edges: Sequence[str] = (),
 ) -> tuple[Step, ...]:
     """The steps in order, on every server but for the commands, which run on the first.
 
     `replaces` tells whether something runs already, `replaces_on_first` whether it does on the first server,
     too. `build_on` is the server that builds for all of them; without one, each builds for itself. On the
-    servers that are `left` the version from before is only taken away.
+    servers that are `left` the version from before is only taken away. `edges` are the server that spreads
+    visitors over all others, and the one that did so before.
     """
-    names = [StepName.SWITCH]
+    switch = [StepName.SWITCH, StepName.EDGE] if edges else [StepName.SWITCH]
+    names = [*switch]
     stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     if kind in BRINGS_UP:
         names = [*BUILDS, StepName.DISTRIBUTE] if build_on else [*BUILDS]
@@ -55,7 +58,7 @@ def planned_steps(
             names.append(StepName.RELEASE_COMMAND)
         if stop_first and replaces:
             names.append(StepName.STOP_OLD)
-        names += [StepName.START, StepName.HEALTH, StepName.SWITCH]
+        names += [StepName.START, StepName.HEALTH, *switch]
         if kind in RUNS_COMMANDS and configuration.hooks.post_deploy:
             names.append(StepName.POST_DEPLOY)
     if not stop_first:
@@ -65,7 +68,11 @@ def planned_steps(
     return tuple(
         Step(name=name, server=server)
         for name in names
-        for server in [*_servers_of(name, servers, build_on), *(left if name is retiring else ())]
+        for server in (
+            edges
+            if name is StepName.EDGE
+            else [*_servers_of(name, servers, build_on), *(left if name is retiring else ())]
+        )
     )
 
 

@@ -119,6 +119,7 @@ class RemoteServers:
                 http_port=HTTP_PORT,
                 https_port=HTTPS_PORT,
                 api_port=self._settings.proxy_api_port,
+                edge_port=self._settings.edge_port,
             ),
             reach=reach,
             files=SftpRouteFolder(connection, folder / "proxy"),

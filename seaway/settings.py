@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     http_port: int = Field(default=80, ge=1, le=65535)
     https_port: int = Field(default=443, ge=1, le=65535)
     proxy_api_port: int = Field(default=8089, ge=1, le=65535)
+    edge_port: int = Field(default=9480, ge=1, le=65535)
     wildcard_domain: str = ""
     database_url: str = ""
     secret_keys: SecretStr = SecretStr("")

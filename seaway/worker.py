@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
+from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
@@ -54,6 +55,7 @@ def surroundings_of(settings: Settings) -> Surroundings:
         http_port=settings.http_port,
         https_port=settings.https_port,
         minimum_free_disk_bytes=settings.minimum_free_disk_mb * MEGABYTE,
+        edge_port=settings.edge_port,
     )
 
 
@@ -74,6 +76,7 @@ def build_worker(
         CommandActivities(store, servers, surroundings),
         ReplicaActivities(store, servers, surroundings),
         RouteActivities(store, servers),
+        EdgeActivities(store, servers, surroundings),
         CleanUpActivities(store, servers),
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
         ServerCleanUpActivities(store, servers, build_cache_bytes=settings.build_cache_gb * 1000 * MEGABYTE),

@@ -16,6 +16,7 @@ from store.database import Database
 from store.domain_claims import claim_domains, claims_of
 from store.encryption import KeyRing
 from store.tables import Application, ClaimedDomain, Deployment, DeploymentStep, LogLine, Variable
+from store.tables.applications import DesiredState
 
 Written = Mapping[str, object]
 """Fields of the API as their writer spelled them, where that differs from how we would show them."""
@@ -67,6 +68,22 @@ class ApplicationStore:
             rows = (await session.exec(select(Application))).all()
         wanted = set(server_ids)
         return [row.id for row in rows if wanted & set(self._unsealed(row).server_ids)]
+
+    async def ids_with_edge(self, server_id: str) -> Sequence[str]:
+        """The applications of every team whose edge the server is, as configured or as released."""
+        query = select(Application, Deployment).join(
+            Deployment, col(Deployment.id) == col(Application.current_deployment_id), isouter=True
+        )
+        async with self._database.reading() as session:
+            rows = (await session.exec(query)).all()
+        found = []
+        for row, current in rows:
+            known = [self._unsealed(row)]
+            if current is not None and row.desired_state != DesiredState.STOPPED:
+                known += self._released(current)
+            if server_id in {one.routing.edge_server_id for one in known}:
+                found.append(row.id)
+        return found
 
     async def teams_of(self, application_ids: Collection[str]) -> dict[str, str]:
         """The team of each of these applications; those that there are none of are left out."""
@@ -226,6 +243,12 @@ class ApplicationStore:
         document = self._keys.decrypt(application.configuration_sealed)
         configuration = ApplicationConfiguration.model_validate_json(document)
         return configuration.model_copy(update={"name": application.name})
+
+    def _released(self, deployment: Deployment) -> Sequence[ApplicationConfiguration]:
+        if deployment.snapshot_sealed is None:
+            return ()
+        document = self._keys.decrypt(deployment.snapshot_sealed)
+        return (ApplicationConfiguration.model_validate_json(document),)
 
     def _written(self, application: Application) -> Written:
         if not application.written_sealed:

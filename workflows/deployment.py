@@ -31,7 +31,7 @@ class DeploymentWorkflow:
     """Releases an application, or stops what runs of it.
 
     Steps: resolve source, build, send the image to the other servers, pre-deploy command, release
-    command, start, health, switch, post-deploy command, drain, stop old, clean up. Failure or
+    command, start, health, switch, edge, post-deploy command, drain, stop old, clean up. Failure or
     cancellation of any step before "stop old" undoes all that was done, newest first, and the old
     version serves throughout; from there on the operation only goes forward. Query: `progress`.
     """
@@ -173,17 +173,25 @@ class DeploymentWorkflow:
 
     async def _switch(self) -> None:
         self._compensations.push(self._switch_back)
-        switch = self._for(m.ApplyRoutes, serve=self._plan.serve)
+        switch = self._for(m.ApplyRoutes, serve=self._plan.serve, lets_edge_in=self._plan.lets_edge_in)
         await self._steps.run(StepName.SWITCH, s.APPLY_ROUTES, switch, SHORT)
+        if self._plan.edge is not None:
+            await self._spread_at(self._plan.edge)
 
     async def _switch_back(self) -> None:
-        back = self._for(m.ApplyRoutes, serve=self._plan.served)
+        back = self._for(m.ApplyRoutes, serve=self._plan.served, lets_edge_in=self._plan.lets_edge_in)
         await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back)
         if self._plan.serve is not None and self._plan.drain_undone:
             # Visitors may be in the midst of an answer from the new version, which is removed next.
             deadline = workflow.now() + self._plan.drain
             drain = self._for(m.DrainReplicas, keep=self._plan.served, deadline=deadline)
             await self._steps.undo(StepName.SWITCH, s.DRAIN_REPLICAS, drain)
+
+    async def _spread_at(self, edge: m.PlannedServer) -> None:
+        """Visitors of the edge reach all servers, which have switched by now; undone before these are."""
+        self._undo(StepName.EDGE, s.APPLY_EDGE, self._for(m.ApplyEdge, serve=self._plan.served), [edge])
+        spread = self._for(m.ApplyEdge, serve=self._plan.serve)
+        await self._steps.run(StepName.EDGE, s.APPLY_EDGE, spread, SHORT, [edge])
 
     async def _run_post_deploy(self) -> None:
         limit = self._plan.command_limit
@@ -201,6 +209,10 @@ class DeploymentWorkflow:
         self._compensations.forget()
         recorded = m.RecordRelease(command=self._command, serve=self._plan.serve)
         await call(s.RECORD_RELEASE, recorded, RECORD)
+        if self._plan.left_edge is not None:
+            withdraw = self._for(m.ApplyEdge, serve=None)
+            left_edge = [self._plan.left_edge]
+            await self._steps.run_where_possible(StepName.EDGE, s.APPLY_EDGE, withdraw, UNDO, left_edge)
         retire = self._for(m.RetireReplicas, keep=self._plan.serve)
         # Where the old version had to stop first, its containers are left to be cleaned up.
         retiring = StepName.CLEAN_UP if self._plan.stop_first else StepName.STOP_OLD

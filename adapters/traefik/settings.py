@@ -16,7 +16,9 @@ API_FILE = "_seaway"
 API_USER = "seaway"
 API_PORT_INSIDE = 8080
 OWNER_LABEL = "seaway.proxy-folder"
-HTTP_PORT_INSIDE, HTTPS_PORT_INSIDE = 80, 443
+HTTP_PORT_INSIDE, HTTPS_PORT_INSIDE, EDGE_PORT_INSIDE = 80, 443, 8081
+# Every router there asks for a token, so who the visitor is may be told by who got in.
+EDGE_ENTRY_POINT = "edge"
 # Traefik ends a request whose body takes longer than this; its own default of a minute breaks long uploads.
 READ_TIMEOUT_SECONDS = 3600
 GRACE_SECONDS = 30
@@ -36,7 +38,11 @@ FLAGS = (
     f"--entrypoints.traefik.address=:{API_PORT_INSIDE}",
     *(
         flag
-        for name, port in (("http", HTTP_PORT_INSIDE), ("https", HTTPS_PORT_INSIDE))
+        for name, port in (
+            ("http", HTTP_PORT_INSIDE),
+            ("https", HTTPS_PORT_INSIDE),
+            (EDGE_ENTRY_POINT, EDGE_PORT_INSIDE),
+        )
         for flag in (
             f"--entrypoints.{name}.address=:{port}",
             f"--entrypoints.{name}.transport.respondingTimeouts.readTimeout={READ_TIMEOUT_SECONDS}s",
@@ -44,6 +50,11 @@ FLAGS = (
             f"--entrypoints.{name}.transport.lifecycle.graceTimeOut={GRACE_SECONDS}s",
         )
     ),
+    f"--entrypoints.{EDGE_ENTRY_POINT}.forwardedHeaders.insecure=true",
+    # A request on a connection that was open before its server died would be lost, and one that has to
+    # connect first goes elsewhere. The server closes them, because many that the edge closed would use up
+    # the edge's ports.
+    f"--entrypoints.{EDGE_ENTRY_POINT}.transport.keepAliveMaxRequests=1",
 )
 
 
@@ -51,7 +62,8 @@ FLAGS = (
 class TraefikSettings:
     """The parts of the proxy that differ from one installation to another.
 
-    `api_port` is published on the server's loopback only. `images` are tried in their order: one that is
+    `api_port` is published on the server's loopback only, `edge_port` (None: not) for edges on other
+    servers. `images` are tried in their order: one that is
     there, else one that can be pulled, else an image is made of the binary in this environment.
     """
 
@@ -61,6 +73,7 @@ class TraefikSettings:
     https_port: int = 443
     api_port: int = 8090
     bind_address: str = ""
+    edge_port: int | None = None
     images: tuple[str, ...] = ("traefik:v3.7",)
     pull: bool = True
 
@@ -69,11 +82,13 @@ def proxy_container(
     settings: TraefikSettings, image: str, dynamic_folder: str, folder_identity: str
 ) -> ContainerSpecification:
     """The container; anything here that changes makes a new one."""
-    published = (
+    published = [
         (settings.bind_address, settings.http_port, HTTP_PORT_INSIDE),
         (settings.bind_address, settings.https_port, HTTPS_PORT_INSIDE),
         ("127.0.0.1", settings.api_port, API_PORT_INSIDE),
-    )
+    ]
+    if settings.edge_port is not None:
+        published.append((settings.bind_address, settings.edge_port, EDGE_PORT_INSIDE))
     return ContainerSpecification(
         name=settings.container_name,
         image=image,

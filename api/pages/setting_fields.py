@@ -187,25 +187,41 @@ COMMANDS = FieldGroup(
 
 
 SERVER_FIELD = "server:"
+NO_EDGE = ("", "None: each server serves its own visitors")
 
 
-def server_group(servers: Sequence[Server], chosen: Sequence[str], *, may_write: bool) -> FieldGroup:
-    """A box for each server. One that is not usable can be left, but not chosen."""
+def server_group(
+    servers: Sequence[Server], chosen: Sequence[str], edge_id: str | None, *, may_write: bool
+) -> FieldGroup:
+    """A box for each server, and the edge. One that is not usable can be left, but not chosen."""
+    boxes = (
+        FieldView(
+            f"{SERVER_FIELD}{server.id}",
+            server.name,
+            kind="check",
+            value="true" if server.id in chosen else "false",
+            hint="" if server.is_usable else "Not usable now",
+            disabled=not may_write or not (server.is_usable or server.id in chosen),
+        )
+        for server in servers
+    )
+    edges = ((server.id, server.name) for server in servers if server.is_usable or server.id == edge_id)
+    edge = FieldView(
+        "edge_server_uuid",
+        "Edge",
+        kind="select",
+        value=edge_id or "",
+        options=(NO_EDGE, *edges),
+        is_optional=True,
+        wide=True,
+        hint="Takes all visitors and leads each to a server that is healthy. Point the domains there.",
+        disabled=not may_write,
+    )
     return FieldGroup(
         "servers",
         "Servers",
         "Where it lives. On several, a release is all or nothing: every server proves the new version first.",
-        tuple(
-            FieldView(
-                f"{SERVER_FIELD}{server.id}",
-                server.name,
-                kind="check",
-                value="true" if server.id in chosen else "false",
-                hint="" if server.is_usable else "Not usable now",
-                disabled=not may_write or not (server.is_usable or server.id in chosen),
-            )
-            for server in servers
-        ),
+        (*boxes, edge),
     )
 
 

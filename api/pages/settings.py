@@ -33,7 +33,8 @@ async def _groups(context: Context, visitor: Visiting, application: Application)
     servers = await context.store.servers.list(team_id=visitor.team_id)
     if len(servers) < 2:
         return groups
-    place = server_group(servers, configuration.server_ids, may_write=visitor.may_write)
+    edge_id = configuration.routing.edge_server_id
+    place = server_group(servers, configuration.server_ids, edge_id, may_write=visitor.may_write)
     return (groups[0], place, *groups[1:])
 
 

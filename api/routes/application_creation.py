@@ -13,7 +13,7 @@ from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey
 from api.safeguards import check_domains, check_source
-from api.server_changes import named_servers, takes_applications, usable_servers
+from api.server_changes import check_edge, named_servers, takes_applications, usable_servers
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
     ApplicationAnswer,
@@ -123,8 +123,12 @@ async def _create(
         application_id = new_identifier()
     environment = await _environment(context, project, body)
     servers = await _servers(context, principal, body)
+    edge_id = getattr(body, "edge_server_uuid", None)
+    await check_edge(context, principal, edge_id, [server.id for server in servers])
+    # Visitors come to the edge, so it is its addresses that are given away.
+    front = await context.store.servers.get(edge_id, team_id=principal.team_id) if edge_id else servers[0]
     row, configuration, spelled = _new_application(
-        application_id, principal, body, source, project, environment, servers
+        application_id, principal, body, source, project, environment, servers, front
     )
     check_source(principal, configuration)
     check_domains(context.settings, configuration.routing.domains)
@@ -172,6 +176,7 @@ def _new_application(
     project: Project,
     environment: Environment,
     servers: Sequence[Server],
+    front: Server,
 ) -> tuple[Application, ApplicationConfiguration, dict[str, Any]]:
     is_image = isinstance(source, ImageSource)
     written = {name: getattr(body, name) for name in body.model_fields_set}
@@ -195,7 +200,7 @@ def _new_application(
         else f"{slug(_base_name(configuration.source))}-{application_id[-6:]}"
     )
     configuration = configuration.model_copy(update={"name": name})
-    wildcard = servers[0].wildcard_domain
+    wildcard = front.wildcard_domain
     if not configuration.routing.domains and body.autogenerate_domain and wildcard:
         domain = generated_domain(name, application_id, wildcard)
         routing: RoutingOptions = configuration.routing.model_copy(update={"domains": (domain,)})

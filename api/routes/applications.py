@@ -13,7 +13,7 @@ from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
 from api.safeguards import check_domains, check_source
-from api.server_changes import named_servers, usable_servers
+from api.server_changes import check_edge, named_servers, usable_servers
 from api.shapes.answers import Queued
 from api.shapes.application_changes import change_configuration
 from api.shapes.applications import (
@@ -64,6 +64,9 @@ async def update_application_by_uuid(
     _refuse_move(change, shown)
     server_ids = await _server_ids(context, principal, change, shown)
     written = {name: getattr(change, name) for name in change.model_fields_set}
+    present_edge = shown.configuration.routing.edge_server_id
+    edge = written.get("edge_server_uuid", present_edge)
+    await check_edge(context, principal, edge, server_ids, is_new=edge != present_edge)
     if written.get("private_key_uuid"):
         await context.store.servers.key(written["private_key_uuid"], team_id=principal.team_id)
     name, description = checked_name(change.name), checked_description(change.description)

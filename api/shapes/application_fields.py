@@ -220,6 +220,14 @@ ROUTING_FIELDS = (
     _at("routing.force_https", "is_force_https_enabled", bool),
     _at("routing.strip_prefix", "is_stripprefix_enabled", bool),
     _at("routing.compress", "is_gzip_enabled", bool),
+    _at(
+        "routing.edge_server_id",
+        "edge_server_uuid",
+        OptionalText,
+        lambda given, _: given or None,
+        about="The server whose proxy takes all visitors and spreads them over the servers that are healthy. "
+        "Null: the proxy of each server serves its own visitors.",
+    ),
     _accepted("redirect", OptionalText, "both", None),
 )
 HOOK_FIELDS = (

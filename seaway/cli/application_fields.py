@@ -30,6 +30,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "post_deploy": "post_deployment_command",
     "deploy_key": "private_key_uuid",
     "server": "server_uuids",
+    "edge": "edge_server_uuid",
 }
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")

@@ -90,6 +90,11 @@ class LoadGenerator:
         """The requests that succeeded so far."""
         return self._succeeded
 
+    @property
+    def open_requests(self) -> int:
+        """The requests and WebSockets that are open at this moment."""
+        return len(self._open) + self._websockets
+
     def report(self) -> LoadReport:
         """What was seen so far; final after the load has been left."""
         seconds = (self._ended_clock or time.monotonic()) - self._started_clock

@@ -15,6 +15,7 @@ from activities import messages as m
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
+from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
@@ -42,6 +43,7 @@ def real_activities() -> list[Callable[..., Any]]:
         CommandActivities(unused, unused, unused),
         ReplicaActivities(unused, unused, unused),
         RouteActivities(unused, unused),
+        EdgeActivities(unused, unused, unused),
         CleanUpActivities(unused, unused),
         ProvisioningActivities(unused, unused),
         ServerCheckActivities(unused, unused),

@@ -111,6 +111,10 @@ def create(
         list[str] | None,
         typer.Option(help="Name, address or uuid; may be repeated; the local one.", rich_help_panel=_PLACE),
     ] = None,
+    edge: Annotated[
+        str | None,
+        typer.Option(help="The server that spreads visitors over all of them.", rich_help_panel=_PLACE),
+    ] = None,
 ) -> None:
     """Create an application from a Git repository or an image. `seaway deploy` then deploys it."""
     written: dict[str, object] = {
@@ -140,6 +144,8 @@ def create(
     client = session.client
     if deploy_key is not None:
         fields["private_key_uuid"] = find_key(client, deploy_key).uuid
+    if edge is not None:
+        fields["edge_server_uuid"] = find_server(client, edge).uuid
     fields |= {"name": name, **_place(client, project, environment, server)}
     application = client.create_application(_kind(fields), fields)
     if variables:
@@ -248,6 +254,8 @@ def change(
         changes["private_key_uuid"] = find_key(session.client, str(changes["private_key_uuid"])).uuid
     if isinstance(names := changes.get("server_uuids"), list):
         changes["server_uuids"] = [find_server(session.client, name).uuid for name in names]
+    if changes.get("edge_server_uuid"):
+        changes["edge_server_uuid"] = find_server(session.client, str(changes["edge_server_uuid"])).uuid
     changed = session.client.update_application(application.uuid, changes)
     session.output.show(
         changed.document(),

@@ -69,6 +69,7 @@ WRITTEN: dict[str, object] = {
     "is_force_https_enabled": False,
     "is_stripprefix_enabled": False,
     "is_gzip_enabled": False,
+    "edge_server_uuid": None,
     "redirect": "both",
     "pre_deployment_command": " echo before ",
     "post_deployment_command": "echo after",

@@ -1,0 +1,166 @@
+"""The edge of an application: one server's proxy that spreads its visitors over all its servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
+
+from temporalio import activity
+
+from activities import messages as m
+from activities import signatures as s
+from activities.servers import Servers, Surroundings
+from adapters.proxy import ApplicationRoutes, Entrance, Route, Spread
+from adapters.traefik.settings import EDGE_PORT_INSIDE
+from domain.configuration import ApplicationConfiguration, HealthCheckKind
+from domain.errors import NotFound
+from domain.replicas import replica_name
+from store.encryption import KeyRing
+from store.store import Store
+from store.tables import Server
+
+RELEASE = "edge"
+"""An edge leads to servers, not to a release: it stays as it is while they switch to another one."""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A server that an edge spreads over, as far as the edge has to know it."""
+
+    id: str
+    address: str
+
+
+class EdgeActivities:
+    """Has an edge spread over the servers of an application, or not any more."""
+
+    def __init__(self, store: Store, servers: Servers, surroundings: Surroundings) -> None:
+        self._store = store
+        self._servers = servers
+        self._surroundings = surroundings
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for the worker."""
+        return [self.apply]
+
+    @activity.defn(name=s.APPLY_EDGE.name)
+    async def apply(self, apply: m.ApplyEdge) -> m.StepOutcome:
+        """Visitors of this server reach all servers of `serve` when this returns, where it is their edge."""
+        parts = await self._servers.parts(apply.server_id)
+        routes = await edge_routes(
+            self._store, apply.application_id, apply.server_id, apply.serve, self._surroundings.edge_port
+        )
+        if routes is None:
+            await parts.proxy.withdraw(edge_name(apply.application_id))
+            return m.StepOutcome(message="traffic is no longer routed from here")
+        await parts.proxy.apply(routes)
+        count = len(routes.routes[0].upstreams)
+        return m.StepOutcome(message=f"confirmed by the proxy, which leads to {count} servers")
+
+
+def edge_name(application_id: str) -> str:
+    """What the edge's routes are called; no application has so long an id."""
+    return f"{application_id}{RELEASE}"
+
+
+def edge_token(keys: KeyRing, application_id: str) -> str:
+    """What the application's edge shows to its servers; every worker has to know it, wherever it runs."""
+    return keys.fingerprint(f"edge {application_id}")
+
+
+async def edge_routes(
+    store: Store, application_id: str, server_id: str, serve: m.Served | None, port: int
+) -> ApplicationRoutes | None:
+    """What this server has to serve as the edge of the release; None where it is not its edge."""
+    if serve is None:
+        return None
+    configuration = await store.deployments.snapshot(serve.configuration_of)
+    if configuration.routing.edge_server_id != server_id or not configuration.routing.domains:
+        return None
+    behind = [Behind(one.id, one.address) for one in await _servers_of(store, configuration, serve)]
+    return spreading(
+        configuration, upstreams(behind, server_id, port), edge_token(store.encryption, application_id)
+    )
+
+
+async def _servers_of(
+    store: Store, configuration: ApplicationConfiguration, serve: m.Served
+) -> Sequence[Server]:
+    found = []
+    for server_id in serve.servers or configuration.server_ids:
+        try:
+            found.append(await store.servers.get(server_id))
+        except NotFound:
+            activity.logger.info("the server %s is gone", server_id)
+    return found
+
+
+def upstreams(behind: Sequence[Behind], edge_id: str, port: int) -> tuple[str, ...]:
+    """The proxies of these servers, each once; the edge's own replicas are behind its own proxy, too.
+
+    Every server has the same number of replicas, so each gets the same share.
+    """
+    own = f"http://127.0.0.1:{EDGE_PORT_INSIDE}"
+    return tuple(own if one.id == edge_id else f"http://{_host(one.address)}:{port}" for one in behind)
+
+
+def spreading(
+    configuration: ApplicationConfiguration, upstreams: tuple[str, ...], token: str
+) -> ApplicationRoutes:
+    """Every domain of the configuration, each leading to all servers that are healthy.
+
+    They are asked as a new replica is, as far as a proxy can: by HTTP. Where it cannot, the proxies of the
+    servers answer for them.
+    """
+    routing, health = configuration.routing, configuration.health
+    spread = Spread(token, timeout_seconds=health.timeout_seconds)
+    if asks_replicas(configuration):
+        spread = Spread(
+            token, health.path, health.host, health.method, health.expected_status, health.timeout_seconds
+        )
+    return ApplicationRoutes(
+        application_id=edge_name(configuration.application_id),
+        release_id=RELEASE,
+        routes=tuple(
+            Route(
+                host=domain.host,
+                path=domain.path,
+                scheme=domain.scheme,
+                strip_prefix=False,  # the servers do that
+                force_https=routing.force_https,
+                compress=routing.compress,
+                upstreams=upstreams,
+            )
+            for domain in routing.domains
+        ),
+        spread=spread,
+    )
+
+
+def entrance_of(configuration: ApplicationConfiguration, serve: m.Served, token: str) -> Entrance:
+    """The way in for the application's edge on each of its servers."""
+    if not asks_replicas(configuration):
+        return Entrance(token)
+    port = configuration.health.port or configuration.runtime.port
+    return Entrance(
+        token,
+        tuple(
+            f"http://{replica_name(configuration.application_id, serve.release_id, number)}:{port}"
+            for number in range(1, serve.replicas + 1)
+        ),
+    )
+
+
+def asks_replicas(configuration: ApplicationConfiguration) -> bool:
+    """Whether the health check is one that a proxy can make."""
+    health = configuration.health
+    return health.kind is HealthCheckKind.HTTP and health.scheme == "http"
+
+
+def _host(address: str) -> str:
+    try:
+        return f"[{IPv6Address(address)}]"
+    except ValueError:
+        return address

@@ -1,0 +1,150 @@
+"""One server as the edge of an application on several: releases, and the loss of a server, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import httpx
+import pytest
+
+from tests.e2e.applications import Application, create
+from tests.e2e.installation import Installation, installed
+from tests.e2e.remote import add_key, add_server, load_images
+from tests.harness.images import BaseImages
+from tests.harness.load import LoadGenerator
+from tests.harness.load_report import now
+from tests.harness.repositories import GitRepository
+from tests.harness.ssh_servers import SshServer, SshServers
+from tests.harness.waiting import eventually
+
+# The first run on a machine makes the servers' images.
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
+COUNT = 3
+EDGE_PORT = 9480
+
+
+@dataclass
+class Fleet:
+    """A Seaway, and machines with what it calls them."""
+
+    seaway: Installation
+    machines: list[SshServer]
+    ids: list[str]
+
+    @property
+    def visitors_address(self) -> str:
+        """Where everything that this machine sends to the servers comes from."""
+        return self.machines[0].host.rpartition(".")[0] + ".1"
+
+
+@pytest.fixture(scope="module")
+async def fleet(
+    engine: docker.DockerClient, base_images: BaseImages, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Fleet]:
+    """Three usable servers."""
+    async with installed(tmp_path_factory.mktemp("seaway"), engine) as seaway:
+        with SshServers(engine, tmp_path_factory.mktemp("fleet")) as servers:
+            await seaway.start()
+            machines = [await asyncio.to_thread(servers.add) for _ in range(COUNT)]
+            await load_images(machines, base_images.python)
+            key = await add_key(seaway, servers.private_key)
+            adding = [add_server(seaway, machine, key) for machine in machines]
+            yield Fleet(seaway, machines, list(await asyncio.gather(*adding)))
+
+
+@pytest.fixture
+async def behind_an_edge(fleet: Fleet, git_repository: GitRepository) -> Application:
+    """An application on all servers; the first one is its edge as well."""
+    application = await create(
+        fleet.seaway,
+        git_repository=git_repository.url,
+        git_branch="main",
+        server_uuid=fleet.ids[0],
+        server_uuids=fleet.ids,
+        edge_server_uuid=fleet.ids[0],
+        replicas=2,
+        drain_seconds=20,
+        health_check_interval=1,
+        health_check_timeout=2,
+    )
+    await application.deploy()
+    return application
+
+
+def visitors(application: Application, edge: SshServer, **mixture: Any) -> LoadGenerator:
+    return LoadGenerator(
+        f"http://{application.host}", address=(edge.host, 80), rate_per_second=40, websockets=3, **mixture
+    )
+
+
+async def ask(
+    machine: SshServer, host: str, path: str, *, port: int = 80, forwarded_for: str = ""
+) -> httpx.Response:
+    headers = {"Host": host, **({"X-Forwarded-For": forwarded_for} if forwarded_for else {})}
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        return await client.get(f"http://{machine.host}:{port}{path}", headers=headers)
+
+
+async def who_answers(edge: SshServer, host: str) -> set[str]:
+    """The replicas that a few visitors in a row come to."""
+    answers = [await ask(edge, host, "/hostname") for _ in range(4 * COUNT)]
+    return {answer.text.strip() for answer in answers if answer.status_code == 200}
+
+
+async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
+    fleet: Fleet, behind_an_edge: Application, git_repository: GitRepository
+) -> None:
+    application, edge = behind_an_edge, fleet.machines[0]
+    git_repository.release("v2")
+    async with visitors(application, edge, slow_seconds=3) as load:
+        shown = await application.deploy()
+        await eventually(
+            lambda: any(seen.version == "v2" for seen in load.report().versions), 20, describe="v2"
+        )
+    load.report().assert_no_failures(50)
+    assert {step["server"] for step in shown["steps"] if step["name"] == "edge"} == {edge.name}
+    assert len(await who_answers(edge, application.host)) == 2 * COUNT
+
+    # Only who the edge is may say who a visitor is.
+    answer = await ask(edge, application.host, "/headers", forwarded_for="203.0.113.9")
+    seen_by_application = {name.lower(): value for name, value in json.loads(answer.text).items()}
+    assert seen_by_application["x-forwarded-for"].split(",")[0] == fleet.visitors_address
+    assert not any(name.startswith("x-seaway") for name in seen_by_application)
+    assert (await ask(fleet.machines[1], application.host, "/headers", port=EDGE_PORT)).status_code == 404
+
+    await application.change(edge_server_uuid=None, server_uuids=fleet.ids[1:])
+    await application.operate("restart")
+    assert (await ask(edge, application.host, "/")).status_code == 404
+    assert (await ask(fleet.machines[1], application.host, "/")).text.strip() == "v2"
+
+
+async def test_the_loss_of_a_server_costs_at_most_what_is_in_flight_on_it(
+    fleet: Fleet, behind_an_edge: Application, record_property: Callable[[str, object], None]
+) -> None:
+    application, (edge, _, lost) = behind_an_edge, fleet.machines
+    assert len(await who_answers(edge, application.host)) == 2 * COUNT
+    async with visitors(application, edge, slow_every_seconds=0.5, slow_seconds=3) as load:
+        await eventually(lambda: load.succeeded >= 100, 30, describe="a load that runs")
+        await asyncio.to_thread(lost.cut)
+        lost_at, open_then = now(), load.open_requests
+        await asyncio.to_thread(lost.kill)
+        before = load.succeeded
+        await eventually(lambda: load.succeeded >= before + 400, 60, describe="visitors who go on")
+        others = await who_answers(edge, application.host)
+        assert len(others) == 2 * (COUNT - 1)
+
+        await asyncio.to_thread(lost.start)
+
+        async def all_answer() -> bool:
+            return len(await who_answers(edge, application.host)) == 2 * COUNT
+
+        await eventually(all_answer, 60, describe="the lost server among those that answer")
+    report = load.report()
+    record_property("report", report.summary())
+    assert [one for one in report.failures if one.started_at > lost_at] == [], report.summary()
+    assert report.failed <= open_then, report.summary()
