@@ -13,11 +13,23 @@ from adapters.host_files import HostFiles
 from adapters.proxy import Proxy
 from adapters.reach import Reach
 from adapters.ssh.connection import SshConnection
+from adapters.traefik.tunnels import ProxyTunnels
+
+
+@dataclass(frozen=True)
+class SwarmParts:
+    """What a manager of a Docker Swarm has besides: a way to tasks on all nodes, by way of its proxy."""
+
+    tunnels: ProxyTunnels
+    proxy_container: str
 
 
 @dataclass(frozen=True)
 class ServerParts:
-    """One server: its engine, proxy, network and files; `is_local` when its processes are ours to see."""
+    """One server: its engine, proxy, network and files; `is_local` when its processes are ours to see.
+
+    With `swarm`, applications are services of that Swarm, and `network` spans its nodes.
+    """
 
     engine: DockerEngine
     proxy: Proxy
@@ -27,6 +39,7 @@ class ServerParts:
     commands: HostCommands
     connections: ConnectionCounter
     is_local: bool = True
+    swarm: SwarmParts | None = None
 
 
 class Servers(Protocol):

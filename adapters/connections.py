@@ -43,6 +43,31 @@ def established_connections(proc_net_tcp: str, port: int, excluded: Collection[s
     return count
 
 
+def connections_to(proc_net_tcp: str, targets: Collection[tuple[str, int]]) -> int:
+    """The established connections from there to any of these addresses and ports, in the same text."""
+    count = 0
+    for line in proc_net_tcp.splitlines():
+        fields = line.split()
+        if len(fields) < 4 or fields[3] != ESTABLISHED or ":" not in fields[2]:
+            continue
+        address, _, port = fields[2].partition(":")
+        count += (_address(address), int(port, 16)) in targets
+    return count
+
+
+async def outgoing_connections(
+    commands: HostCommands, pid: int, targets: Collection[tuple[str, int]]
+) -> int | None:
+    """The same for a process of a server, such as its proxy's; None when its tables cannot be read.
+
+    Raises ServerUnreachable.
+    """
+    if pid <= 0:
+        return None
+    looked = await commands.run(["sh", "-c", _LOOK, "seaway", f"/proc/{pid}"], timeout=LOOK_LIMIT, sudo=True)
+    return connections_to(looked.stdout, targets) if looked.exit_code == 0 else None
+
+
 class ConnectionCounter(Protocol):
     """Counts what is open to a port of a process on one server."""
 

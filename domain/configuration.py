@@ -160,6 +160,7 @@ class RuntimeOptions(Frozen):
     limits: ResourceLimits = ResourceLimits()
     volumes: tuple[Volume, ...] = ()
     port_mappings: tuple[PortMapping, ...] = ()
+    placement_constraints: tuple[str, ...] = Field(default=(), description="For nodes of a Docker Swarm.")
 
 
 class Domain(Frozen):

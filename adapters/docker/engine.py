@@ -8,12 +8,15 @@ from adapters.docker.images import Images
 from adapters.docker.logs import Logs
 from adapters.docker.registry_checks import RegistryChecks
 from adapters.docker.remains import Remains
+from adapters.docker.services import Services
 from adapters.docker.states import EngineFacts, engine_facts
 from adapters.docker.terminals import Terminals
 from adapters.docker.watching import Watching
 
 
-class DockerEngine(Images, Containers, Logs, Executions, Watching, Terminals, Remains, RegistryChecks):
+class DockerEngine(
+    Images, Containers, Logs, Executions, Watching, Terminals, Remains, RegistryChecks, Services
+):
     """An engine behind the unix socket path that it is made with. `close()` it when done.
 
     Every method may be repeated, from any process, with the same end. Every one raises EngineUnavailable

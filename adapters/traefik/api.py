@@ -70,6 +70,11 @@ class TraefikApi:
             return None
         return frozenset(str(server["url"]) for server in answer["loadBalancer"]["servers"])
 
+    async def has_tcp_route(self, name: str, server_name: str) -> bool:
+        """Whether TLS connections that ask for this name are taken by the TCP router of the file provider."""
+        answer = await self._get(f"/tcp/routers/{name}@file")
+        return answer is not None and answer.get("status") != "disabled" and server_name in answer["rule"]
+
     async def version(self) -> str:
         """Traefik's version; it answers as soon as the API's own route is loaded."""
         return str((await self._get("/version") or {}).get("Version", ""))

@@ -37,13 +37,13 @@ async def confirm_applied(api: TraefikApi, rendered: Mapping[str, Any], stale: I
                 return False
         return await _absent(api, stale)
 
-    await _poll(applied, "The proxy has not applied the routes yet.")
+    await poll(applied, "The proxy has not applied the routes yet.")
 
 
 async def confirm_absent(api: TraefikApi, routers: Iterable[str]) -> None:
     """Return when none of the routers is there any more. Raises ProxyUnavailable after the limit."""
     names = tuple(routers)
-    await _poll(lambda: _absent(api, names), "The proxy still has the routes.")
+    await poll(lambda: _absent(api, names), "The proxy still has the routes.")
 
 
 async def confirm_answering(api: TraefikApi) -> None:
@@ -52,7 +52,7 @@ async def confirm_answering(api: TraefikApi) -> None:
     async def answering() -> bool:
         return bool(await api.version())
 
-    await _poll(answering, "The proxy does not answer.")
+    await poll(answering, "The proxy does not answer.")
 
 
 async def _absent(api: TraefikApi, routers: Iterable[str]) -> bool:
@@ -62,7 +62,8 @@ async def _absent(api: TraefikApi, routers: Iterable[str]) -> bool:
     return True
 
 
-async def _poll(true: Callable[[], Awaitable[bool]], failure: str) -> None:
+async def poll(true: Callable[[], Awaitable[bool]], failure: str) -> None:
+    """Return when it is true. Raises ProxyUnavailable with `failure` after the limit."""
     pause = FIRST_PAUSE_SECONDS
     reason = ""
     try:

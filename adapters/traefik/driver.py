@@ -28,6 +28,7 @@ from adapters.traefik.settings import (
     api_routes,
     proxy_container,
 )
+from adapters.traefik.tunnels import ProxyTunnels
 from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
@@ -123,6 +124,11 @@ class TraefikProxy:
             await self._files.remove(application_id)
             async with await self._api() as api:
                 await confirm_absent(api, routers)
+
+    @property
+    def tunnels(self) -> ProxyTunnels:
+        """Ways to what only the proxy's container can reach."""
+        return ProxyTunnels(self._files, self._reach, self._settings.api_port, self._api)
 
     async def current(self, application_id: str) -> ApplicationRoutes | None:
         """What was written last for the application."""

@@ -1,0 +1,53 @@
+"""Names and labels of an application's services in a Swarm: the same for every try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.configuration import ApplicationConfiguration
+from domain.replicas import (
+    APPLICATION_LABEL,
+    GRACE_LABEL,
+    NO_REPLICA,
+    PORTS_LABEL,
+    RELEASE_LABEL,
+    ROLE_LABEL,
+    application_labels,
+    serving_ports,
+)
+from domain.swarm import SwarmNode
+
+SERVICE_ROLE = "service"
+TASK_ROLE = "task"
+TASK_OF_LABEL = "seaway.task-of"
+
+
+def service_name(application_id: str, release_id: str) -> str:
+    """The service of a release, which is also its name on the network (RFC 1035, 63 characters)."""
+    return f"{application_id}-{release_id}"
+
+
+def service_labels(configuration: ApplicationConfiguration, release_id: str) -> dict[str, str]:
+    """What marks a service as the replicas of a release."""
+    return application_labels(configuration.application_id) | {
+        RELEASE_LABEL: release_id,
+        ROLE_LABEL: SERVICE_ROLE,
+        GRACE_LABEL: str(configuration.runtime.stop_grace_seconds),
+        PORTS_LABEL: ",".join(str(port) for port in serving_ports(configuration)),
+    }
+
+
+def task_labels(configuration: ApplicationConfiguration) -> dict[str, str]:
+    """The owner's labels, and what tells that a container is the Swarm's to start and to remove.
+
+    Without these, the labels that it inherits from its image would make it a container of the application,
+    to be removed with everything that is of no release.
+    """
+    own = {key: value for key, value in configuration.runtime.labels if not key.startswith("seaway.")}
+    ours = {"seaway.managed": "true", APPLICATION_LABEL: "", ROLE_LABEL: TASK_ROLE}
+    return own | NO_REPLICA | ours | {TASK_OF_LABEL: configuration.application_id}
+
+
+def names_of(nodes: Sequence[SwarmNode]) -> str:
+    """The nodes for people."""
+    return ", ".join(node.hostname or node.id for node in nodes) or "none"
