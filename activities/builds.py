@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.application_secrets import redactor_for
+from activities.build_slots import repository_key
 from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
 from activities.servers import ServerParts, Servers, Surroundings
@@ -26,6 +28,7 @@ from adapters.git import GitMirrors
 from domain import static_site
 from domain.build_log import is_noise
 from domain.build_resumption import ResumedLog
+from domain.builders import BuildState
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
 from domain.environment import build_secrets
 from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
@@ -87,11 +90,25 @@ class BuildActivities:
                     parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
                 )
                 resumed = _resumed(earlier, write)
-                image_id = await self._build(
-                    build, configuration, configuration.source, parts, resumed, logins
-                )
-        await self._store.deployments.update(deployment_id, image_id=image_id)
+                async with self._shown_building(build, configuration):
+                    image_id = await self._build(
+                        build, configuration, configuration.source, parts, resumed, logins
+                    )
+        await self._store.deployments.update(deployment_id, image_id=image_id, build_state=BuildState.NONE)
         return m.StepOutcome(message=build.image)
+
+    @contextlib.asynccontextmanager
+    async def _shown_building(
+        self, build: m.BuildImage, configuration: ApplicationConfiguration
+    ) -> AsyncIterator[None]:
+        """Writes down who builds, beside the build, which need not wait for it."""
+        key = repository_key(self._store, configuration)
+        begun = asyncio.create_task(self._store.builds.begin(build.step.deployment_id, build.server_id, key))
+        try:
+            yield
+        finally:
+            await asyncio.wait([begun])
+        begun.result()
 
     async def _build(
         self,

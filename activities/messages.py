@@ -131,6 +131,10 @@ class ReleasePlan(Message):
     build_limit: timedelta = timedelta(hours=1)
     build_on: PlannedServer | None = None
     """Builds for all servers, which get the image from there; without one, each builds for itself."""
+    builders: tuple[PlannedServer, ...] = ()
+    """Build servers, of which one builds in place of `build_on`; it runs nothing of the application."""
+    needs_build_slot: bool = False
+    """Whether a build waits until the server that builds has room for it."""
     drain_undone: bool = True
     """Whether a release that is undone after its switch is drained before it is removed."""
     left: tuple[PlannedServer, ...] = ()
@@ -370,6 +374,72 @@ class ServerRemoval(Message):
     message: str = ""
 
 
+class LeaseBuildSlot(Message):
+    """Have one of these servers build, or wait for it; `shown_on` is the server that the step names now."""
+
+    deployment_id: str
+    application_id: str
+    project_id: str = ""
+    servers: tuple[PlannedServer, ...]
+    shown_on: str = ""
+    waits_on: str = ""
+    """The id of the server in whose queue the deployment stands already."""
+
+
+class BuildSlotLease(Message):
+    """Which server builds or, without a slot, is waited for; None where none can be used now."""
+
+    server: PlannedServer | None = None
+    is_granted: bool = False
+    message: str = ""
+
+
+class BuildSlotRequest(Message):
+    """To a server's workflow: a deployment wants to build there, and stays in the queue if it `waits`.
+
+    `group` takes turns with others; `limit` is how many builds may run at once.
+    """
+
+    deployment_id: str
+    group: str = ""
+    limit: int = 2
+    waits: bool = True
+
+
+class BuildSlotAnswer(Message):
+    """Whether the deployment may build now, else its place among those that wait, and who builds."""
+
+    is_granted: bool
+    position: int = 0
+    waiting: int = 0
+    running: tuple[str, ...] = ()
+
+
+class BuildSlotGrant(Message):
+    """To a deployment that waits: it may build on this server now."""
+
+    server_id: str
+
+
+class BuildSlotRelease(Message):
+    """To a server's workflow: this deployment builds and waits there no more."""
+
+    deployment_id: str
+
+
+class BuildHolders(Message):
+    """The deployments that build on a server or wait to."""
+
+    server_id: str
+    deployment_ids: tuple[str, ...]
+
+
+class ClosedHolders(Message):
+    """Those of them whose workflow has ended without saying so."""
+
+    deployment_ids: tuple[str, ...] = ()
+
+
 class ServerStepState(Message):
     """One step of making a server usable."""
 
@@ -386,3 +456,7 @@ class ServerProgress(Message):
     message: str = ""
     steps: tuple[ServerStepState, ...] = ()
     provisioning_waits: bool = False
+    building: tuple[str, ...] = ()
+    """The deployments that build there."""
+    waiting_to_build: tuple[str, ...] = ()
+    """Those that wait to, in the order in which they will."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +12,13 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.deployment_rows import row_of
+from domain.builders import fits
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import DeploymentStatus, OperationKind, StepStatus
 from domain.errors import NotFound, NotPossibleNow
 from domain.image_distribution import building_server
 from domain.release_planning import BRINGS_UP, planned_steps, stops_first
+from domain.servers import ServerStatus
 from store.columns import now
 from store.store import Store
 from store.tables import Deployment, Server
@@ -49,6 +51,8 @@ class RecordActivities:
         planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
         builder = building_server({server.id: server.architecture for server in servers})
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
+        builders = await self._builders(configuration, servers) if command.kind in BRINGS_UP else ()
+        build_on = builders[0] if builders else build_on
         edge, left_edge = await self._edges(command.kind, configuration, served)
         steps = planned_steps(
             command.kind,
@@ -86,6 +90,8 @@ class RecordActivities:
             health_limit=_health_limit(configuration),
             command_limit=timedelta(seconds=configuration.hooks.timeout_seconds),
             build_on=build_on,
+            builders=builders,
+            needs_build_slot=True,
             # The version from before is down meanwhile.
             drain_undone=not stop_first,
             left=tuple(m.PlannedServer(id=server.id, name=server.name) for server in left),
@@ -108,6 +114,19 @@ class RecordActivities:
             with contextlib.suppress(NotFound):
                 left = await self._store.servers.get(before)
         return _planned(edge), _planned(left)
+
+    async def _builders(
+        self, configuration: ApplicationConfiguration, servers: Sequence[Server]
+    ) -> tuple[m.PlannedServer, ...]:
+        """The team's build servers whose images run on the application's servers, if it wants one of them."""
+        if not configuration.build.use_build_server or not isinstance(configuration.source, GitSource):
+            return ()
+        architectures = [server.architecture for server in servers]
+        return tuple(
+            m.PlannedServer(id=one.id, name=one.name)
+            for one in await self._store.servers.build_servers(team_id=configuration.team_id)
+            if fits(one.architecture, architectures) and one.status != ServerStatus.REMOVING
+        )
 
     async def _left(self, configuration: ApplicationConfiguration, served: m.Served | None) -> list[Server]:
         """The servers that the version from before is on and the new one is not."""

@@ -30,6 +30,9 @@ BUILD_IMAGE = Signature("build-image", m.BuildImage, m.StepOutcome)
 DISTRIBUTE_IMAGE = Signature("distribute-image", m.DistributeImage, m.StepOutcome)
 DISCARD_IMAGE = Signature("discard-image", m.DiscardImage, m.StepOutcome)
 
+LEASE_BUILD_SLOT = Signature("lease-build-slot", m.LeaseBuildSlot, m.BuildSlotLease)
+FIND_CLOSED_HOLDERS = Signature("find-closed-build-holders", m.BuildHolders, m.ClosedHolders)
+
 RUN_PRE_DEPLOY = Signature("run-pre-deploy-command", m.RunCommand, m.StepOutcome)
 RUN_RELEASE_COMMAND = Signature("run-release-command", m.RunCommand, m.StepOutcome)
 REMOVE_RELEASE_COMMAND = Signature("remove-release-command", m.RunCommand, m.StepOutcome)

@@ -105,8 +105,8 @@ def named_servers(uuid: str | None, uuids: Sequence[str] | None) -> tuple[str, .
 
 
 def takes_applications(server: Server) -> bool:
-    """Whether applications may be put there; not where it is being removed, usable or not."""
-    return server.is_usable and server.status != ServerStatus.REMOVING
+    """Whether applications may be put there; not where it is being removed, usable or not, or only builds."""
+    return server.is_usable and server.status != ServerStatus.REMOVING and not server.is_build_server
 
 
 async def usable_servers(context: ApiContext, principal: Principal, uuids: Sequence[str]) -> list[Server]:
@@ -120,6 +120,11 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
             server = await context.store.servers.get(uuid, team_id=principal.team_id)
         except NotFound as error:
             raise NotFound(f"There is no server '{uuid[:64]}'. `GET /servers` lists yours.") from error
+        if server.is_build_server:
+            raise NotPossibleNow(
+                f"The server '{server.name}' builds for others and runs no applications. Choose another, or "
+                "set its is_build_server to false."
+            )
         if not takes_applications(server):
             because = f": {server.status_message}" if server.status_message else "."
             raise NotPossibleNow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from temporalio.client import (
     Client,
@@ -14,7 +15,14 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.messages import ServerProgress, ServerReceipt, ServerRequest
+from activities.messages import (
+    BuildSlotAnswer,
+    BuildSlotRequest,
+    Message,
+    ServerProgress,
+    ServerReceipt,
+    ServerRequest,
+)
 from api.operations import ANSWER_LIMIT, Operations
 from domain.deployments import OperationKind
 from domain.errors import NotPossibleNow, TransientError
@@ -25,6 +33,7 @@ from store.tables import Application, Server
 from workflows import names
 from workflows.server_state import ServerState
 
+Answered = TypeVar("Answered", bound=Message)
 LISTED = 5
 """So many names does a refusal list."""
 
@@ -52,7 +61,9 @@ class ServerOperations:
             server_id=server.id, request_id=request_id or new_identifier(), requested_by=requested_by
         )
         try:
-            receipt = await self._send(names.PROVISION_UPDATE, server, request)
+            receipt = await self._send(
+                names.PROVISION_UPDATE, server, request, request.request_id, ServerReceipt
+            )
         except (NotPossibleNow, TransientError):
             await self._store.servers.set(server.id, status=server.status)
             raise
@@ -90,7 +101,7 @@ class ServerOperations:
             requested_by=requested_by,
             with_resources=with_resources,
         )
-        await self._send(names.REMOVE_UPDATE, server, request)
+        await self._send(names.REMOVE_UPDATE, server, request, request_id, ServerReceipt)
 
     async def progress(self, server_id: str) -> ServerProgress:
         """The workflow's own view. Raises TransientError when no worker answers within the limit."""
@@ -115,7 +126,18 @@ class ServerOperations:
             rpc_timeout=ANSWER_LIMIT,
         )
 
-    async def _send(self, update: str, server: Server, request: ServerRequest) -> ServerReceipt:
+    async def lease_build_slot(self, server: Server, request: BuildSlotRequest) -> BuildSlotAnswer:
+        """A slot to build in, or a place in the queue; asked again, the same with its present place.
+
+        Raises NotPossibleNow for a server that is being removed, TransientError when Temporal is silent.
+        """
+        return await self._send(
+            names.LEASE_BUILD_SLOT_UPDATE, server, request, new_identifier(), BuildSlotAnswer
+        )
+
+    async def _send(
+        self, update: str, server: Server, request: Message, request_id: str, answers: type[Answered]
+    ) -> Answered:
         start: WithStartWorkflowOperation[object, None] = WithStartWorkflowOperation(
             names.SERVER_WORKFLOW,
             _state_of(server),
@@ -130,8 +152,8 @@ class ServerOperations:
                 update,
                 request,
                 start_workflow_operation=start,
-                id=f"{update}-{request.request_id}",
-                result_type=ServerReceipt,
+                id=f"{update}-{request_id}",
+                result_type=answers,
                 rpc_timeout=ANSWER_LIMIT,
             )
         except WorkflowUpdateFailedError as error:

@@ -58,11 +58,11 @@ def fits(builder: str, servers: Iterable[str]) -> bool:
     return len(architectures) < 2
 
 
-def waiting_message(server: str, position: int, waiting: int, running: Sequence[str]) -> str:
-    """Where a build stands in a server's queue, and who is before it: `running` are names."""
-    builds = "1 build runs" if len(running) == 1 else f"{len(running)} builds run"
-    named = ", ".join(running[:NAMED])
-    more = len(running) - NAMED
+def waiting_message(server: str, position: int, waiting: int, running: int, names: Sequence[str]) -> str:
+    """Where a build stands in a server's queue, and who builds there: so many, and the names of these."""
+    builds = "1 build runs" if running == 1 else f"{running} builds run"
+    named = ", ".join(names[:NAMED])
+    more = len(names) - NAMED
     return (
         f"Queued: {ordinal(position)} of {waiting} on {server}; {builds} there"
         + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")

@@ -23,7 +23,7 @@ def build_inputs(configuration: ApplicationConfiguration, arguments: dict[str, s
     }
     static = configuration.build.pack is BuildPack.STATIC
     parts = {
-        "build": configuration.build.model_dump(mode="json", exclude={"use_cache"}),
+        "build": configuration.build.model_dump(mode="json", exclude={"use_cache", "use_build_server"}),
         "source": [source.submodules, source.lfs] if isinstance(source, GitSource) else [],
         "arguments": {} if static else arguments,
         "secrets": {} if static else secrets,

@@ -73,6 +73,7 @@ class BuildOptions(Frozen):
     publish_directory: str = "/"
     single_page: bool = False
     use_cache: bool = True
+    use_build_server: bool = Field(default=False, description="One of the team's, as soon as it has one.")
 
 
 class HealthCheck(Frozen):

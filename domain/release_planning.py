@@ -78,7 +78,8 @@ def planned_steps(
 
 def _servers_of(name: StepName, servers: Sequence[str], build_on: str | None) -> Sequence[str]:
     if build_on and name in BUILDS:
-        return [build_on]
+        # A build server has nothing to do with the source before it builds.
+        return [build_on] if name is StepName.BUILD or build_on in servers else servers[:1]
     return servers[:1] if name in ONCE else servers
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.build_slots import BuildSlotActivities
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
@@ -27,6 +28,7 @@ from activities.step_recording import StepRecording
 from adapters.buildkit import BuildKit
 from adapters.git import GitMirrors
 from domain.errors import SeawayError
+from seaway.build_slots import WorkflowSlotKeepers
 from seaway.settings import Settings
 from store.store import Store
 from workflows.application import ApplicationWorkflow
@@ -71,6 +73,7 @@ def build_worker(
     groups: list[ActivityGroup] = [
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
+        BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue)),
         BuildActivities(store, servers, mirrors, buildkit, surroundings),
         DistributionActivities(store, servers),
         CommandActivities(store, servers, surroundings),

@@ -10,6 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from workflows import names
+from workflows.build_slots import DeploymentSlots
 from workflows.calls import call
 from workflows.compensation import Compensations, all_or_nothing, to_the_end
 from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
@@ -43,6 +44,12 @@ class DeploymentWorkflow:
         self._compensations = Compensations()
         self._plan = m.ReleasePlan(servers=())
         self._steps = ReleaseSteps(command.deployment_id, self._plan, self._tracker)
+        self._slots = DeploymentSlots(command)
+
+    @workflow.signal(name=names.BUILD_SLOT_GRANTED_SIGNAL, description="The slot that was waited for")
+    def build_slot_granted(self, grant: m.BuildSlotGrant) -> None:
+        """The build begins."""
+        self._slots.grant(grant.server_id)
 
     @workflow.query(name=names.PROGRESS_QUERY, description="Every step with its status")
     def progress(self) -> m.Progress:
@@ -110,7 +117,23 @@ class DeploymentWorkflow:
             force=self._command.force,
             limit=self._plan.build_limit,
         )
-        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
+        if any(self._needs_slot(answer) for answer in everywhere):
+            planned = zip(self._plan.servers, everywhere, strict=True)
+            await all_or_nothing([self._build_in_turn(build, *where) for where in planned])
+        else:
+            await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
+
+    def _needs_slot(self, resolved: m.ResolvedSource) -> bool:
+        """Whether there is something to build; an image that is there or only pulled needs no slot."""
+        return self._plan.needs_build_slot and bool(resolved.commit) and not resolved.image_present
+
+    async def _build_in_turn(
+        self, build: InputFor[m.BuildImage], server: m.PlannedServer, resolved: m.ResolvedSource
+    ) -> None:
+        if self._needs_slot(resolved):
+            await self._slots.lease(self._steps, [server], server)
+        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit), [server])
+        self._slots.release([server.id])
 
     async def _prepare_image_once(self, builder: m.PlannedServer) -> None:
         """One server builds, unless another one has the image; all others get it from there."""
@@ -118,12 +141,19 @@ class DeploymentWorkflow:
         resolve = self._for(
             m.ResolveSource, command=self._command, look_on=tuple(server.id for server in servers)
         )
+        first = builder if builder in servers else servers[0]
         [resolved] = await self._steps.run(
-            StepName.RESOLVE_SOURCE, s.RESOLVE_SOURCE, resolve, RESOLVE, [builder]
+            StepName.RESOLVE_SOURCE, s.RESOLVE_SOURCE, resolve, RESOLVE, [first]
         )
         self._show_reference(resolved)
+        builds = self._needs_slot(resolved) and not resolved.present_on
+        if builds:
+            builder = await self._slots.lease(self._steps, self._plan.builders or (builder,), builder)
         sender_id = sending_server(builder.id, resolved.present_on)
         sender = next((server for server in servers if server.id == sender_id), builder)
+        if self._plan.builders and not builds:
+            # Where nothing is built, a build server need not even answer.
+            builder = builder.model_copy(update={"id": sender.id})
         discard = self._for(m.DiscardImage, image=resolved.image)
         limit = self._plan.build_limit
         if not resolved.image_present:
@@ -137,6 +167,7 @@ class DeploymentWorkflow:
             sent_by="" if sender == builder else sender.name,
         )
         await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
+        self._slots.release()
         if not resolved.image_present:
             others = [server for server in servers if server != builder]
             self._undo(StepName.DISTRIBUTE, s.DISCARD_IMAGE, discard, others)
@@ -270,6 +301,7 @@ class DeploymentWorkflow:
 
     async def _give_up(self, failure: Failure, *, cancelled: bool) -> None:
         self._tracker.cancellable = False
+        self._slots.release()
         await self._compensations.unwind()
         status = DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED
         await self._finish(status, failure)
@@ -290,3 +322,4 @@ class DeploymentWorkflow:
             ),
             RECORD,
         )
+        await self._slots.settle()

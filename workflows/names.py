@@ -13,6 +13,9 @@ SUBMIT_UPDATE = "submit"
 CANCEL_UPDATE = "cancel"
 PROVISION_UPDATE = "provision"
 REMOVE_UPDATE = "remove"
+LEASE_BUILD_SLOT_UPDATE = "lease-build-slot"
+RELEASE_BUILD_SLOT_SIGNAL = "release-build-slot"
+BUILD_SLOT_GRANTED_SIGNAL = "build-slot-granted"
 PROGRESS_QUERY = "progress"
 
 TEAM = SearchAttributeKey.for_keyword("SeawayTeam")

@@ -33,6 +33,15 @@ class ProgressTracker:
         """Takes over the planned steps, all pending."""
         self._steps = {(step.name, step.server): step for step in steps}
 
+    def place(self, name: StepName, planned: str, server: str) -> None:
+        """The step runs on another server than was planned; it keeps its place."""
+        if planned != server and (name, planned) in self._steps:
+            placed = [
+                step.model_copy(update={"server": server}) if key == (name, planned) else step
+                for key, step in self._steps.items()
+            ]
+            self._steps = {(step.name, step.server): step for step in placed}
+
     def move(self, name: StepName, server: str, status: StepStatus, at: datetime, message: str = "") -> None:
         """Sets a step's status. A step that failed stays failed when it is compensated afterwards."""
         step = self._steps.get((name, server), Step(name=name, server=server))

@@ -80,6 +80,14 @@ class ReleaseSteps:
         ]
         await all_or_nothing(works)
 
+    def show(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
+        """Sets a step's status where something else than an activity of the step decides it."""
+        self._move(name, server, status, message)
+
+    def place(self, name: StepName, planned: m.PlannedServer, server: m.PlannedServer) -> None:
+        """The step runs on another server than was planned."""
+        self._tracker.place(name, planned.name, server.name)
+
     async def _forward(
         self,
         name: StepName,

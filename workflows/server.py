@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.deployments import StepStatus
     from domain.servers import ServerStatus, ServerStepName
     from workflows.failures import CANCELLED_CODE, Failure, failure_of
+    from workflows.server_slots import ServerSlots
     from workflows.server_state import ServerState
 
 REMEMBERED_REQUESTS = 50
@@ -44,11 +45,14 @@ class ServerWorkflow:
 
     Updates: `provision` and `remove` answer at once; what they began is told by the query `progress`. A
     removal ends a provisioning under way. It lives until the server is removed.
+
+    It also keeps the slots of builds: see `ServerSlots`.
     """
 
     @workflow.init
     def __init__(self, state: ServerState) -> None:
         self._state = state
+        self._slots = ServerSlots(state)
         self._provisioning: asyncio.Task[None] | None = None
         self._looks = 0
         self._look_now = False
@@ -56,10 +60,20 @@ class ServerWorkflow:
     @workflow.run
     async def run(self, state: ServerState) -> None:
         """Does one thing after the other until the server is gone."""
+        keeping = self._slots.keep()
+        try:
+            await self._live()
+        finally:
+            for task in keeping:
+                task.cancel()
+
+    async def _live(self) -> None:
         while True:
             await self._until_due()
             if self._is_long():
-                await workflow.wait_condition(workflow.all_handlers_finished)
+                await workflow.wait_condition(
+                    lambda: workflow.all_handlers_finished() and not self._slots.is_checking
+                )
                 workflow.continue_as_new(self._state)
             if self._state.removal is not None:
                 gone = await self._remove(self._state.removal)
@@ -188,6 +202,8 @@ class ServerWorkflow:
             message=self._state.message,
             steps=tuple(self._state.steps),
             provisioning_waits=self._state.provision,
+            building=self._state.slots.builds,
+            waiting_to_build=tuple(one.holder for one in self._state.slots.waiting),
         )
 
     @workflow.update(name=names.PROVISION_UPDATE, description="Make the server usable")
@@ -219,6 +235,22 @@ class ServerWorkflow:
     @remove.validator
     def _may_remove(self, request: m.ServerRequest) -> None:
         self._refuse_when_ending()
+
+    @workflow.update(name=names.LEASE_BUILD_SLOT_UPDATE, description="Build here, or wait for a slot")
+    def lease_build_slot(self, request: m.BuildSlotRequest) -> m.BuildSlotAnswer:
+        """Answers at once; who has to wait is told by a signal. The same deployment twice is one."""
+        return self._slots.lease(request)
+
+    @lease_build_slot.validator
+    def _may_build(self, request: m.BuildSlotRequest) -> None:
+        self._refuse_when_ending()
+        if self._state.removal is not None:
+            raise ApplicationError("This server is being removed.", type="not_possible_now")
+
+    @workflow.signal(name=names.RELEASE_BUILD_SLOT_SIGNAL, description="Build and wait no more")
+    def release_build_slot(self, release: m.BuildSlotRelease) -> None:
+        """The next one builds."""
+        self._slots.release(release.deployment_id)
 
     def _refuse_when_ending(self) -> None:
         if workflow.cancellation_reason() is not None:

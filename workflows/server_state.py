@@ -9,6 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
+    from domain.build_slots import BuildSlots
     from domain.deployments import StepStatus
     from domain.servers import SERVER_STEP_TITLES, ServerStatus, ServerStepName
     from workflows.progress import MARKS
@@ -30,6 +31,9 @@ class ServerState(BaseModel):
     removal: m.ServerRequest | None = None
     removal_until: datetime | None = None
     remembered: list[str] = []
+    slots: BuildSlots = BuildSlots()
+    granted: list[str] = []
+    """The deployments that have got a slot and are to be told."""
     steps: list[m.ServerStepState] = []
 
     def begin(self) -> None:
@@ -56,4 +60,8 @@ class ServerState(BaseModel):
         for step in self.steps:
             message = f": {step.message}" if step.message else ""
             lines.append(f"- {MARKS[step.status]} {SERVER_STEP_TITLES[step.name]}{message}")
+        if self.slots.holders:
+            lines += ["", f"Builds: {len(self.slots.running)} of {self.slots.limit}"]
+            lines += [f"- {MARKS[StepStatus.RUNNING]} {one.holder}" for one in self.slots.running]
+            lines += [f"- {MARKS[StepStatus.PENDING]} {one.holder}" for one in self.slots.waiting]
         return "\n".join(lines)

@@ -114,6 +114,13 @@ BUILD_FIELDS = (
     _at("build.publish_directory", "publish_directory", OptionalText, _path),
     _at("build.single_page", "is_spa", bool),
     _at("build.use_cache", "disable_build_cache", bool, lambda off, _: not off, lambda on: not on),
+    _at(
+        "build.use_build_server",
+        "use_build_server",
+        bool | None,
+        values.flag,
+        about="Build on one of the team's build servers, if it has any, and send the image from there.",
+    ),
 )
 RUNTIME_FIELDS = (
     ApplicationField(
@@ -277,7 +284,6 @@ ACCEPTED_FIELDS = (
             "is_static",
             "is_preview_deployments_enabled",
             "is_pr_deployments_public_enabled",
-            "use_build_server",
             "use_build_secrets",
             "include_source_commit_in_build",
             "is_env_sorting_enabled",

@@ -32,6 +32,8 @@ def plan_of(
     replicas: int = 1,
     servers: Sequence[str] = ("local",),
     build_once: bool = True,
+    builders: Sequence[str] = (),
+    needs_build_slot: bool = False,
 ) -> ReleasePlan:
     """The plan of an operation on an application that runs already, unless it `replaces` nothing.
 
@@ -57,6 +59,8 @@ def plan_of(
     )
     planned = tuple(PlannedServer(id=f"id-of-{name}", name=name) for name in servers)
     build_on = planned[0] if build_once and len(planned) > 1 and kind in BRINGS_UP else None
+    building = tuple(PlannedServer(id=f"id-of-{name}", name=name) for name in builders)
+    build_on = building[0] if building else build_on
     stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     return ReleasePlan(
         servers=planned,
@@ -69,6 +73,8 @@ def plan_of(
         stop_first=stop_first,
         drain=timedelta(seconds=30),
         build_on=build_on,
+        builders=building,
+        needs_build_slot=needs_build_slot,
         drain_undone=not stop_first,
     )
 

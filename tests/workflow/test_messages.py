@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from temporalio import activity
 
 from activities import messages as m
+from activities.build_slots import BuildSlotActivities
 from activities.builds import BuildActivities
 from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
@@ -38,6 +39,7 @@ def real_activities() -> list[Callable[..., Any]]:
     groups: list[Any] = [
         RecordActivities(unused),
         SourceActivities(unused, unused, unused, unused),
+        BuildSlotActivities(unused, unused),
         BuildActivities(unused, unused, unused, unused, unused),
         DistributionActivities(unused, unused),
         CommandActivities(unused, unused, unused),

@@ -35,6 +35,7 @@ WRITTEN: dict[str, object] = {
     "publish_directory": "dist",
     "is_spa": True,
     "disable_build_cache": True,
+    "use_build_server": True,
     "ports_exposes": "8080, 9090",
     "ports_mappings": "127.0.0.1:5353:53/udp, 8080:80",
     "custom_network_aliases": "Shop, shop.internal",
@@ -105,6 +106,7 @@ async def test_fields_reach_the_configuration_that_a_release_depends_on(
     runtime, build, health = configuration.runtime, configuration.build, configuration.health
     assert (build.base_directory, build.dockerfile_path) == ("/site", "/docker/Dockerfile.prod")
     assert (build.publish_directory, build.use_cache, build.single_page) == ("/dist", False, True)
+    assert build.use_build_server
     assert (runtime.port, runtime.exposed_ports) == (8080, (8080, 9090))
     assert runtime.port_mappings == (
         PortMapping(host_ip="127.0.0.1", host_port=5353, container_port=53, protocol="udp"),

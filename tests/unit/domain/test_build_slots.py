@@ -23,7 +23,7 @@ def asked(slots: BuildSlots, *wishes: str) -> BuildSlots:
 
 def order_of(slots: BuildSlots) -> list[str]:
     """In which order they build when one after the other ends."""
-    order = []
+    order: list[str] = []
     slots, granted = admit(slots)
     while granted:
         order += granted

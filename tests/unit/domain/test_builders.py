@@ -67,14 +67,20 @@ def test_an_image_must_run_on_every_server(builder: str, servers: list[str], exp
 @pytest.mark.parametrize(
     ("running", "said"),
     [
-        (["shop"], "Queued: 2nd of 3 on anvil; 1 build runs there (shop)."),
+        (["shop"], "Queued: 2nd of 3 on anvil; 2 builds run there (shop)."),
         (["shop", "blog"], "Queued: 2nd of 3 on anvil; 2 builds run there (shop, blog)."),
         (["a", "b", "c", "d", "e"], "Queued: 2nd of 3 on anvil; 5 builds run there (a, b, c and 2 more)."),
-        ([], "Queued: 2nd of 3 on anvil; 0 builds run there."),
+        ([], "Queued: 2nd of 3 on anvil; 2 builds run there."),
     ],
 )
 def test_whoever_waits_is_told_for_whom(running: list[str], said: str) -> None:
-    assert waiting_message("anvil", 2, 3, running) == said
+    assert waiting_message("anvil", 2, 3, max(len(running), 2), running) == said
+
+
+def test_one_build_is_one() -> None:
+    assert (
+        waiting_message("anvil", 1, 1, 1, ["shop"]) == "Queued: 1st of 1 on anvil; 1 build runs there (shop)."
+    )
 
 
 def test_places_are_counted_as_people_do() -> None:
