@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from activities.sources import credential_for
 from activities.step_log import Write, step_log
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.bundled_images import ensure_binary_image
-from adapters.file_locks import owned_folder, remove_abandoned
+from adapters.file_locks import empty_folder, owned_place, remove_abandoned
+from adapters.file_times import FileTimes, remove_unused
 from adapters.git import GitMirrors
 from domain import static_site
 from domain.build_log import is_noise
@@ -68,7 +68,7 @@ class BuildActivities:
         deployment_id = build.step.deployment_id
         parts = await self._servers.parts(build.server_id)
         earlier = await self._store.logs.of_step(deployment_id, build.step.name, build.step.server)
-        await self._remove_abandoned(deployment_id)
+        await self._remove_abandoned()
         # A forced build has a name of its own, so what is found under it is of an earlier try.
         if (found := await parts.engine.image_id(build.image)) is not None:
             await self._store.deployments.update(deployment_id, image_id=found)
@@ -120,8 +120,9 @@ class BuildActivities:
         logins: Sequence[RegistryLogin],
     ) -> str:
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        # A folder for each try: one that Temporal has given up may still be on its way out.
-        with owned_folder(self._folder, _folder_prefix(build.step.deployment_id)) as folder:
+        # The same folder as last time, or the engine would take the context for another one and ask for all
+        # of it. A try that Temporal has given up may still be on its way out; then it is the next one.
+        with owned_place(self._folder, f"{configuration.application_id}-{build.server_id}-") as folder:
             try:
                 tree = folder / static_site.SITE_FOLDER
                 await self._mirrors.check_out(
@@ -132,16 +133,19 @@ class BuildActivities:
                     lfs=source.lfs,
                     credential=await credential_for(self._store, source),
                     on_line=write,
+                    times=FileTimes.of(self._surroundings.file_times_folder, configuration.application_id),
                 )
                 request = await self._request(build, configuration, tree, parts, write)
                 return await self._buildkit.build(
-                    dataclasses.replace(request, logins=logins),
+                    dataclasses.replace(
+                        request, logins=logins, context_name=f"seaway/{configuration.application_id}"
+                    ),
                     engine_socket=parts.engine.socket,
                     on_line=lambda line: None if is_noise(line) else write(line),
                     timeout=build.limit,
                 )
             finally:
-                await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+                await asyncio.shield(asyncio.to_thread(_empty, folder))
 
     async def _request(
         self,
@@ -171,9 +175,10 @@ class BuildActivities:
     def _folder(self) -> Path:
         return self._surroundings.work_folder / "builds"
 
-    async def _remove_abandoned(self, deployment_id: str) -> None:
-        """Removes the checkouts of workers that were killed in the middle of this deployment's build."""
-        await asyncio.to_thread(remove_abandoned, self._folder, _folder_prefix(deployment_id))
+    async def _remove_abandoned(self) -> None:
+        """Removes the checkouts of workers that were killed in the middle of a build, whosever it was."""
+        await asyncio.to_thread(remove_abandoned, self._folder, "")
+        await asyncio.to_thread(remove_unused, self._surroundings.file_times_folder)
 
     async def _dockerfile_request(
         self, build: m.BuildImage, configuration: ApplicationConfiguration, tree: Path
@@ -218,12 +223,14 @@ class BuildActivities:
         if discard.image not in {deployment.image for deployment in finished}:
             parts = await self._servers.parts(discard.server_id)
             await parts.engine.remove_image(discard.image)
-        await self._remove_abandoned(discard.step.deployment_id)
+        await self._remove_abandoned()
         return m.StepOutcome()
 
 
-def _folder_prefix(deployment_id: str) -> str:
-    return f"{deployment_id}-"
+def _empty(folder: Path) -> None:
+    # Who takes the folder next empties it again.
+    with contextlib.suppress(OSError):
+        empty_folder(folder)
 
 
 def _resumed(earlier: Sequence[str], write: Write) -> Write:

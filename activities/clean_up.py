@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from temporalio import activity
@@ -11,6 +13,7 @@ from activities import messages as m
 from activities import signatures as s
 from activities.replica_specifications import files_folder
 from activities.servers import ServerParts, Servers
+from adapters.file_times import FileTimes
 from domain.configuration import VolumeKind
 from domain.retention import KeptDeployment, images_to_remove
 from domain.volumes import volume_name_for
@@ -21,7 +24,9 @@ from store.store import Store
 class CleanUpActivities:
     """Keeps the images of the last successful deployments, and removes the others of the application."""
 
-    def __init__(self, store: Store, servers: Servers) -> None:
+    def __init__(self, store: Store, servers: Servers, times_folder: Path | None = None) -> None:
+        """`times_folder` is where this machine's builds write down their files' times."""
+        self._times_folder = times_folder
         self._store = store
         self._servers = servers
 
@@ -42,6 +47,9 @@ class CleanUpActivities:
         return m.StepOutcome(message=f"{len(surplus)} images removed" if surplus else "")
 
     async def _remove_everything(self, parts: ServerParts, clean: m.CleanUp) -> m.StepOutcome:
+        if self._times_folder is not None:
+            times = FileTimes.of(self._times_folder, clean.application_id)
+            await asyncio.to_thread(times.remove)
         for image in await parts.engine.images_with_prefix(f"seaway/{clean.application_id}"):
             await parts.engine.remove_image(image)
         if clean.delete_volumes:

@@ -68,3 +68,8 @@ class Surroundings:
     minimum_free_disk_bytes: int = 0
     edge_port: int = 9480
     """On which servers over SSH take what an application's edge sends them."""
+
+    @property
+    def file_times_folder(self) -> Path:
+        """Where this machine's builds write down since when files are as they are."""
+        return self.work_folder / "file-times"

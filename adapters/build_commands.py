@@ -41,7 +41,10 @@ class BuildCommand:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build. `secrets` reach only `RUN --mount=type=secret,id=NAME`, and `logins` none."""
+    """One image to build. `secrets` reach only `RUN --mount=type=secret,id=NAME`, and `logins` none.
+
+    Builds with the same `context_name` and the same context folder send only what has changed between them.
+    """
 
     context: Path
     dockerfile: Path
@@ -53,6 +56,7 @@ class BuildRequest:
     use_cache: bool
     pull: bool
     logins: Sequence[RegistryLogin] = ()
+    context_name: str = ""
 
 
 def without_idle_arguments(request: BuildRequest, dockerfile: str) -> BuildRequest:

@@ -42,6 +42,8 @@ from domain.registries import RegistryLogin
 __all__ = ["BuildCommand", "BuildKit", "BuildRequest", "find_build_command"]
 
 FOLDER_PREFIX: Final = "seaway-build-"
+# Of a random text that a client makes for each machine, so that engines know a context again.
+NODE_ID_FILE: Final = ".buildNodeID"
 # Enough to hold the failing step even when steps run side by side.
 KEPT_LINES: Final = 2000
 LARGEST_DOCKERFILE: Final = 1 << 20
@@ -93,6 +95,8 @@ class BuildKit:
         with owned_folder(Path(tempfile.gettempdir()), FOLDER_PREFIX) as folder:
             image_id_file = folder / "image-id"
             configuration = self._configuration or folder
+            if request.context_name:
+                await asyncio.to_thread(_write_context_name, folder, request.context_name)
             if request.logins:
                 configuration = folder
                 await asyncio.to_thread(_write_logins, folder, request.logins)
@@ -137,6 +141,13 @@ def _write_logins(folder: Path, logins: Sequence[RegistryLogin]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(client_configuration(logins))
+
+
+def _write_context_name(configuration: Path, name: str) -> None:
+    """What clients mix into the name of a context: `docker` reads it here, buildx in its own folder."""
+    for folder in (configuration, configuration / "buildx"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / NODE_ID_FILE).write_text(name)
 
 
 def _text(dockerfile: Path) -> str:

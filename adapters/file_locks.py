@@ -13,7 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from domain.errors import TransientError
+
 POLL: Final = timedelta(milliseconds=50)
+MOST_PLACES: Final = 1000
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +47,38 @@ def owned_folder(parent: Path, prefix: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def owned_place(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder `prefix…` in `parent` with the name of last time, unless another still holds that; empty.
+
+    Its content is removed at the end. The folder itself is not to be removed meanwhile.
+    """
+    for number in range(MOST_PLACES):
+        folder = parent / f"{prefix}{number}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        descriptor = _lock_folder(folder)
+        if descriptor is not None:
+            break
+    else:
+        raise TransientError(f"None of the {MOST_PLACES} folders {parent / prefix}… can be used.")
+    try:
+        empty_folder(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def empty_folder(folder: Path) -> None:
+    """Removes everything in the folder. Raises OSError for what cannot be removed."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+
+
 def remove_abandoned(parent: Path, prefix: str) -> list[Path]:
     """Removes the folders `prefix…` whose owner died before its end; returns them."""
     removed = []
@@ -62,10 +97,18 @@ def _lock_folder(folder: Path) -> int | None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
-    if _try_lock(descriptor) and folder.is_dir():
+    if _try_lock(descriptor) and _is_at(descriptor, folder):
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _is_at(descriptor: int, folder: Path) -> bool:
+    """Whether the open folder still has this name, and not one that was made after it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.lstat())
+    except OSError:
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 from adapters import git_commands
 from adapters.file_locks import owned_folder, remove_abandoned
+from adapters.file_times import FileTimes, time_of
 from adapters.git_access import GitCredential, GitHome
 from adapters.git_exports import Export, export
 from adapters.git_failures import failure_of
@@ -87,10 +88,12 @@ class GitMirrors:
         lfs: bool,
         credential: GitCredential | None,
         on_line: OnLine | None = None,
+        times: FileTimes | None = None,
     ) -> None:
         """Writes the files of a commit to `destination`, without .git; an existing one is complete and stays.
 
-        It appears by a rename, so it is whole or absent; what a killed try left is removed first.
+        It appears by a rename, so it is whole or absent; what a killed try left is removed first. Files that
+        are as they were in the tree that `times` tells of keep their times; it tells of this one afterwards.
         Raises what `resolve` raises, and SourceIncomplete for submodules and large files that are missing.
         """
         if await asyncio.to_thread(destination.is_dir):
@@ -107,7 +110,8 @@ class GitMirrors:
             )
             description = await self._mirrors.known(address, commit, credential)
             description = description or await self._mirrors.obtain(address, commit, credential)
-            await asyncio.to_thread(settle, tree, description.commit, description.committed_at)
+            time_ns = time_of(description.commit, description.committed_at, submodules, lfs)
+            await asyncio.to_thread(_settle, tree, time_ns, times)
             _publish(tree, destination)
 
     async def collect_garbage(self, *, unused_for: timedelta) -> list[Path]:
@@ -134,6 +138,12 @@ class GitMirrors:
         if completed.exit_code != 0:
             raise failure_of(address, completed.output)
         return parse_ls_remote(completed.output)
+
+
+def _settle(tree: Path, time_ns: int, times: FileTimes | None) -> None:
+    settled = settle(tree, time_ns, times.read() if times is not None else {})
+    if times is not None:
+        times.write(settled)
 
 
 def _publish(tree: Path, destination: Path) -> None:

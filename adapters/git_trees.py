@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+from adapters.file_times import FileTime, digest_of
 
 FOLDER_MODE: Final = 0o755
 FILE_MODE: Final = 0o644
@@ -14,20 +16,29 @@ PROGRAM_MODE: Final = 0o755
 LARGEST_ATTRIBUTES_FILE: Final = 1 << 20
 
 
-def settle(tree: Path, commit: str, committed_at: int) -> None:
-    """Gives everything in the tree the modes and the time that it would have on any other worker.
+def settle(tree: Path, time_ns: int, earlier: Mapping[str, FileTime]) -> dict[str, FileTime]:
+    """Gives everything in the tree its mode, and the time since when it has its content; returns the times.
 
     Modes, because an image keeps them, and the umask of a worker must not decide whether its user can read
-    a file. Times, because BuildKit takes a file of the same path, size and time for unchanged: the seconds
-    since 1970 are the commit's, the nanoseconds follow its id, so no two commits share a time.
+    a file. A file that has its content since an earlier tree keeps its time, all else gets `time_ns`; see
+    `adapters.file_times`.
     """
-    time = committed_at * 1_000_000_000 + int(commit[:7], 16)
+    times = {}
     for path, kind in _everything(tree):
         if stat.S_ISDIR(kind):
             path.chmod(FOLDER_MODE)
         elif stat.S_ISREG(kind):
             path.chmod(PROGRAM_MODE if kind & stat.S_IXUSR else FILE_MODE)
-        os.utime(path, ns=(time, time), follow_symlinks=False)
+        since = time_ns
+        if digest := digest_of(path, kind):
+            relative = path.relative_to(tree).as_posix()
+            known = earlier.get(relative)
+            if known is None or known.digest != digest:
+                known = FileTime(digest, time_ns)
+            times[relative] = known
+            since = known.time_ns
+        os.utime(path, ns=(since, since), follow_symlinks=False)
+    return times
 
 
 def uses_lfs(tree: Path) -> bool:

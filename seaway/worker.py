@@ -80,7 +80,7 @@ def build_worker(
         ReplicaActivities(store, servers, surroundings),
         RouteActivities(store, servers),
         EdgeActivities(store, servers, surroundings),
-        CleanUpActivities(store, servers),
+        CleanUpActivities(store, servers, surroundings.file_times_folder),
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
         ServerCleanUpActivities(store, servers, build_cache_bytes=settings.build_cache_gb * 1000 * MEGABYTE),
         SettlingActivities(store, servers),

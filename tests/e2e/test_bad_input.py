@@ -250,7 +250,7 @@ async def test_a_mistake_fails_with_what_to_do_and_the_old_version_serves_on(sea
         outcome.load.assert_no_failures(5)
     assert outcome.containers == outcome.expected_containers
     assert outcome.images == outcome.expected_images
-    assert not list((seaway.data / "builds").glob(f"{shown['uuid']}*"))
+    assert not list((seaway.data / "builds").glob(f"{outcome.application.uuid}*"))
 
 
 WRONG_FIELDS: dict[str, tuple[str, Any]] = {

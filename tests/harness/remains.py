@@ -45,7 +45,7 @@ def remains_of(
     files = [
         path
         for folder, prefixes in (
-            (data_folder / "builds", deployment_ids),
+            (data_folder / "builds", (application_id, *deployment_ids)),
             (data_folder / "proxy" / "staging", (application_id,)),
             (temporary_folder, ("",)),
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.file_locks import exclusive, owned_folder, remove_abandoned
+from adapters import file_locks
+from adapters.file_locks import exclusive, owned_folder, owned_place, remove_abandoned
 
 
 async def test_only_one_at_a_time_holds_a_lock_and_the_next_gets_it_afterwards(tmp_path: Path) -> None:
@@ -71,3 +72,41 @@ def test_a_prefix_is_no_pattern(tmp_path: Path) -> None:
     (tmp_path / "a1").mkdir()
     (tmp_path / "[a]*1").mkdir()
     assert remove_abandoned(tmp_path, "[a]*") == [tmp_path / "[a]*1"]
+
+
+def test_a_place_has_the_name_of_last_time_and_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "work-0" / "left" / "behind").mkdir(parents=True)
+    (tmp_path / "work-0" / "file").touch()
+    for _ in range(2):
+        with owned_place(tmp_path, "work-") as place:
+            assert place == tmp_path / "work-0"
+            assert list(place.iterdir()) == []
+            (place / "deep").mkdir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_comes_while_a_place_is_held_gets_another(tmp_path: Path) -> None:
+    with owned_place(tmp_path, "work-") as first, owned_place(tmp_path, "work-") as second:
+        assert (first.name, second.name) == ("work-0", "work-1")
+        (first / "file").touch()
+        assert remove_abandoned(tmp_path, "") == []
+    with owned_place(tmp_path, "work-") as third:
+        assert third.name == "work-0"
+
+
+def test_a_folder_that_was_made_after_the_one_that_was_locked_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work-0").mkdir()
+    lock = file_locks._try_lock
+
+    def replaced(descriptor: int) -> bool:
+        # Its owner ends, and another begins, between the opening and the locking.
+        (tmp_path / "work-0").rmdir()
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other").rename(tmp_path / "work-0")
+        return lock(descriptor)
+
+    monkeypatch.setattr(file_locks, "_try_lock", replaced)
+    assert remove_abandoned(tmp_path, "work-") == []
+    assert (tmp_path / "work-0").is_dir()
