@@ -17,6 +17,7 @@ from activities.application_secrets import redactor_for
 from activities.build_slots import repository_key
 from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
+from activities.pushed_images import pull_pushed
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
 from activities.step_log import Write, step_log
@@ -83,7 +84,10 @@ class BuildActivities:
         )
         redactor = redactor_for(configuration, logins)
         async with step_log(self._store.logs, build.step, redactor) as write:
-            if isinstance(configuration.source, ImageSource):
+            pushed = await self._store.deployments.pushed_image(deployment_id)
+            if pushed and await pull_pushed(parts.engine, pushed, build.image, write, logins):
+                image_id = await parts.engine.image_id(build.image) or ""
+            elif isinstance(configuration.source, ImageSource):
                 image_id = await _pull(parts, configuration.source.reference, build.image, write, logins)
             else:
                 await require_free_disk(

@@ -10,6 +10,8 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.application_secrets import redactor_for
+from activities.pushed_images import pull_pushed
 from activities.servers import Servers
 from activities.step_log import step_log
 from adapters.docker.engine import DockerEngine
@@ -17,7 +19,6 @@ from adapters.docker.image_transfer import send_image
 from adapters.docker.images import LocalImage
 from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound
 from domain.image_distribution import transferred
-from domain.redaction import Redactor
 from store.store import Store
 
 
@@ -55,8 +56,14 @@ class DistributionActivities:
                 "Put servers of one architecture into an application."
             )
         limit = distribute.limit.total_seconds()
-        # Nothing here comes out of the application.
-        async with step_log(self._store.logs, distribute.step, Redactor(())) as write:
+        configuration = await self._store.deployments.snapshot(distribute.step.deployment_id)
+        logins = await self._store.registries.logins(
+            team_id=configuration.team_id, project_id=configuration.project_id
+        )
+        pushed = await self._store.deployments.pushed_image(distribute.step.deployment_id)
+        async with step_log(self._store.logs, distribute.step, redactor_for(configuration, logins)) as write:
+            if pushed and await pull_pushed(target, pushed, distribute.image, write, logins):
+                return m.StepOutcome(message=f"from {pushed.partition('@')[0]}")
             write(f"The image comes from {distribute.source.name}.")
             try:
                 async with asyncio.timeout(limit):

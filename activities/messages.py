@@ -191,12 +191,26 @@ class BuildImage(StepInput):
     """The name of another server that has the image, which is sent from there instead of being built."""
 
 
-class DistributeImage(StepInput):
-    """Send the image from the server `source` to this one, unless it is there."""
+class PushImage(StepInput):
+    """Push the image from the server `source` to the registry that the application names."""
 
     source: PlannedServer
     image: str
     limit: timedelta = timedelta(hours=1)
+
+
+class DistributeImage(StepInput):
+    """Send the image, from `source` or from where it was pushed, to this server unless it is there."""
+
+    source: PlannedServer
+    image: str
+    limit: timedelta = timedelta(hours=1)
+
+
+class PublishImage(StepInput):
+    """Move the application's own tag in the registry to the image that serves now."""
+
+    limit: timedelta = timedelta(minutes=10)
 
 
 class DiscardImage(StepInput):

@@ -15,15 +15,19 @@ from activities.deployment_rows import row_of
 from domain.builders import fits
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import DeploymentStatus, OperationKind, StepStatus
-from domain.errors import NotFound, NotPossibleNow
+from domain.errors import DeploymentError, NotFound, NotPossibleNow
 from domain.image_distribution import building_server
-from domain.release_planning import BRINGS_UP, planned_steps, stops_first
+from domain.release_planning import BRINGS_UP, planned_steps, pushes, stops_first
 from domain.servers import ServerStatus
 from store.columns import now
 from store.store import Store
 from store.tables import Deployment, Server
 from store.tables.applications import DesiredState
 
+SEVERAL_ARCHITECTURES = (
+    "One name in a registry holds the image of one architecture, and this application's servers have "
+    "several. Push nothing (empty docker_registry_image_name), or use servers of one architecture."
+)
 LONGEST_HEALTH_WAIT = timedelta(hours=1)
 
 
@@ -50,6 +54,8 @@ class RecordActivities:
             servers, left = [*servers, *left], []
         planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
         builder = building_server({server.id: server.architecture for server in servers})
+        if len(servers) > 1 and builder is None and command.kind in BRINGS_UP and pushes(configuration):
+            raise DeploymentError(SEVERAL_ARCHITECTURES)
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
         builders = await self._builders(configuration, servers) if command.kind in BRINGS_UP else ()
         build_on = builders[0] if builders else build_on

@@ -27,6 +27,9 @@ FORGET_APPLICATION = Signature("forget-application", m.ForgetApplication, m.Noth
 
 RESOLVE_SOURCE = Signature("resolve-source", m.ResolveSource, m.ResolvedSource)
 BUILD_IMAGE = Signature("build-image", m.BuildImage, m.StepOutcome)
+PUSH_IMAGE = Signature("push-image", m.PushImage, m.StepOutcome)
+WITHDRAW_IMAGE = Signature("withdraw-image", m.PushImage, m.StepOutcome)
+PUBLISH_IMAGE = Signature("publish-image", m.PublishImage, m.StepOutcome)
 DISTRIBUTE_IMAGE = Signature("distribute-image", m.DistributeImage, m.StepOutcome)
 DISCARD_IMAGE = Signature("discard-image", m.DiscardImage, m.StepOutcome)
 

@@ -63,6 +63,13 @@ class ImageSource(Frozen):
     reference: str
 
 
+class PushOptions(Frozen):
+    """Where a built image is pushed; without a name it is not, and goes from server to server."""
+
+    name: str = Field(default="", description="With its registry, without a tag.")
+    tag: str = Field(default="", description="Follows the version that serves; empty means none does.")
+
+
 class BuildOptions(Frozen):
     """What decides how the image is built. Paths are relative to the repository and start with `/`."""
 
@@ -205,6 +212,7 @@ class ApplicationConfiguration(Frozen):
     server_ids: tuple[str, ...]
     source: GitSource | ImageSource
     build: BuildOptions = BuildOptions()
+    push: PushOptions = PushOptions()
     health: HealthCheck = HealthCheck()
     runtime: RuntimeOptions = RuntimeOptions()
     routing: RoutingOptions = RoutingOptions()

@@ -41,6 +41,7 @@ class StepName(StrEnum):
 
     RESOLVE_SOURCE = "resolve_source"
     BUILD = "build"
+    PUSH = "push"
     DISTRIBUTE = "distribute"
     PRE_DEPLOY = "pre_deploy"
     RELEASE_COMMAND = "release_command"
@@ -51,12 +52,14 @@ class StepName(StrEnum):
     POST_DEPLOY = "post_deploy"
     DRAIN = "drain"
     STOP_OLD = "stop_old"
+    PUBLISH = "publish"
     CLEAN_UP = "clean_up"
 
 
 STEP_TITLES: dict[StepName, str] = {
     StepName.RESOLVE_SOURCE: "Resolve source",
     StepName.BUILD: "Build image",
+    StepName.PUSH: "Push image to registry",
     StepName.DISTRIBUTE: "Send image to servers",
     StepName.PRE_DEPLOY: "Pre-deploy command",
     StepName.RELEASE_COMMAND: "Release command",
@@ -67,6 +70,7 @@ STEP_TITLES: dict[StepName, str] = {
     StepName.POST_DEPLOY: "Post-deploy command",
     StepName.DRAIN: "Drain old version",
     StepName.STOP_OLD: "Stop old version",
+    StepName.PUBLISH: "Tag image in registry",
     StepName.CLEAN_UP: "Clean up",
 }
 

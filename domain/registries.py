@@ -106,3 +106,11 @@ def login_for(reference: str, logins: Iterable[RegistryLogin]) -> RegistryLogin 
     """The first of the logins that is for the image's registry. Raises InvalidInput as `registry_of`."""
     host = registry_of(reference)
     return next((login for login in logins if login.host == host), None)
+
+
+def pushed_reference(name: str, image: str) -> str:
+    """What an image of Seaway's (`seaway/APPLICATION:KEY`) is called in a registry: `name:KEY`.
+
+    The key tells commit and configuration, so an image is never replaced by one that is made otherwise.
+    """
+    return f"{name}:{parse_image_reference(image).tag}"

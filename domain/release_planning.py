@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.configuration import ApplicationConfiguration
+from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import OperationKind, Step, StepName, StepStatus
 
 BRINGS_UP = frozenset(
@@ -27,6 +27,12 @@ def stops_first(configuration: ApplicationConfiguration, kind: OperationKind) ->
 BUILDS = (StepName.RESOLVE_SOURCE, StepName.BUILD)
 ONCE = (StepName.PRE_DEPLOY, StepName.RELEASE_COMMAND, StepName.POST_DEPLOY)
 """Commands of a release: a migration must not run once for each server."""
+BY_WHO_BUILDS = (StepName.PUSH, StepName.PUBLISH)
+
+
+def pushes(configuration: ApplicationConfiguration) -> bool:
+    """Whether images of this application, which then are its own, go to a registry."""
+    return bool(configuration.push.name) and isinstance(configuration.source, GitSource)
 
 
 def planned_steps(
@@ -51,7 +57,11 @@ def planned_steps(
     names = [*switch]
     stop_first = kind in BRINGS_UP and stops_first(configuration, kind)
     if kind in BRINGS_UP:
-        names = [*BUILDS, StepName.DISTRIBUTE] if build_on else [*BUILDS]
+        names = [*BUILDS]
+        if kind is OperationKind.DEPLOY and pushes(configuration):
+            names.append(StepName.PUSH)
+        if build_on:
+            names.append(StepName.DISTRIBUTE)
         if kind in RUNS_COMMANDS and configuration.hooks.pre_deploy and replaces and replaces_on_first:
             names.append(StepName.PRE_DEPLOY)
         if kind in RUNS_COMMANDS and configuration.hooks.release:
@@ -63,6 +73,8 @@ def planned_steps(
             names.append(StepName.POST_DEPLOY)
     if not stop_first:
         names += [StepName.DRAIN, StepName.STOP_OLD] if replaces else [StepName.STOP_OLD]
+    if kind in RUNS_COMMANDS and pushes(configuration) and configuration.push.tag:
+        names.append(StepName.PUBLISH)
     names.append(StepName.CLEAN_UP)
     retiring = StepName.CLEAN_UP if stop_first else StepName.STOP_OLD
     return tuple(
@@ -80,6 +92,8 @@ def _servers_of(name: StepName, servers: Sequence[str], build_on: str | None) ->
     if build_on and name in BUILDS:
         # A build server has nothing to do with the source before it builds.
         return [build_on] if name is StepName.BUILD or build_on in servers else servers[:1]
+    if name in BY_WHO_BUILDS:
+        return [build_on] if build_on and build_on in servers else servers[:1]
     return servers[:1] if name in ONCE else servers
 
 
@@ -89,5 +103,5 @@ def is_past_return(steps: Sequence[Step]) -> bool:
     One that had to stop before the new one could start is only paused until the switch.
     """
     switched = max((index for index, step in enumerate(steps) if step.name is StepName.SWITCH), default=0)
-    final = (StepName.STOP_OLD, StepName.CLEAN_UP)
+    final = (StepName.STOP_OLD, StepName.PUBLISH, StepName.CLEAN_UP)
     return any(step.name in final and step.status is not StepStatus.PENDING for step in steps[switched:])

@@ -15,6 +15,7 @@ from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
 from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
+from activities.image_pushes import PushActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
@@ -75,6 +76,7 @@ def build_worker(
         SourceActivities(store, servers, mirrors, surroundings),
         BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue)),
         BuildActivities(store, servers, mirrors, buildkit, surroundings),
+        PushActivities(store, servers),
         DistributionActivities(store, servers),
         CommandActivities(store, servers, surroundings),
         ReplicaActivities(store, servers, surroundings),

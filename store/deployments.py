@@ -117,6 +117,23 @@ class DeploymentStore:
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Deployment.finished_at).desc()))).all()
 
+    async def pushed_image(self, deployment_id: str) -> str:
+        """Where its image is in a registry (`name@sha256:…`), pushed by it or a successful one before; or "".
+
+        Raises NotFound.
+        """
+        async with self._database.reading() as session:
+            row = await _require(session, deployment_id)
+            if row.pushed_image or not row.image:
+                return row.pushed_image
+            query = select(Deployment.pushed_image).where(
+                Deployment.application_id == row.application_id,
+                Deployment.status == DeploymentStatus.FINISHED,
+                Deployment.image == row.image,
+                Deployment.pushed_image != "",
+            )
+            return (await session.exec(query.order_by(col(Deployment.finished_at).desc()))).first() or ""
+
     async def all_of_application(self, application_id: str) -> Sequence[Deployment]:
         """Every operation on the application, in no order."""
         query = select(Deployment).where(Deployment.application_id == application_id)

@@ -122,6 +122,7 @@ class DeploymentWorkflow:
             await all_or_nothing([self._build_in_turn(build, *where) for where in planned])
         else:
             await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
+        await self._push(resolved.image, self._plan.servers[0])
 
     def _needs_slot(self, resolved: m.ResolvedSource) -> bool:
         """Whether there is something to build; an image that is there or only pulled needs no slot."""
@@ -168,11 +169,22 @@ class DeploymentWorkflow:
         )
         await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
         self._slots.release()
+        await self._push(resolved.image, sender)
         if not resolved.image_present:
             others = [server for server in servers if server != builder]
             self._undo(StepName.DISTRIBUTE, s.DISCARD_IMAGE, discard, others)
         distribute = self._for(m.DistributeImage, source=sender, image=resolved.image, limit=limit)
         await self._steps.run(StepName.DISTRIBUTE, s.DISTRIBUTE_IMAGE, distribute, within(limit))
+
+    async def _push(self, image: str, source: m.PlannedServer) -> None:
+        """To the registry that the application names, by the server that has the image."""
+        servers = self._plan.on(StepName.PUSH)
+        if not servers:
+            return
+        limit = self._plan.build_limit
+        push = self._for(m.PushImage, source=source, image=image, limit=limit)
+        self._undo(StepName.PUSH, s.WITHDRAW_IMAGE, push, servers)
+        await self._steps.run(StepName.PUSH, s.PUSH_IMAGE, push, within(limit), servers)
 
     def _show_reference(self, resolved: m.ResolvedSource) -> None:
         reference = resolved.reference[: names.LONGEST_KEYWORD]
@@ -250,6 +262,9 @@ class DeploymentWorkflow:
         await self._steps.run_where_possible(retiring, s.RETIRE_REPLICAS, retire, UNDO)
         if self._plan.left:
             await self._leave(retiring, self._plan.left)
+        if servers := self._plan.on(StepName.PUBLISH):
+            publish = self._for(m.PublishImage)
+            await self._steps.run_where_possible(StepName.PUBLISH, s.PUBLISH_IMAGE, publish, UNDO, servers)
         deletes = self._command.kind is OperationKind.DELETE
         clean_up = self._for(
             m.CleanUp,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.docker.containers import Containers
 from adapters.docker.executions import Executions
-from adapters.docker.images import Images
+from adapters.docker.image_pushes import ImagePushes
 from adapters.docker.logs import Logs
 from adapters.docker.registry_checks import RegistryChecks
 from adapters.docker.remains import Remains
@@ -15,7 +15,7 @@ from adapters.docker.watching import Watching
 
 
 class DockerEngine(
-    Images, Containers, Logs, Executions, Watching, Terminals, Remains, RegistryChecks, Services
+    ImagePushes, Containers, Logs, Executions, Watching, Terminals, Remains, RegistryChecks, Services
 ):
     """An engine behind the unix socket path that it is made with. `close()` it when done.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from domain.errors import ImageNotFound, RegistryUnavailable
 from domain.image_references import parse_image_reference
 from domain.registries import RegistryLogin
 
-# Without any progress for this long, a pull has stalled.
-PULL_SILENCE_SECONDS = 120.0
+# Without any progress for this long, a pull or push has stalled.
+SILENCE_SECONDS = 120.0
 TRANSFER_TIMEOUT_SECONDS = 900.0
 # Engines whose images are containerd's keep layers in another form, which their loader needs whole.
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
@@ -101,27 +101,45 @@ class Images(ImageStreams):
     async def _pull(
         self, reference: str, on_line: Callable[[str], None], login: RegistryLogin | None
     ) -> None:
-        if login is not None:
-            headers = login_header(login)
-        else:
-            headers = await asyncio.to_thread(self.registry_login, reference)
-        progress = JsonReader()
-        heard: set[str] = set()
+        headers = await self.login_headers(reference, login)
         try:
-            async with asyncio.timeout(PULL_SILENCE_SECONDS) as limit:
-                query = {"fromImage": reference}
-                async with self.stream("POST", "/images/create", query=query, headers=headers) as stream:
-                    async for chunk in stream:
-                        limit.reschedule(asyncio.get_running_loop().time() + PULL_SILENCE_SECONDS)
-                        for message in progress.feed(chunk):
-                            if reason := message.get("error"):
-                                raise EngineRefusal(500, str(reason))
-                            line = " ".join(filter(None, (message.get("id"), message.get("status"))))
-                            if line not in heard:
-                                heard.add(line)
-                                on_line(line)
+            await self.transfer("/images/create", {"fromImage": reference}, headers, on_line)
         except TimeoutError as error:
             raise RegistryUnavailable(f"Pulling {reference} stalled: no progress for two minutes.") from error
+
+    async def login_headers(self, reference: str, login: RegistryLogin | None) -> dict[str, str]:
+        """What a request shows the image's registry: this login, or that of this machine's configuration."""
+        if login is not None:
+            return login_header(login)
+        return await asyncio.to_thread(self.registry_login, reference)
+
+    async def transfer(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], on_line: Callable[[str], None]
+    ) -> list[dict[str, Any]]:
+        """Has the engine exchange an image with a registry; the facts that it tells beside its progress.
+
+        `on_line` hears each line once. Raises EngineRefusal with the engine's reason, and TimeoutError when
+        nothing has happened for two minutes.
+        """
+        progress = JsonReader()
+        heard: set[str] = set()
+        facts: list[dict[str, Any]] = []
+        async with (
+            asyncio.timeout(SILENCE_SECONDS) as limit,
+            self.stream("POST", path, query=query, headers=headers) as stream,
+        ):
+            async for chunk in stream:
+                limit.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
+                for message in progress.feed(chunk):
+                    if reason := message.get("error"):
+                        raise EngineRefusal(500, str(reason))
+                    if isinstance(fact := message.get("aux"), dict):
+                        facts.append(fact)
+                    line = " ".join(filter(None, (message.get("id"), message.get("status"))))
+                    if line and line not in heard:
+                        heard.add(line)
+                        on_line(line)
+        return facts
 
     async def tag(self, reference: str, new_reference: str) -> None:
         """Give a local image another name. Raises ImageNotFound."""

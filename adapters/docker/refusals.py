@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from domain.errors import ImageNotFound, RegistryRefused, RegistryUnavailable, ReplicaRefused, SeawayError
-from domain.registries import RegistryLogin
+from domain.registries import RegistryLogin, registry_of
 
 # Pattern in the engine's text (20.10 to 28) and what it means.
 REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -94,9 +94,13 @@ def replica_refusal(name: str, reason: str) -> ReplicaRefused:
 
 def login_refusal(what: str, login: RegistryLogin, reason: str) -> RegistryRefused:
     """That a registry refuses `what` to a login."""
+    return _refused(f"refuses {what} to the user '{login.username}'", "read", login, reason)
+
+
+def _refused(what: str, right: str, login: RegistryLogin, reason: str) -> RegistryRefused:
     return RegistryRefused(
-        f"The registry {login.host} refuses {what} to the user '{login.username}': its password is wrong, or "
-        "it has no right to read this. Correct the registry's login in Seaway, then deploy again.",
+        f"The registry {login.host} {what}: its password is wrong, or it has no right to {right} this. "
+        "Correct the registry's login in Seaway, then deploy again.",
         detail=reason,
     )
 
@@ -116,4 +120,23 @@ def pull_refusal(reference: str, status: int, reason: str, login: RegistryLogin 
         )
     return RegistryUnavailable(
         f"The registry of {reference} cannot be reached from the server at the moment.", detail=reason
+    )
+
+
+def push_refusal(reference: str, status: int, reason: str, login: RegistryLogin | None) -> SeawayError:
+    """Whether a registry does not want an image from us, or is only out of reach or failing for now."""
+    if status == 404:
+        return ImageNotFound(f"The server has no image any more to push as {reference}.", detail=reason)
+    if UNREACHABLE.search(reason) or not (status in (401, 403) or UNAUTHORIZED.search(reason)):
+        return RegistryUnavailable(
+            f"The registry of {reference} does not take the image at the moment.", detail=reason
+        )
+    if login is not None:
+        what = f"does not take the image {reference} from the user '{login.username}'"
+        return _refused(what, "write", login, reason)
+    host = registry_of(reference)
+    return RegistryRefused(
+        f"The registry {host} does not take the image {reference} without a login, and Seaway keeps none for "
+        f"it. Add one (`seaway registry add {host}`), then deploy again.",
+        detail=reason,
     )

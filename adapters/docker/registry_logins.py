@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from domain.registries import DOCKER_HUB, RegistryLogin
 
 HEADER = "X-Registry-Auth"
+NO_LOGIN = base64.urlsafe_b64encode(b"{}").decode("ascii")
+"""A push needs the header in any case."""
 DOCKER_HUB_ADDRESS = "https://index.docker.io/v1/"
 """Docker's own name for its registry, in logins only."""
 

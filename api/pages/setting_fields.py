@@ -69,6 +69,20 @@ BUILD = FieldGroup(
             hint="Unknown paths answer with index.html.",
         ),
         FieldView("disable_build_cache", "Always build without the cache", kind="check"),
+        FieldView(
+            "docker_registry_image_name",
+            "Push the image to",
+            is_code=True,
+            placeholder="registry.example.com/team/shop",
+            hint="Its servers then pull it from there. Logins are kept under Registries.",
+        ),
+        FieldView(
+            "docker_registry_image_tag",
+            "Tag what serves as",
+            is_code=True,
+            placeholder="no tag of its own",
+            hint="Moved to each version once it serves, for example latest.",
+        ),
     ),
 )
 ADDRESS = FieldGroup(

@@ -97,8 +97,20 @@ SOURCE_FIELDS = (
         lambda configuration: read_path(configuration, "source.private_key_id"),
         "The deploy key.",
     ),
-    ApplicationField("docker_registry_image_name", OptionalText, apply_image_name, show_image_name),
-    ApplicationField("docker_registry_image_tag", OptionalText, apply_image_tag, show_image_tag),
+    ApplicationField(
+        "docker_registry_image_name",
+        OptionalText,
+        apply_image_name,
+        show_image_name,
+        "The image to run; of a repository, where the built image is pushed, and other servers pull it from.",
+    ),
+    ApplicationField(
+        "docker_registry_image_tag",
+        OptionalText,
+        apply_image_tag,
+        show_image_tag,
+        "Its tag or digest; of a repository, a tag that is moved to each version once that serves.",
+    ),
 )
 BUILD_FIELDS = (
     ApplicationField(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.shapes.configuration_paths import replace_path
-from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
+from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource, PushOptions
 from domain.errors import InvalidInput
 from domain.git_references import parse_repository
 from domain.image_references import combine_image_reference, parse_image_reference
@@ -33,10 +33,13 @@ def apply_private_key(configuration: ApplicationConfiguration, given: Any) -> Ap
 
 
 def apply_image_name(configuration: ApplicationConfiguration, given: Any) -> ApplicationConfiguration:
-    """Another image. A tag or digest in the name replaces the earlier one."""
-    if isinstance(configuration.source, GitSource):
-        return _without_image(configuration, given)
+    """Another image. A tag or digest in the name replaces the earlier one.
+
+    Of a repository it is where the built image is pushed; nothing means nowhere.
+    """
     name = (given or "").strip()
+    if isinstance(configuration.source, GitSource):
+        return _pushed_to(configuration, name)
     last = name.rpartition("/")[2]
     if ":" in last or "@sha256:" in last:
         return _with_image(configuration, parse_image_reference(name).canonical)
@@ -45,9 +48,14 @@ def apply_image_name(configuration: ApplicationConfiguration, given: Any) -> App
 
 
 def apply_image_tag(configuration: ApplicationConfiguration, given: Any) -> ApplicationConfiguration:
-    """Another tag or digest of the same image; nothing leaves it as it is."""
-    if isinstance(configuration.source, GitSource) or not given:
-        return _without_image(configuration, given)
+    """Another tag or digest of the same image; nothing leaves it as it is.
+
+    Of a repository it is the tag that follows what serves.
+    """
+    if isinstance(configuration.source, GitSource):
+        return _pushed_as(configuration, (given or "").strip())
+    if not given:
+        return configuration
     name = parse_image_reference(configuration.source.reference).name
     return _with_image(configuration, combine_image_reference(name, given).canonical)
 
@@ -55,13 +63,15 @@ def apply_image_tag(configuration: ApplicationConfiguration, given: Any) -> Appl
 def show_image_name(configuration: ApplicationConfiguration) -> str | None:
     """The image's name, without tag and digest."""
     source = configuration.source
-    return parse_image_reference(source.reference).name if isinstance(source, ImageSource) else None
+    if isinstance(source, GitSource):
+        return configuration.push.name or None
+    return parse_image_reference(source.reference).name
 
 
 def show_image_tag(configuration: ApplicationConfiguration) -> str | None:
     """The tag, or the digest if the image is pinned."""
     if isinstance(configuration.source, GitSource):
-        return None
+        return configuration.push.tag or None
     image = parse_image_reference(configuration.source.reference)
     return image.digest or image.tag
 
@@ -81,7 +91,21 @@ def _with_image(configuration: ApplicationConfiguration, reference: str) -> Appl
     return replace_path(configuration, "source.reference", reference)
 
 
-def _without_image(configuration: ApplicationConfiguration, given: Any) -> ApplicationConfiguration:
-    if given:
-        raise InvalidInput("Pushing a built image to a registry is not supported yet.")
-    return configuration
+def _pushed_to(configuration: ApplicationConfiguration, name: str) -> ApplicationConfiguration:
+    if not name:
+        return replace_path(configuration, "push", PushOptions())
+    last = name.rpartition("/")[2]
+    if ":" in last or "@" in last:
+        raise InvalidInput("Give the name alone. The tag that follows what serves has a field of its own.")
+    return replace_path(configuration, "push.name", parse_image_reference(name).name)
+
+
+def _pushed_as(configuration: ApplicationConfiguration, tag: str) -> ApplicationConfiguration:
+    if not tag:
+        return replace_path(configuration, "push.tag", "")
+    if not configuration.push.name:
+        raise InvalidInput("Say in docker_registry_image_name where the image is pushed, too.")
+    reference = combine_image_reference(configuration.push.name, tag)
+    if reference.is_pinned:
+        raise InvalidInput("What is built has no digest yet: give a tag, for example latest.")
+    return replace_path(configuration, "push.tag", reference.tag)

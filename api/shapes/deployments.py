@@ -84,6 +84,7 @@ class DeploymentAnswer(Resource):
     commit_message: str | None
     branch: str | None
     image: str | None
+    pushed_image: str | None = Field(description="Where it is in a registry, by its digest.")
     pull_request_id: int = 0
     docker_registry_image_tag: str | None = None
     configuration_hash: str | None
@@ -205,6 +206,7 @@ def show_deployment(
         commit_message=row.commit_message or None,
         branch=row.branch or None,
         image=row.image or None,
+        pushed_image=row.pushed_image or None,
         configuration_hash=row.configuration_hash or None,
         force_rebuild=row.force_rebuild,
         is_webhook=row.trigger == "webhook",

@@ -18,6 +18,7 @@ class Deployment(SQLModel, table=True):
 
     `release_id` names the containers that this operation brought into service: its own id, or, for
     a scaling, the id of the release that was scaled. `snapshot_sealed` is the whole configuration.
+    `pushed_image` is where the image is in a registry, by its digest.
     """
 
     __tablename__ = "deployment"
@@ -45,6 +46,7 @@ class Deployment(SQLModel, table=True):
     build_state: str = BuildState.NONE
     repository_key: str = Field(default="", index=True)
     """A fingerprint of the team and the repository that it was built from."""
+    pushed_image: str = ""
     snapshot_sealed: str | None = None
     configuration_hash: str = ""
     superseded_by: str | None = None

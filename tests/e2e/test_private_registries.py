@@ -11,6 +11,7 @@ import docker
 import docker.errors
 import pytest
 
+from tests.e2e.applications import Application, statuses
 from tests.e2e.installation import Installation
 from tests.harness.images import build
 from tests.harness.private_registry import PrivateRegistry
@@ -21,6 +22,13 @@ VERSIONS = ("v1", "v2")
 SHOP = f"""\
 FROM {TINY}
 RUN echo VERSION > /www/index.html && touch /www/health
+CMD ["httpd", "-f", "-p", "3000", "-h", "/www"]
+"""
+# Small, because engines compress what they push.
+SMALL = f"""\
+FROM {TINY}
+RUN echo built-by-this-build && touch /www/health
+COPY VERSION /www/index.html
 CMD ["httpd", "-f", "-p", "3000", "-h", "/www"]
 """
 
@@ -131,3 +139,77 @@ async def test_a_build_starts_from_a_private_image(
     shown = await application.deploy()
     assert await application.version() == "v2"
     assert registry.password not in await application.log_of(shown["uuid"])
+
+
+@pytest.fixture
+async def pushing(new_application, git_repository, engine, registry: PrivateRegistry) -> Application:
+    """An application that is pushed to the registry, with a layer that says in the log that it is built."""
+    await asyncio.to_thread(ensure_server_images, engine)
+    git_repository.commit({"Dockerfile": SMALL, "VERSION": "v1\n"})
+    name = f"team/{git_repository.head[:12]}"
+    application: Application = await new_application(
+        docker_registry_image_name=f"{registry.host}/{name}", docker_registry_image_tag="latest"
+    )
+    return application
+
+
+def tag_of(shown: dict[str, Any]) -> str:
+    """Under which tag a deployment's image is in a registry."""
+    return str(shown["image"]).rpartition(":")[2]
+
+
+async def test_a_built_image_is_pushed_tagged_when_it_serves_and_pulled_again_for_a_rollback(
+    pushing: Application, git_repository, registry: PrivateRegistry, add_login, secret_value, seaway, engine
+):
+    name = (await pushing.change())["docker_registry_image_name"].partition("/")[2]
+    login = await add_login(secret_value())
+    refused = await pushing.fail(30)
+    assert refused["error"]["code"] == "registry_refused"
+    assert registry.host in refused["error"]["message"]
+    assert (statuses(refused)["build"], statuses(refused)["push"]) == ("compensated", "failed")
+    assert await registry.digest(name, "latest") == ""
+    await seaway.ask("PATCH", f"/registries/{login}", json={"password": registry.password})
+
+    first = await pushing.deploy()
+    assert first["pushed_image"].partition("@")[2] == await registry.digest(name, tag_of(first))
+    assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(first))
+    git_repository.commit({"VERSION": "v2\n"})
+    second = await pushing.deploy()
+    assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(second))
+    held = {tag for image in await asyncio.to_thread(engine.images.list) for tag in image.tags}
+    assert not [tag for tag in held if tag.startswith(f"{registry.host}/{name}")]
+
+    # Somebody cleaned up on the server: the very same image comes back from the registry.
+    before = (await asyncio.to_thread(engine.images.get, first["image"])).id
+    await asyncio.to_thread(engine.images.remove, first["image"], force=True)
+    back = await pushing.operate("rollback", deployment_uuid=first["uuid"])
+    log = await pushing.log_of(back["uuid"])
+    assert "built-by-this-build" not in log
+    assert f"The image comes from the registry {registry.host}." in log
+    assert (await asyncio.to_thread(engine.images.get, first["image"])).id == before
+    assert await pushing.version() == "v1"
+    assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(first))
+    for shown in (first, second, back):
+        assert registry.password not in str(shown) + await pushing.log_of(shown["uuid"])
+
+
+async def test_a_registry_that_is_gone_for_a_moment_costs_a_push_no_second_build(
+    pushing: Application, registry: PrivateRegistry, add_login
+):
+    await add_login(registry.password)
+    registry.stop()
+    deployment = await pushing.start_deploy()
+
+    async def push_is_tried_again() -> bool:
+        shown = await pushing.shown(deployment)
+        return any(step["name"] == "push" and step["attempt"] > 1 for step in shown["steps"])
+
+    await eventually(push_is_tried_again, 60)
+    await registry.start()
+    shown = await pushing.finished(deployment)
+    assert await pushing.version() == "v1"
+    attempts = {step["name"]: step["attempt"] for step in shown["steps"]}
+    assert attempts["build"] == 1
+    lines = (await pushing.log_of(deployment)).splitlines()
+    assert len([line for line in lines if "RUN echo built-by-this-build" in line]) == 1
+    assert shown["pushed_image"]

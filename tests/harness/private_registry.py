@@ -79,3 +79,12 @@ class PrivateRegistry:
             assert "error" not in line, line
         engine.images.remove(reference)
         return reference
+
+    async def digest(self, name: str, tag: str) -> str:
+        """Which image a tag means at this moment; "" where there is none."""
+        manifest = "application/vnd.docker.distribution.manifest.v2+json"
+        async with httpx.AsyncClient(trust_env=False, auth=(self.username, self.password)) as client:
+            answer = await client.head(
+                f"http://{self.host}/v2/{name}/manifests/{tag}", headers={"Accept": manifest}
+            )
+        return answer.headers["Docker-Content-Digest"] if answer.status_code == 200 else ""

@@ -11,6 +11,7 @@ from domain.configuration import (
     GitSource,
     Hooks,
     PortMapping,
+    PushOptions,
     RuntimeOptions,
 )
 from domain.deployments import OperationKind
@@ -18,6 +19,8 @@ from domain.release_planning import BRINGS_UP, planned_steps, stops_first
 
 OLD = "old-deployment"
 NO_HOOKS = Hooks()
+NOT_PUSHED = PushOptions()
+PUSHED = PushOptions(name="registry.example.com/shop", tag="latest")
 ALL_HOOKS = Hooks(pre_deploy="./before", release="./migrate", post_deploy="./after")
 
 
@@ -34,6 +37,7 @@ def plan_of(
     build_once: bool = True,
     builders: Sequence[str] = (),
     needs_build_slot: bool = False,
+    push: PushOptions = NOT_PUSHED,
 ) -> ReleasePlan:
     """The plan of an operation on an application that runs already, unless it `replaces` nothing.
 
@@ -47,6 +51,7 @@ def plan_of(
         server_ids=tuple(servers),
         source=GitSource(repository="file:///shop.git"),
         hooks=hooks,
+        push=push,
         runtime=RuntimeOptions(
             replicas=replicas,
             port_mappings=(PortMapping(host_port=80, container_port=80),) if host_ports else (),

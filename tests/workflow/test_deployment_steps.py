@@ -15,7 +15,7 @@ from domain.configuration import Hooks
 from domain.deployments import DeploymentStatus, OperationKind, StepName
 from tests.workflow.bench import Bench, ending, running_worker
 from tests.workflow.fake_activities import FakeActivities
-from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
+from tests.workflow.plans import ALL_HOOKS, OLD, PUSHED, plan_of
 from workflows import names
 
 BEGIN = ["begin-deployment"]
@@ -74,6 +74,11 @@ CASES = {
             ],
         ],
         {"hooks": ALL_HOOKS, "servers": SERVERS},
+    ),
+    "deploy by a registry": Case(
+        DEPLOY,
+        [*BEGIN, *IMAGE, "push-image", *NEW, DRAIN, *END[:2], "publish-image", *END[2:]],
+        {"push": PUSHED},
     ),
     "rollback": Case(OperationKind.ROLLBACK, WITH_ALL_HOOKS, {"hooks": ALL_HOOKS}, reference="x" * 1000),
     "restart": Case(OperationKind.RESTART, [*BEGIN, *IMAGE, *NEW, DRAIN, *END], {"hooks": ALL_HOOKS}),

@@ -18,6 +18,7 @@ from activities.clean_up import CleanUpActivities
 from activities.commands import CommandActivities
 from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
+from activities.image_pushes import PushActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
@@ -41,6 +42,7 @@ def real_activities() -> list[Callable[..., Any]]:
         SourceActivities(unused, unused, unused, unused),
         BuildSlotActivities(unused, unused),
         BuildActivities(unused, unused, unused, unused, unused),
+        PushActivities(unused, unused),
         DistributionActivities(unused, unused),
         CommandActivities(unused, unused, unused),
         ReplicaActivities(unused, unused, unused),

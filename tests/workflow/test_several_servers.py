@@ -8,7 +8,7 @@ from temporalio.client import WorkflowFailureError
 from activities import messages as m
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from tests.workflow.bench import Bench, ending
-from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
+from tests.workflow.plans import ALL_HOOKS, OLD, PUSHED, plan_of
 from tests.workflow.undo_cases import (
     BEFORE_SWITCH,
     DISCARD,
@@ -145,6 +145,44 @@ async def test_an_image_that_only_another_server_has_is_sent_from_there(bench: B
     [build] = bench.fakes.messages("build-image")
     assert (build.server_id, build.sent_by) == ("id-of-east", "west")
     assert {message.source.name for message in bench.fakes.messages("distribute-image")} == {"west"}
+
+
+async def test_the_image_is_pushed_before_other_servers_get_it_by_the_server_that_has_it(
+    bench: Bench,
+) -> None:
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, servers=SERVERS, push=PUSHED
+    )
+    bench.fakes.present_on = ("id-of-west",)
+
+    await ending(await bench.deploy())
+
+    labels = bench.fakes.labels()
+    assert labels.index("build-image") < labels.index("push-image") < labels.index("distribute-image")
+    [push] = bench.fakes.messages("push-image")
+    assert (push.step.server, push.source.name) == ("east", "west")
+    [publish] = bench.fakes.messages("publish-image")
+    assert publish.server_id == "id-of-east"
+
+
+async def test_a_push_that_fails_is_tried_again_without_another_build(bench: Bench) -> None:
+    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, push=PUSHED)
+    bench.fakes.fail("push-image", "registry_unavailable", final=False, times=2)
+
+    await ending(await bench.deploy())
+
+    labels = bench.fakes.labels()
+    assert (labels.count("build-image"), labels.count("push-image")) == (1, 3)
+
+
+async def test_a_refused_push_ends_the_deployment_and_takes_its_image_back(bench: Bench) -> None:
+    bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, push=PUSHED)
+    bench.fakes.fail("push-image", "registry_refused", "It lets nobody in.")
+
+    finish = await fails(bench)
+
+    assert (finish.error_code, finish.error_message) == ("registry_refused", "It lets nobody in.")
+    assert bench.fakes.undos() == ["undo withdraw-image", DISCARD]
 
 
 async def test_an_image_that_all_servers_have_is_not_discarded(bench: Bench) -> None:

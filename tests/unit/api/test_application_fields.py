@@ -15,6 +15,7 @@ from domain.configuration import (
     HealthCheckKind,
     ImageSource,
     PortMapping,
+    PushOptions,
     ResourceLimits,
 )
 from tests.unit.api.conftest import Seaway
@@ -25,8 +26,8 @@ WRITTEN: dict[str, object] = {
     "git_commit_sha": "a" * 40,
     "is_git_submodules_enabled": False,
     "is_git_lfs_enabled": False,
-    "docker_registry_image_name": "",
-    "docker_registry_image_tag": None,
+    "docker_registry_image_name": "registry.example.com:5000/team/shop",
+    "docker_registry_image_tag": "latest",
     "private_key_uuid": None,
     "build_pack": "static",
     "base_directory": "site/",
@@ -235,7 +236,9 @@ async def test_a_field_that_does_nothing_yet_is_taken_only_while_it_asks_for_not
         ("redirect", "www"),
         ("release_command", "a\nb"),
         ("docker_images_to_keep", 101),
-        ("docker_registry_image_name", "nginx"),
+        ("docker_registry_image_name", "registry.example.com/team/shop:1"),
+        ("docker_registry_image_name", "Registry.example.com/Shop"),
+        ("docker_registry_image_tag", "latest"),
         ("no_such_field", 1),
         ("project_uuid", "elsewhere"),
     ],
@@ -342,3 +345,23 @@ async def test_another_tag_of_an_image_keeps_its_name(seaway: Seaway, client: ht
     assert changed.json()["docker_registry_image_tag"] == "1.28"
     refused = await client.patch(f"/applications/{uuid}", json={"git_repository": "file:///a.git"})
     assert list(refused.json()["errors"]) == ["git_repository"]
+
+
+async def test_a_built_image_is_pushed_where_its_application_says(
+    seaway: Seaway, client: httpx.AsyncClient, application: dict[str, object]
+) -> None:
+    path = f"/applications/{application['uuid']}"
+    name = "registry.example.com:5000/team/shop"
+    for written, kept in (
+        ({"docker_registry_image_name": name, "docker_registry_image_tag": "latest"}, (name, "latest")),
+        ({"docker_registry_image_tag": ""}, (name, "")),
+        ({"docker_registry_image_tag": "stable"}, (name, "stable")),
+        ({"docker_registry_image_name": ""}, ("", "")),
+    ):
+        shown = (await client.patch(path, json=written)).json()
+        assert (shown["docker_registry_image_name"] or "", shown["docker_registry_image_tag"] or "") == kept
+        configuration = await seaway.store.applications.configuration(str(application["uuid"]))
+        assert configuration.push == PushOptions(name=kept[0], tag=kept[1])
+    body = {"docker_registry_image_name": name, "docker_registry_image_tag": "sha256:" + "a" * 64}
+    refused = await client.patch(path, json=body)
+    assert list(refused.json()["errors"]) == ["docker_registry_image_tag"]

@@ -12,6 +12,7 @@ from domain.registries import (
     checked_registry_host,
     checked_username,
     login_for,
+    pushed_reference,
     registry_of,
 )
 
@@ -93,3 +94,9 @@ def test_a_login_is_shown_to_its_own_registry_only() -> None:
     assert login_for("nginx", logins) is logins[2]
     for other in ("registry.example.org/shop", "evil.example/registry.example.com/shop", "example.com/shop"):
         assert login_for(other, logins) is None
+
+
+def test_a_pushed_image_is_named_by_commit_and_configuration() -> None:
+    image = "seaway/abc:0123456789ab-cdef01234567"
+    named = pushed_reference("registry.example.com:5000/team/shop", image)
+    assert named == "registry.example.com:5000/team/shop:0123456789ab-cdef01234567"

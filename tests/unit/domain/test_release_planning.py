@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from domain.configuration import ApplicationConfiguration, Hooks, ImageSource, PortMapping, RuntimeOptions
+from domain.configuration import (
+    ApplicationConfiguration,
+    GitSource,
+    Hooks,
+    ImageSource,
+    PortMapping,
+    PushOptions,
+    RuntimeOptions,
+)
 from domain.deployments import OperationKind, Step, StepName, StepStatus
 from domain.release_planning import is_past_return, planned_steps
 
@@ -89,3 +97,38 @@ def test_there_is_no_old_version_to_ask_before_where_none_ran() -> None:
         OperationKind.DEPLOY, configuration, ["first"], replaces=True, replaces_on_first=False
     )
     assert StepName.PRE_DEPLOY not in [step.name for step in steps]
+
+
+@pytest.mark.parametrize(
+    ("kind", "build_on", "planned"),
+    [
+        (OperationKind.DEPLOY, "second", [(StepName.PUSH, "second"), (StepName.PUBLISH, "second")]),
+        (OperationKind.DEPLOY, None, [(StepName.PUSH, "first"), (StepName.PUBLISH, "first")]),
+        (OperationKind.ROLLBACK, None, [(StepName.PUBLISH, "first")]),
+        (OperationKind.RESTART, None, []),
+        (OperationKind.STOP, None, []),
+    ],
+)
+def test_who_builds_pushes_what_is_new_and_tags_what_serves(
+    kind: OperationKind, build_on: str | None, planned: list[tuple[StepName, str]]
+) -> None:
+    pushed = CONFIGURATION.model_copy(
+        update={
+            "source": GitSource(repository="https://git.example.com/shop.git"),
+            "push": PushOptions(name="registry.example.com/shop", tag="latest"),
+        }
+    )
+    steps = planned_steps(kind, pushed, ["first", "second"], replaces=True, build_on=build_on)
+    found = [(step.name, step.server) for step in steps if step.name in (StepName.PUSH, StepName.PUBLISH)]
+    assert found == planned
+    names = list(dict.fromkeys(step.name for step in steps))
+    if StepName.PUSH in names:
+        assert names.index(StepName.PUSH) == names.index(StepName.BUILD) + 1
+    untagged = pushed.model_copy(update={"push": PushOptions(name="registry.example.com/shop")})
+    assert not any(
+        step.name is StepName.PUBLISH for step in planned_steps(kind, untagged, ["first"], replaces=True)
+    )
+    of_image = pushed.model_copy(update={"source": CONFIGURATION.source})
+    assert not {StepName.PUSH, StepName.PUBLISH} & {
+        step.name for step in planned_steps(kind, of_image, ["first"], replaces=True)
+    }

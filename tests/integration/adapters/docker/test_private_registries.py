@@ -170,3 +170,54 @@ async def test_nothing_of_a_build_tells_the_password_while_it_runs_or_after(
     assert encoded not in told
     with suppress(docker.errors.ImageNotFound):
         engine.images.remove(identity, force=True)
+
+
+@pytest.fixture
+async def local(docker_engine: DockerEngine, tmp_path: Path) -> AsyncIterator[str]:
+    """An image that only the engine has."""
+    archive = tmp_path / "root.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(__file__, uuid.uuid4().hex)
+    name = f"seaway-test/{uuid.uuid4().hex[:12]}:1"
+    await docker_engine.import_image(archive, name, [])
+    yield name
+    await docker_engine.remove_image(name)
+
+
+async def test_an_image_is_pushed_with_the_right_login_only_and_keeps_no_name_here(
+    docker_engine, registry, local, right, wrong
+):
+    reference = f"{registry.host}/team/{uuid.uuid4().hex[:8]}:v1"
+    lines: list[str] = []
+    for login, part in ((None, f"seaway registry add {registry.host}"), (wrong, "the user 'robot'")):
+        with pytest.raises(RegistryRefused) as caught:
+            await docker_engine.push(local, reference, lines.append, login)
+        assert part in caught.value.message, caught.value.detail
+        assert "not the password" not in caught.value.message + caught.value.detail
+    pinned = await docker_engine.push(local, reference, lines.append, right)
+    name = reference.partition("/")[2].partition(":")[0]
+    assert pinned == f"{reference.rpartition(':')[0]}@{await registry.digest(name, 'v1')}"
+    assert await docker_engine.push(local, reference, lines.append, right) == pinned
+    image = names_of(await docker_engine.call(lambda client: client.inspect_image(local)))
+    assert image == ([local], [])
+    assert right.password.get_secret_value() not in "\n".join(lines)
+    assert any("Pushed" in line for line in lines)
+    with pytest.raises(ImageNotFound):
+        await docker_engine.push("seaway-test/nothing:1", reference, lines.append, right)
+
+
+def names_of(shown: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+    """All the names and pinned names that an engine has for an image."""
+    return shown["RepoTags"], shown["RepoDigests"]
+
+
+async def test_a_push_to_a_registry_that_is_down_may_be_tried_again(docker_engine, registry, local, right):
+    reference = f"{registry.host}/team/{uuid.uuid4().hex[:8]}:v1"
+    registry.stop()
+    try:
+        with pytest.raises(RegistryUnavailable) as caught:
+            await docker_engine.push(local, reference, print, right)
+        assert caught.value.retryable
+    finally:
+        await registry.start()
+    assert await docker_engine.push(local, reference, lambda _line: None, right)

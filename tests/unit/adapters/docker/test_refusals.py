@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
-from adapters.docker.refusals import pull_refusal, replica_refusal
-from domain.errors import ImageNotFound, RegistryUnavailable
+from adapters.docker.refusals import pull_refusal, push_refusal, replica_refusal
+from domain.errors import ImageNotFound, RegistryRefused, RegistryUnavailable
+from domain.registries import RegistryLogin
 
 NO_HOST = 'Get "https://registry.example/v2/": dial tcp: lookup registry.example on 10.0.0.1:53: no such host'
 
@@ -82,3 +84,37 @@ def test_an_absent_image_is_told_from_a_registry_out_of_reach(
     status: int, reason: str, kind: type[Exception]
 ):
     assert type(pull_refusal("x", status, reason)) is kind
+
+
+LOGIN = RegistryLogin("r.example", "robot", SecretStr("password"))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (500, "unauthorized: authentication required", RegistryRefused),
+        (500, "no basic auth credentials", RegistryRefused),
+        (500, "denied: requested access to the resource is denied", RegistryRefused),
+        (404, "An image does not exist locally with the tag: r.example/shop", ImageNotFound),
+        (500, NO_HOST, RegistryUnavailable),
+        (500, "received unexpected HTTP status: 503 Service Unavailable", RegistryUnavailable),
+        (500, "read tcp 10.0.0.1:4->10.0.0.2:5: read: connection reset by peer", RegistryUnavailable),
+        (500, "blob upload unknown to registry", RegistryUnavailable),
+        (500, "EOF", RegistryUnavailable),
+    ],
+)
+def test_a_registry_that_refuses_an_image_is_told_from_one_that_fails(
+    status: int, reason: str, kind: type[Exception]
+):
+    for login in (LOGIN, None):
+        refusal = push_refusal("r.example/shop:1", status, reason, login)
+        assert type(refusal) is kind
+        assert refusal.retryable is (kind is RegistryUnavailable)
+        assert "r.example" in refusal.message
+
+
+def test_a_refused_push_says_whose_login_is_wrong_or_that_there_is_none():
+    refused = push_refusal("r.example/shop:1", 500, "unauthorized: authentication required", LOGIN)
+    assert "the user 'robot'" in refused.message
+    without = push_refusal("r.example/shop:1", 500, "no basic auth credentials", None)
+    assert "seaway registry add r.example" in without.message
