@@ -16,6 +16,7 @@ from api.pages import (
     new_application,
     new_server,
     private_keys,
+    registries,
     runtime_logs,
     server_actions,
     servers,
@@ -49,6 +50,7 @@ def pages_router() -> APIRouter:
         servers,
         server_actions,
         private_keys,
+        registries,
     ):
         router.include_router(module.router)
     router.add_api_route("/{path:path}", _nowhere, methods=["GET"], route_class_override=PageRoute)

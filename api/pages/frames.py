@@ -31,6 +31,8 @@ NOTICES = {
     "key": "The key is stored.",
     "key-generated": "The key is made. Put its public part into ~/.ssh/authorized_keys on the server.",
     "key-deleted": "The key is deleted.",
+    "registry": "The login is stored. Log in once to see that it works.",
+    "registry-deleted": "The login is deleted.",
     "cancelling": "The deployment is being cancelled: what it did is being undone.",
 }
 

@@ -244,6 +244,17 @@ class KeyView:
 
 
 @dataclass(frozen=True)
+class RegistryView:
+    """One login for a registry, without its password; `place` is whose it is."""
+
+    url: str
+    name: str
+    host: str
+    username: str
+    place: str
+
+
+@dataclass(frozen=True)
 class OutcomeView:
     """How a deployment ended, and what to do about it."""
 

@@ -19,7 +19,15 @@ from api.pages import pages_router
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
 from domain.servers import ServerStatus
 from store.columns import now
-from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world, seed_fleet
+from tests.harness.pages_world import (
+    EMAIL,
+    PASSWORD,
+    World,
+    make_database,
+    open_world,
+    seed_fleet,
+    seed_registry,
+)
 from tests.harness.waiting import eventually
 
 CHROMIUM = os.environ.get("SEAWAY_CHROMIUM", "/usr/bin/chromium")
@@ -388,6 +396,7 @@ async def test_no_page_is_wider_than_the_window(site: Site, width: int) -> None:
         status_message="i" * 300,
         system="j" * 120,
     )
+    paths += ["/registries", await seed_registry(world)]
     paths += ["/servers", "/servers/new", "/keys", server, f"{server}/settings", f"{server}/remove"]
     for path in paths:
         await site.load(path)

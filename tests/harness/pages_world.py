@@ -44,6 +44,7 @@ from store.tables import (
     Environment,
     PrivateKey,
     Project,
+    Registry,
     Server,
     User,
     Variable,
@@ -557,3 +558,16 @@ async def _variables(world: World, shop: Application) -> None:
             for key, value, flags in given
         ],
     )
+
+
+async def seed_registry(world: World) -> str:
+    """A login of the team; the address of its page."""
+    registry = Registry(
+        team_id=world.owner.team_id,
+        name="Harbour",
+        host="registry.harbour.example:5000",
+        username="robot",
+        password_sealed="",
+    )
+    added = await world.store.registries.add(registry, SecretStr("hunter2 of the registry"))
+    return f"/registries/{added.id}"

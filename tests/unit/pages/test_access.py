@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sqlmodel import select
 
 from store.tables import Membership, Variable
-from tests.harness.pages_world import PASSWORD, World, seed_fleet, seed_harbour
+from tests.harness.pages_world import PASSWORD, World, seed_fleet, seed_harbour, seed_registry
 from tests.unit.pages.conftest import Visit
 
 TABS = ("", "/variables", "/settings", "/logs", "/deploy", "/restart", "/stop", "/scale", "/delete")
@@ -41,6 +41,9 @@ async def _fleet(world: World) -> Mapping[str, str]:
         "local server": f"/servers/{world.server.id}",
         **{f"server {tab}": f"{fleet['changed']}/{tab}" for tab in ("settings", "host-key", "remove")},
         "key deletion": f"/keys/{key.id}/delete",
+        "registries": "/registries",
+        "registry": (login := await seed_registry(world)),
+        "registry deletion": f"{login}/delete",
     }
 
 
@@ -71,7 +74,7 @@ async def test_what_belongs_to_another_team_is_not_there(
     pages = await _pages(world)
     await stranger.log_in(email=other_team)
     for name, path in pages.items():
-        if name in ("list", "new", "servers", "new server", "keys"):
+        if name in ("list", "new", "servers", "new server", "keys", "registries"):
             continue
         answer = await stranger.get(path)
         assert answer.status_code == 404, name
@@ -81,6 +84,7 @@ async def test_what_belongs_to_another_team_is_not_there(
     assert "setting-up" not in (await stranger.get("/servers")).text
     assert "fleet" not in (await stranger.get("/keys")).text
     assert "fleet" not in (await stranger.get("/servers/new")).text
+    assert "registry.harbour.example" not in (await stranger.get("/registries")).text
 
 
 async def test_another_team_cannot_act(stranger: Visit, world: World, other_team: str) -> None:
@@ -96,6 +100,9 @@ async def test_another_team_cannot_act(stranger: Visit, world: World, other_team
         pages["server host-key"],
         pages["server remove"],
         pages["key deletion"],
+        pages["registry"],
+        f"{pages['registry']}/check",
+        pages["registry deletion"],
     ):
         answer = await stranger.send("/applications", path, name="Storefront")
         assert answer.status_code == 404, path
@@ -141,6 +148,11 @@ async def test_a_member_reads_but_neither_changes_nor_sees_secrets(stranger: Vis
     assert (await stranger.send("/applications", pages["application/settings"], name="x")).status_code == 403
     assert (await stranger.get("/applications/new")).status_code == 403
     assert "Unable to locate" not in (await stranger.get(pages["server broken"])).text
+    registry = pages["registry"]
+    assert (await stranger.get(registry)).status_code == 403
+    for path in ("/registries", registry, f"{registry}/check", f"{registry}/delete"):
+        assert (await stranger.send("/registries", path, host="ghcr.io")).status_code == 403, path
+    assert 'method="post"' not in (await stranger.get("/registries")).text.partition("<main")[2]
     for path in ("/servers/new", "/keys", "/keys/generate", pages["server settings"], pages["server remove"]):
         assert (await stranger.send("/applications", path, ip="192.0.2.1")).status_code == 403, path
     assert (await stranger.send("/applications", f"{pages['server usable']}/validate")).status_code == 403
