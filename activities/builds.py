@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.application_secrets import redactor_for
-from activities.build_slots import repository_key
+from activities.build_slots import BuildSlotActivities
+from activities.build_turns import BuildTurn
 from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
 from activities.pushed_images import pull_pushed
@@ -49,8 +50,10 @@ class BuildActivities:
         mirrors: GitMirrors,
         buildkit: BuildKit,
         surroundings: Surroundings,
+        slots: BuildSlotActivities,
     ) -> None:
         self._store = store
+        self._slots = slots
         self._servers = servers
         self._mirrors = mirrors
         self._buildkit = buildkit
@@ -61,10 +64,11 @@ class BuildActivities:
         return [self.build, self.discard]
 
     @activity.defn(name=s.BUILD_IMAGE.name)
-    async def build(self, build: m.BuildImage) -> m.StepOutcome:
+    async def build(self, build: m.BuildImage) -> m.BuildOutcome:
         """The image is there afterwards: found, pulled or built. The build ends with this activity.
 
-        Where another server has it already, that one sends it in the next step.
+        Where another server has it already, that one sends it in the next step. Nothing is built where the
+        server has no room for it yet.
         """
         deployment_id = build.step.deployment_id
         parts = await self._servers.parts(build.server_id)
@@ -74,10 +78,10 @@ class BuildActivities:
         if (found := await parts.engine.image_id(build.image)) is not None:
             await self._store.deployments.update(deployment_id, image_id=found)
             if earlier:
-                return m.StepOutcome(message=build.image)
-            return m.StepOutcome(skipped=True, message="The image of this commit and configuration exists.")
+                return m.BuildOutcome(message=build.image)
+            return m.BuildOutcome(skipped=True, message="The image of this commit and configuration exists.")
         if build.sent_by:
-            return m.StepOutcome(skipped=True, message=f"{build.sent_by} has the image, and sends it.")
+            return m.BuildOutcome(skipped=True, message=f"{build.sent_by} has the image, and sends it.")
         configuration = await self._store.deployments.snapshot(deployment_id)
         logins = await self._store.registries.logins(
             team_id=configuration.team_id, project_id=configuration.project_id
@@ -94,25 +98,15 @@ class BuildActivities:
                     parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
                 )
                 resumed = _resumed(earlier, write)
-                async with self._shown_building(build, configuration):
-                    image_id = await self._build(
-                        build, configuration, configuration.source, parts, resumed, logins
+                async with BuildTurn(self._store, self._slots, build, configuration) as turn:
+                    built = await self._build(
+                        build, configuration, configuration.source, parts, resumed, logins, turn
                     )
+                if built is None:
+                    return turn.waits()
+                image_id = built
         await self._store.deployments.update(deployment_id, image_id=image_id, build_state=BuildState.NONE)
-        return m.StepOutcome(message=build.image)
-
-    @contextlib.asynccontextmanager
-    async def _shown_building(
-        self, build: m.BuildImage, configuration: ApplicationConfiguration
-    ) -> AsyncIterator[None]:
-        """Writes down who builds, beside the build, which need not wait for it."""
-        key = repository_key(self._store, configuration)
-        begun = asyncio.create_task(self._store.builds.begin(build.step.deployment_id, build.server_id, key))
-        try:
-            yield
-        finally:
-            await asyncio.wait([begun])
-        begun.result()
+        return m.BuildOutcome(message=build.image)
 
     async def _build(
         self,
@@ -122,7 +116,8 @@ class BuildActivities:
         parts: ServerParts,
         write: Write,
         logins: Sequence[RegistryLogin],
-    ) -> str:
+        turn: BuildTurn,
+    ) -> str | None:
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         # The same folder as last time, or the engine would take the context for another one and ask for all
         # of it. A try that Temporal has given up may still be on its way out; then it is the next one.
@@ -140,6 +135,8 @@ class BuildActivities:
                     times=FileTimes.of(self._surroundings.file_times_folder, configuration.application_id),
                 )
                 request = await self._request(build, configuration, tree, parts, write)
+                if not await turn.begins():
+                    return None
                 return await self._buildkit.build(
                     dataclasses.replace(
                         request, logins=logins, context_name=f"seaway/{configuration.application_id}"

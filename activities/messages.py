@@ -86,6 +86,8 @@ class StepOutcome(Message):
 
     message: str = ""
     skipped: bool = False
+    waits: bool = False
+    """Nothing is done yet: the step runs again when what it waits for is there."""
 
 
 class PlannedServer(Message):
@@ -180,6 +182,26 @@ class ResolvedSource(StepOutcome):
     """The ids of those that have it."""
 
 
+class LeaseBuildSlot(Message):
+    """Have one of these servers build, or wait for it; `shown_on` is the server that the step names now."""
+
+    deployment_id: str
+    application_id: str
+    project_id: str = ""
+    servers: tuple[PlannedServer, ...]
+    shown_on: str = ""
+    waits_on: str = ""
+    """The id of the server in whose queue the deployment stands already."""
+
+
+class BuildSlotLease(Message):
+    """Which server builds or, without a slot, is waited for; None where none can be used now."""
+
+    server: PlannedServer | None = None
+    is_granted: bool = False
+    message: str = ""
+
+
 class BuildImage(StepInput):
     """Build this commit under this name, or pull a prebuilt image and give it this name."""
 
@@ -189,6 +211,8 @@ class BuildImage(StepInput):
     limit: timedelta = timedelta(hours=1)
     sent_by: str = ""
     """The name of another server that has the image, which is sent from there instead of being built."""
+    lease: LeaseBuildSlot | None = None
+    """The slot to ask for while the build is prepared; without one, the deployment has it or needs none."""
 
 
 class PushImage(StepInput):
@@ -197,6 +221,12 @@ class PushImage(StepInput):
     source: PlannedServer
     image: str
     limit: timedelta = timedelta(hours=1)
+
+
+class BuildOutcome(StepOutcome):
+    """The image is there, or its build waits for a slot, in the queue that `lease` tells of."""
+
+    lease: BuildSlotLease | None = None
 
 
 class DistributeImage(StepInput):
@@ -385,26 +415,6 @@ class ServerRemoval(Message):
     """What keeps a server (names of applications and servers); nothing does once it is gone."""
 
     kept_by: tuple[str, ...] = ()
-    message: str = ""
-
-
-class LeaseBuildSlot(Message):
-    """Have one of these servers build, or wait for it; `shown_on` is the server that the step names now."""
-
-    deployment_id: str
-    application_id: str
-    project_id: str = ""
-    servers: tuple[PlannedServer, ...]
-    shown_on: str = ""
-    waits_on: str = ""
-    """The id of the server in whose queue the deployment stands already."""
-
-
-class BuildSlotLease(Message):
-    """Which server builds or, without a slot, is waited for; None where none can be used now."""
-
-    server: PlannedServer | None = None
-    is_granted: bool = False
     message: str = ""
 
 

@@ -26,7 +26,7 @@ FINISH_DEPLOYMENT = Signature("finish-deployment", m.FinishDeployment, m.Nothing
 FORGET_APPLICATION = Signature("forget-application", m.ForgetApplication, m.Nothing)
 
 RESOLVE_SOURCE = Signature("resolve-source", m.ResolveSource, m.ResolvedSource)
-BUILD_IMAGE = Signature("build-image", m.BuildImage, m.StepOutcome)
+BUILD_IMAGE = Signature("build-image", m.BuildImage, m.BuildOutcome)
 PUSH_IMAGE = Signature("push-image", m.PushImage, m.StepOutcome)
 WITHDRAW_IMAGE = Signature("withdraw-image", m.PushImage, m.StepOutcome)
 PUBLISH_IMAGE = Signature("publish-image", m.PublishImage, m.StepOutcome)

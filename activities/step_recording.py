@@ -85,6 +85,7 @@ class _Recorder(ActivityInboundInterceptor):
             raise
         outcome = answer if isinstance(answer, StepOutcome) else StepOutcome()
         status = StepStatus.SKIPPED if outcome.skipped else StepStatus.SUCCEEDED
+        status = StepStatus.RUNNING if outcome.waits else status
         await self._move(reference, status, message=outcome.message)
         return answer
 

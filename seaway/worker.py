@@ -70,12 +70,13 @@ def build_worker(
     mirrors, buildkit = GitMirrors(settings.data_dir / "mirrors"), BuildKit()
     # A killed worker's logins must not wait for the next build.
     buildkit.remove_abandoned()
+    slots = BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue))
     look_again = timedelta(seconds=settings.server_check_seconds)
     groups: list[ActivityGroup] = [
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
-        BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue)),
-        BuildActivities(store, servers, mirrors, buildkit, surroundings),
+        slots,
+        BuildActivities(store, servers, mirrors, buildkit, surroundings, slots),
         PushActivities(store, servers),
         DistributionActivities(store, servers),
         CommandActivities(store, servers, surroundings),

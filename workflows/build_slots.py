@@ -15,7 +15,7 @@ from workflows import names
 from workflows.calls import call
 from workflows.compensation import all_or_nothing
 from workflows.policies import SHORT
-from workflows.release import CANCELLED, ReleaseSteps
+from workflows.release import CANCELLED, InputFor, ReleaseSteps
 
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
@@ -30,7 +30,7 @@ NO_SLOT_CODE = "deadline_exceeded"
 
 
 @dataclass
-class _Wish:
+class Wish:
     """One of these servers shall build; `shown` is the one that the step names."""
 
     steps: ReleaseSteps
@@ -53,26 +53,38 @@ class DeploymentSlots:
         """A server's workflow has given the slot that was waited for."""
         self._granted.add(server_id)
 
-    async def lease(
-        self, steps: ReleaseSteps, servers: Sequence[m.PlannedServer], planned: m.PlannedServer
-    ) -> m.PlannedServer:
-        """The one of these servers that has room; waits for it, visibly in the step, up to a limit.
-
-        Raises ApplicationError when that is reached, what the activity raised, and CancelledError.
-        """
+    def wish(self, steps: ReleaseSteps, servers: Sequence[m.PlannedServer], planned: m.PlannedServer) -> Wish:
+        """A slot on one of these servers, to be asked for; what comes of it is given back in any case."""
         self._asked += [server.id for server in servers if server.id not in self._asked]
-        wish = _Wish(steps, tuple(servers), planned)
+        return Wish(steps, tuple(servers), planned)
+
+    def asking(self, build: InputFor[m.BuildImage], wish: Wish) -> InputFor[m.BuildImage]:
+        """The same build, which asks for the slot itself."""
+        request = self._request(wish)
+
+        def make(step: m.StepReference, server_id: str) -> m.BuildImage:
+            return build(step, server_id).model_copy(update={"lease": request})
+
+        return make
+
+    async def lease(self, wish: Wish, asked: m.BuildSlotLease | None = None) -> m.PlannedServer:
+        """The server that has room; waits for it, visibly in the step, up to a limit.
+
+        `asked` is what was answered already. Raises ApplicationError when the limit is reached, what the
+        activity raised, and CancelledError.
+        """
         try:
-            return await self._until_granted(wish)
+            return await self._until_granted(wish, asked)
         except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
             message = CANCELLED if is_cancelled_exception(error) else failure_of(error).message
-            steps.show(StepName.BUILD, wish.shown, StepStatus.FAILED, message)
+            wish.steps.show(StepName.BUILD, wish.shown, StepStatus.FAILED, message)
             raise
 
-    async def _until_granted(self, wish: _Wish) -> m.PlannedServer:
+    async def _until_granted(self, wish: Wish, asked: m.BuildSlotLease | None) -> m.PlannedServer:
         until = workflow.now() + LONGEST_WAIT
         for tries in itertools.count():
-            lease = await self._ask(wish)
+            lease = self._shown(wish, asked or await self._ask(wish))
+            asked = None
             pause = ASK_AGAIN[min(tries, len(ASK_AGAIN) - 1)]
             if lease.is_granted or await self._is_granted(wish.waits_on, pause):
                 return wish.shown
@@ -82,8 +94,8 @@ class DeploymentSlots:
         message = f"No server had room to build within {hours:g} hours. {lease.message}"
         raise ApplicationError(message, type=NO_SLOT_CODE, non_retryable=True)
 
-    async def _ask(self, wish: _Wish) -> m.BuildSlotLease:
-        request = m.LeaseBuildSlot(
+    def _request(self, wish: Wish) -> m.LeaseBuildSlot:
+        return m.LeaseBuildSlot(
             deployment_id=self._command.deployment_id,
             application_id=self._command.application_id,
             project_id=self._command.project_id,
@@ -91,8 +103,13 @@ class DeploymentSlots:
             shown_on=wish.shown.name,
             waits_on=wish.waits_on,
         )
+
+    async def _ask(self, wish: Wish) -> m.BuildSlotLease:
         # By itself, a call that ends well in spite of a cancellation would hide that cancellation.
-        [lease] = await all_or_nothing([call(s.LEASE_BUILD_SLOT, request, SHORT)])
+        [lease] = await all_or_nothing([call(s.LEASE_BUILD_SLOT, self._request(wish), SHORT)])
+        return lease
+
+    def _shown(self, wish: Wish, lease: m.BuildSlotLease) -> m.BuildSlotLease:
         wish.waits_on = lease.server.id if lease.server else ""
         if lease.server is not None:
             wish.steps.place(StepName.BUILD, wish.shown, lease.server)

@@ -131,9 +131,17 @@ class DeploymentWorkflow:
     async def _build_in_turn(
         self, build: InputFor[m.BuildImage], server: m.PlannedServer, resolved: m.ResolvedSource
     ) -> None:
-        if self._needs_slot(resolved):
-            await self._slots.lease(self._steps, [server], server)
-        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit), [server])
+        """Builds in a slot, which is asked for while the build is prepared: mostly there is one."""
+        policy, run = within(self._plan.build_limit), self._steps.run
+        if not self._needs_slot(resolved):
+            await run(StepName.BUILD, s.BUILD_IMAGE, build, policy, [server])
+            return
+        wish = self._slots.wish(self._steps, [server], server)
+        asking = self._slots.asking(build, wish)
+        [outcome] = await run(StepName.BUILD, s.BUILD_IMAGE, asking, policy, [server])
+        if outcome.waits:
+            await self._slots.lease(wish, outcome.lease)
+            await run(StepName.BUILD, s.BUILD_IMAGE, build, policy, [server])
         self._slots.release([server.id])
 
     async def _prepare_image_once(self, builder: m.PlannedServer) -> None:
@@ -148,8 +156,9 @@ class DeploymentWorkflow:
         )
         self._show_reference(resolved)
         builds = self._needs_slot(resolved) and not resolved.present_on
-        if builds:
-            builder = await self._slots.lease(self._steps, self._plan.builders or (builder,), builder)
+        if builds and self._plan.builders:
+            wish = self._slots.wish(self._steps, self._plan.builders, builder)
+            builder = await self._slots.lease(wish)
         sender_id = sending_server(builder.id, resolved.present_on)
         sender = next((server for server in servers if server.id == sender_id), builder)
         if self._plan.builders and not builds:
@@ -167,8 +176,11 @@ class DeploymentWorkflow:
             limit=limit,
             sent_by="" if sender == builder else sender.name,
         )
-        await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
-        self._slots.release()
+        if builds and not self._plan.builders:
+            await self._build_in_turn(build, builder, resolved)
+        else:
+            await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
+            self._slots.release()
         await self._push(resolved.image, sender)
         if not resolved.image_present:
             others = [server for server in servers if server != builder]

@@ -111,7 +111,9 @@ class ReleaseSteps:
             raise
         skipped = isinstance(answer, m.StepOutcome) and answer.skipped
         message = answer.message if isinstance(answer, m.StepOutcome) else ""
-        self._move(name, server, StepStatus.SKIPPED if skipped else StepStatus.SUCCEEDED, message)
+        waits = isinstance(answer, m.StepOutcome) and answer.waits
+        ended = StepStatus.SKIPPED if skipped else StepStatus.SUCCEEDED
+        self._move(name, server, StepStatus.RUNNING if waits else ended, message)
         return answer
 
     async def _back(

@@ -236,6 +236,10 @@ class FakeActivities:
         if signature is s.BEGIN_DEPLOYMENT:
             self._open.add(call.deployment_id)
             self.most_at_once = max(self.most_at_once, len(self._open))
+        if isinstance(call.message, m.BuildImage) and call.message.lease is not None:
+            lease = await self._leased(call.message.lease)
+            if not lease.is_granted:
+                return m.BuildOutcome(waits=True, lease=lease, message=lease.message)
         for rule in self._rules:
             if rule.covers(call):
                 await rule.behaviour.act(self.timeline, call)
@@ -245,6 +249,12 @@ class FakeActivities:
             self._open.discard(call.deployment_id)
             self.ended.add(call.deployment_id)
         return answer or self._answer(signature, call)
+
+    async def _leased(self, lease: m.LeaseBuildSlot) -> m.BuildSlotLease:
+        real = self.real.get(s.LEASE_BUILD_SLOT.name)
+        answer = await real(lease) if real else m.BuildSlotLease(server=lease.servers[0], is_granted=True)
+        assert isinstance(answer, m.BuildSlotLease)
+        return answer
 
     def _answer(self, signature: s.Signature[Any, Any], call: Call) -> m.Message:
         if isinstance(call.message, m.BeginDeployment):
@@ -259,8 +269,8 @@ class FakeActivities:
                 image_present=set(asked) <= set(present),
                 present_on=present,
             )
-        if signature.answers is m.StepOutcome:
-            return m.StepOutcome(message=f"{call.label} done", skipped=call.label in self.skipped)
+        if issubclass(signature.answers, m.StepOutcome):
+            return signature.answers(message=f"{call.label} done", skipped=call.label in self.skipped)
         if isinstance(call.message, m.LeaseBuildSlot):
             return m.BuildSlotLease(server=call.message.servers[0], is_granted=True)
         if signature.answers is m.ServerCondition:

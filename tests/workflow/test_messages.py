@@ -41,7 +41,7 @@ def real_activities() -> list[Callable[..., Any]]:
         RecordActivities(unused),
         SourceActivities(unused, unused, unused, unused),
         BuildSlotActivities(unused, unused),
-        BuildActivities(unused, unused, unused, unused, unused),
+        BuildActivities(unused, unused, unused, unused, unused, unused),
         PushActivities(unused, unused),
         DistributionActivities(unused, unused),
         CommandActivities(unused, unused, unused),

@@ -139,7 +139,12 @@ async def test_what_another_server_sends_is_not_built(servers_store: Store, tmp_
         sent_by="far",
     )
     builds = BuildActivities(
-        servers_store, cast(Servers, Engines("far")), UNUSED, UNUSED, Surroundings(work_folder=tmp_path)
+        servers_store,
+        cast(Servers, Engines("far")),
+        UNUSED,
+        UNUSED,
+        Surroundings(work_folder=tmp_path),
+        UNUSED,
     )
     outcome = await ActivityEnvironment().run(builds.build, build)
     assert (outcome.skipped, outcome.message) == (True, "far has the image, and sends it.")
