@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any
+from urllib.parse import urlsplit
 
 from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
-from activities.servers import Servers, Surroundings
+from activities.servers import ServerParts, Servers, Surroundings
 from adapters.proxy import ApplicationRoutes, Entrance, Route, Spread
 from adapters.traefik.settings import EDGE_PORT_INSIDE
 from domain.configuration import ApplicationConfiguration, HealthCheckKind
+from domain.deployments import DeploymentStatus
 from domain.errors import NotFound
-from domain.replicas import replica_name
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import Server
+
+Serving = Callable[[str], Awaitable[m.Served | None]]
+"""What serves of an application."""
 
 RELEASE = "edge"
 """An edge leads to servers, not to a release: it stays as it is while they switch to another one."""
@@ -85,6 +89,22 @@ async def edge_routes(
     )
 
 
+async def settle_edges(store: Store, parts: ServerParts, server: Server, port: int, serving: Serving) -> None:
+    """A server that was away leads visitors where what serves now is, or nowhere."""
+    for application in await store.applications.list(team_id=server.team_id):
+        name = edge_name(application.id)
+        if await parts.proxy.current(name) is None:
+            continue
+        rows = await store.deployments.all_of_application(application.id)
+        if any(not DeploymentStatus(row.status).is_final for row in rows):
+            continue  # who changes it at this moment looks after its edge, too
+        routes = await edge_routes(store, application.id, server.id, await serving(application.id), port)
+        if routes is None:
+            await parts.proxy.withdraw(name)
+        else:
+            await parts.proxy.apply(routes)
+
+
 async def _servers_of(
     store: Store, configuration: ApplicationConfiguration, serve: m.Served
 ) -> Sequence[Server]:
@@ -139,18 +159,12 @@ def spreading(
     )
 
 
-def entrance_of(configuration: ApplicationConfiguration, serve: m.Served, token: str) -> Entrance:
-    """The way in for the application's edge on each of its servers."""
-    if not asks_replicas(configuration):
+def entrance_of(configuration: ApplicationConfiguration, routes: Sequence[Route], token: str) -> Entrance:
+    """The way in for the application's edge on a server with these routes."""
+    if not routes or not asks_replicas(configuration):
         return Entrance(token)
     port = configuration.health.port or configuration.runtime.port
-    return Entrance(
-        token,
-        tuple(
-            f"http://{replica_name(configuration.application_id, serve.release_id, number)}:{port}"
-            for number in range(1, serve.replicas + 1)
-        ),
-    )
+    return Entrance(token, tuple(f"http://{urlsplit(one).hostname}:{port}" for one in routes[0].upstreams))
 
 
 def asks_replicas(configuration: ApplicationConfiguration) -> bool:

@@ -42,7 +42,7 @@ class RouteActivities:
             routes = routes_of(configuration, serve)
             if apply.lets_edge_in:
                 token = edge_token(self._store.encryption, apply.application_id)
-                entrance = entrance_of(configuration, serve, token)
+                entrance = entrance_of(configuration, routes, token)
         if serve is None or not routes:
             await parts.proxy.withdraw(apply.application_id)
             message = "no domain, so nothing to switch" if serve else "traffic is no longer routed"

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
-from activities.edges import edge_token, entrance_of
+from activities.edges import edge_token, entrance_of, settle_edges
 from activities.replicas import DEFAULT_GRACE_SECONDS
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
@@ -32,9 +32,11 @@ class SettlingActivities:
     Only what belongs to applications of this Seaway, and to releases that are known to be over.
     """
 
-    def __init__(self, store: Store, servers: Servers) -> None:
+    def __init__(self, store: Store, servers: Servers, *, edge_port: int = 9480) -> None:
+        """`edge_port` is where servers take what an edge sends them."""
         self._store = store
         self._servers = servers
+        self._edge_port = edge_port
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
@@ -53,6 +55,8 @@ class SettlingActivities:
                 removed += await self._settle(parts, task.server_id, application_id, replicas)
             except NotFound:
                 continue  # another Seaway's, or being deleted: nothing of ours to decide
+        server = await self._store.servers.get(task.server_id)
+        await settle_edges(self._store, parts, server, self._edge_port, self._served)
         return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
 
     async def _settle(
@@ -76,6 +80,18 @@ class SettlingActivities:
         if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
             return None
         return await self._store.deployments.get(application.current_deployment_id)
+
+    async def _served(self, application_id: str) -> m.Served | None:
+        serving = await self._serving(application_id)
+        if serving is None:
+            return None
+        configuration = self._store.deployments.released(serving)
+        return m.Served(
+            configuration_of=serving.id,
+            release_id=serving.release_id or serving.id,
+            replicas=configuration.runtime.replicas,
+            servers=configuration.server_ids,
+        )
 
     async def _facts(self, server_id: str, application_id: str, serving: Deployment | None) -> ReleaseFacts:
         rows = await self._store.deployments.all_of_application(application_id)
@@ -101,7 +117,7 @@ class SettlingActivities:
             routes = routes_of(configuration, served)
             if configuration.routing.edge_server_id is not None:
                 entrance = entrance_of(
-                    configuration, served, edge_token(self._store.encryption, application_id)
+                    configuration, routes, edge_token(self._store.encryption, application_id)
                 )
         if serving is None or not routes:
             await parts.proxy.withdraw(application_id)

@@ -86,7 +86,7 @@ def build_worker(
         CleanUpActivities(store, servers, surroundings.file_times_folder),
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
         ServerCleanUpActivities(store, servers, build_cache_bytes=settings.build_cache_gb * 1000 * MEGABYTE),
-        SettlingActivities(store, servers),
+        SettlingActivities(store, servers, edge_port=settings.edge_port),
         ServerCheckActivities(store, servers, instance=settings.instance, again_after=look_again),
     ]
     return Worker(

@@ -75,6 +75,10 @@ class TraefikApi:
         answer = await self._get(f"/tcp/routers/{name}@file")
         return answer is not None and answer.get("status") != "disabled" and server_name in answer["rule"]
 
+    async def has_entry_point(self, name: str) -> bool:
+        """Whether the proxy was started with this entry point."""
+        return await self._get(f"/entrypoints/{name}") is not None
+
     async def version(self) -> str:
         """Traefik's version; it answers as soon as the API's own route is loaded."""
         return str((await self._get("/version") or {}).get("Version", ""))

@@ -22,6 +22,7 @@ from adapters.traefik.folder import LocalRouteFolder, RouteFolder
 from adapters.traefik.routes import parse, release_of, render, serialise, validate
 from adapters.traefik.settings import (
     API_FILE,
+    EDGE_ENTRY_POINT,
     GRACE_SECONDS,
     OWNER_LABEL,
     TraefikSettings,
@@ -32,6 +33,10 @@ from adapters.traefik.tunnels import ProxyTunnels
 from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
+OLD_PROXY = (
+    "The proxy of this server was started before there were edges, and takes nothing from one. Validate the "
+    "server again: that starts its proxy anew."
+)
 
 
 class TraefikProxy:
@@ -111,6 +116,8 @@ class TraefikProxy:
             stale = _router_names(before) - rendered["http"]["routers"].keys()
             try:
                 async with await self._api() as api:
+                    if routes.entrance and not await api.has_entry_point(EDGE_ENTRY_POINT):
+                        raise RouteRefused(OLD_PROXY)
                     await confirm_applied(api, rendered, stale)
             except RouteRefused:
                 await self._put_back(name, before if before != content else None)

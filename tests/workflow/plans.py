@@ -38,6 +38,7 @@ def plan_of(
     builders: Sequence[str] = (),
     needs_build_slot: bool = False,
     push: PushOptions = NOT_PUSHED,
+    edges: Sequence[str] = (),
 ) -> ReleasePlan:
     """The plan of an operation on an application that runs already, unless it `replaces` nothing.
 
@@ -70,7 +71,12 @@ def plan_of(
     return ReleasePlan(
         servers=planned,
         steps=planned_steps(
-            kind, configuration, servers, replaces=replaces, build_on=build_on.name if build_on else None
+            kind,
+            configuration,
+            servers,
+            replaces=replaces,
+            build_on=build_on.name if build_on else None,
+            edges=edges,
         ),
         served=served,
         serve=serve if kind in BRINGS_UP else None,

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from activities.messages import ServerRequest
 from api.server_operations import ServerOperations
-from domain.configuration import ApplicationConfiguration, ImageSource
+from domain.configuration import ApplicationConfiguration, ImageSource, RoutingOptions
 from domain.deployments import OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.servers import ServerStatus
@@ -21,7 +21,7 @@ from seaway.server_workflows import ensure_server_workflows
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
-from store.tables import Application, Server
+from store.tables import Application, Deployment, Server
 from tests.harness.waiting import eventually
 from tests.workflow.bench import Bench, ending
 from tests.workflow.fake_activities import LIMIT_SECONDS
@@ -54,7 +54,9 @@ async def add_server(store: Store, team_id: str, name: str = "east", **fields: A
     return await store.servers.create(Server(team_id=team_id, name=name, **{**known, **fields}))
 
 
-async def add_application(store: Store, team_id: str, *server_ids: str) -> Application:
+async def add_application(
+    store: Store, team_id: str, *server_ids: str, edge_id: str | None = None
+) -> Application:
     project = await store.projects.create(team_id=team_id, name="Project")
     environment = await store.projects.environment(project.id, "production")
     application = Application(
@@ -67,6 +69,7 @@ async def add_application(store: Store, team_id: str, *server_ids: str) -> Appli
         project_id=project.id,
         server_ids=server_ids,
         source=ImageSource(reference="image"),
+        routing=RoutingOptions(edge_server_id=edge_id),
     )
     return await store.applications.create(application, configuration)
 
@@ -146,6 +149,28 @@ async def test_the_local_server_and_a_jump_host_are_not_removed(
     for server, words in ((local, "Seaway itself runs on"), (gate, "the jump host of behind")):
         with pytest.raises(NotPossibleNow, match=words):
             await operations.remove(server, requested_by="someone", with_resources=True)
+
+
+async def test_an_edge_of_what_lives_elsewhere_is_not_removed(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations
+) -> None:
+    edge, other = await add_server(store, team_id), await add_server(store, team_id, "west", address="west")
+    shop = await add_application(store, team_id, other.id, edge_id=edge.id)
+    for with_resources in (False, True):
+        with pytest.raises(NotPossibleNow, match="is the edge of 'shop'"):
+            await operations.remove(edge, requested_by="someone", with_resources=with_resources)
+    # It is configured to have none, and is served through it until it has been deployed.
+    released = (await store.applications.configuration(shop.id)).model_copy()
+    row = await store.deployments.record(Deployment(application_id=shop.id))
+    await store.deployments.begin(row.id, released, ())
+    await store.applications.set_state(shop.id, desired_state="running", current_deployment_id=row.id)
+    await store.applications.update(shop, released.model_copy(update={"routing": RoutingOptions()}))
+    with pytest.raises(NotPossibleNow, match="deploy them first"):
+        await operations.remove(edge, requested_by="someone", with_resources=False)
+    assert "remove-server" not in bench.fakes.labels()
+    await store.applications.set_state(shop.id, desired_state="stopped")
+    await operations.remove(edge, requested_by="someone", with_resources=False)
+    await until_called(bench, "remove-server")
 
 
 async def test_lost_workflows_go_on_with_what_was_under_way(bench: Bench, store: Store, team_id: str) -> None:

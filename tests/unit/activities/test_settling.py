@@ -61,6 +61,12 @@ async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Mac
     async def application(_application_id: str) -> Any:
         return SimpleNamespace(current_deployment_id="new", desired_state="running")
 
+    async def no_applications(*, team_id: str) -> list[Any]:
+        return []
+
+    async def server(server_id: str) -> Any:
+        return SimpleNamespace(id=server_id, team_id="team")
+
     async def deployment(deployment_id: str) -> Any:
         return rows[deployment_id]
 
@@ -70,7 +76,11 @@ async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Mac
     deployments = SimpleNamespace(
         get=deployment, all_of_application=all_of_application, released=lambda row: row
     )
-    store: Any = SimpleNamespace(applications=SimpleNamespace(get=application), deployments=deployments)
+    store: Any = SimpleNamespace(
+        applications=SimpleNamespace(get=application, list=no_applications),
+        deployments=deployments,
+        servers=SimpleNamespace(get=server),
+    )
     servers: Any = SimpleNamespace(parts=parts)
     task = ServerTask(server_id=server_id)
     await ActivityEnvironment().run(SettlingActivities(store, servers).settle, task)

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.stub_seaway import END, KEY, SERVER, START, StubSeaway, problem
+from tests.unit.cli.stub_seaway import (
+    APPLICATION,
+    END,
+    KEY,
+    SERVER,
+    START,
+    StubSeaway,
+    application,
+    problem,
+)
 
 PATH = f"/servers/{SERVER}"
 FINGERPRINT, OTHER = "SHA256:first", "SHA256:second"
@@ -237,11 +246,25 @@ def test_an_application_is_put_on_several_servers(harbour: StubSeaway, run: Run)
     harbour.on("GET", "/projects", [{"uuid": "p" * 24, "name": "default"}])
     harbour.on("GET", f"/projects/{'p' * 24}/environments", [{"name": "production"}])
     harbour.on("POST", "/applications/dockerimage", {"uuid": "a" * 24, "name": "web"})
-    result = run("app", "create", "web", "--image", "nginx", "--server", "harbour", "--server", "pier")
+    places = ("--server", "harbour", "--server", "pier", "--edge", "pier")
+    result = run("app", "create", "web", "--image", "nginx", *places)
     assert result.exit_code == 0, result.output
     body = harbour.body("POST", "/applications/dockerimage")
     assert body["server_uuids"] == [SERVER, second]
     assert "server_uuid" not in body
+    assert body["edge_server_uuid"] == second
+
+
+@pytest.mark.parametrize(("written", "sent"), [("harbour", SERVER), ("null", None)])
+def test_an_edge_is_named_as_people_call_it(
+    harbour: StubSeaway, run: Run, written: str, sent: str | None
+) -> None:
+    path = f"/applications/{APPLICATION}"
+    harbour.on("GET", "/applications", [application(edge_server_uuid=None)])
+    harbour.on("PATCH", path, application())
+    result = run("app", "set", "demo", f"edge={written}")
+    assert result.exit_code == 0, result.output
+    assert harbour.body("PATCH", path) == {"edge_server_uuid": sent}
 
 
 def test_steps_of_an_earlier_time_are_no_news(harbour: StubSeaway, run: Run) -> None:

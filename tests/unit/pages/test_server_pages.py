@@ -221,6 +221,31 @@ async def test_a_first_contact_that_fails_leads_back_to_the_server(visit: Visit,
     assert world.servers.provisioned == [server.id]
 
 
+async def test_an_application_is_given_an_edge_in_its_settings(visit: Visit, world: World) -> None:
+    application = await world.application("Storefront")
+    path = f"/applications/{application.id}/settings"
+    fleet = await seed_fleet(world)
+    usable, broken = (fleet[name].rpartition("/")[2] for name in ("usable", "broken"))
+    page = (await visit.get(path)).text
+    choice = page.partition('name="edge_server_uuid"')[2].partition("</select>")[0]
+    assert usable in choice
+    assert broken not in choice
+    form = SettingsForm(page).found
+    refused = await visit.send(path, **{**form, "edge_server_uuid": usable})
+    assert refused.status_code == 422
+    assert "under which address other servers reach" in refused.text
+    del form[f"server:{world.server.id}"]
+    saved = await visit.send(path, **{**form, f"server:{usable}": "true", "edge_server_uuid": usable})
+    assert saved.headers["Location"].startswith(path), saved.text
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.routing.edge_server_id == usable
+    form = SettingsForm((await visit.get(path)).text).found
+    assert form["edge_server_uuid"] == usable
+    await visit.send(path, **{**form, "edge_server_uuid": ""})
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.routing.edge_server_id is None
+
+
 async def test_an_application_is_given_other_servers_in_its_settings(visit: Visit, world: World) -> None:
     application = await world.application("Storefront")
     path = f"/applications/{application.id}/settings"
