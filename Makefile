@@ -13,6 +13,9 @@ PYTEST_ARGS ?=
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# Several processes run the same modules; each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A name of its own, so that the demo never touches another Seaway on this machine.
 demo clean-demo up down: export SEAWAY_INSTANCE ?= seaway-demo
 
