@@ -116,3 +116,5 @@ async def test_another_worker_carries_on(
         f"{outcome.seconds:5.1f} s in all, {outcome.events:3} events, "
         f"{outcome.requests} requests, {outcome.failed} failed"
     )
+    assert outcome.status == case.ends
+    assert (outcome.failed, outcome.requests >= FEWEST_REQUESTS) == (0, True)

@@ -52,8 +52,8 @@ class WebSocketSession:
         except (OSError, TimeoutError, EOFError, InvalidHandshake) as error:
             raise ExchangeFailed(FailureKind.WEBSOCKET_REFUSED, f"{type(error).__name__}: {error}") from error
 
-    async def echo(self, text: str) -> None:
-        """Sends a text and reads it back within 10 s."""
+    async def echo(self, text: str) -> str:
+        """Sends a text and reads it back, the same, within 10 s."""
         try:
             async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
                 await self.connection.send(text)
@@ -67,6 +67,7 @@ class WebSocketSession:
             raise ExchangeFailed(FailureKind.TIMEOUT, "no echo") from error
         if answer != text:
             raise ExchangeFailed(FailureKind.WEBSOCKET_ECHO, f"sent {text!r}, got {answer!r}")
+        return text
 
     async def close(self) -> None:
         """Closes with 1000 and expects the server's close frame in return."""

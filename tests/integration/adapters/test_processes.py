@@ -169,7 +169,7 @@ async def test_a_program_dies_with_a_worker_that_is_killed(means: str) -> None:
     assert is_running(process_id)
     worker.send_signal(signal.SIGKILL)
     await worker.wait()
-    await eventually(lambda: not is_running(process_id))
+    assert await eventually(lambda: not is_running(process_id))
 
 
 def open_files() -> int:
@@ -191,5 +191,5 @@ async def test_many_runs_leave_no_open_files_and_no_zombies() -> None:
     await run(["true"], timeout=SOON)
     before, dead = open_files(), set(zombies())
     await asyncio.gather(*(run(["cat"], timeout=SOON, input=b"x") for _ in range(30)))
-    await eventually(lambda: open_files() <= before)
-    await eventually(lambda: set(zombies()) <= dead)
+    assert await eventually(lambda: open_files() <= before)
+    assert await eventually(lambda: set(zombies()) <= dead)

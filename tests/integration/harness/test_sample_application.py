@@ -40,7 +40,8 @@ async def test_its_websocket_echoes_short_and_long_text_and_answers_pings(
 
     async with WebSocketSession(application.target) as session:
         for length in (0, 125, 126, 65_535, 65_536):
-            await session.echo("é" * (length // 2))
+            text = "é" * (length // 2)
+            assert await session.echo(text) == text
         async with asyncio.timeout(10):
             await (await session.connection.ping())
 

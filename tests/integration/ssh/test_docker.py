@@ -226,16 +226,16 @@ class TestBrokenLinks:
         settings = SshSettings(
             login_seconds=2, keepalive_seconds=0.5, first_pause_seconds=0.1, longest_pause_seconds=0.3
         )
-        await self.cut_and_heal(own, settings, notice_limit_seconds=6)
+        assert await self.cut_and_heal(own, settings) < 6
 
     @pytest.mark.drill
     async def test_a_half_open_link_is_noticed_within_15_seconds(self, own: SshServer, record_property):
-        noticed = await self.cut_and_heal(own, SshSettings(), notice_limit_seconds=15)
+        noticed = await self.cut_and_heal(own, SshSettings())
         record_property("half_open_noticed_s", round(noticed, 1))
+        assert noticed < 15
 
-    async def cut_and_heal(
-        self, server: SshServer, settings: SshSettings, notice_limit_seconds: float
-    ) -> float:
+    async def cut_and_heal(self, server: SshServer, settings: SshSettings) -> float:
+        """After how many seconds a stream over a link that is cut ends; healed, calls work again."""
         connection = SshConnection(way_to(server), settings)
         async with DockerSocketForward(connection) as forward:
             engine = DockerEngine(forward.socket_path)
@@ -252,7 +252,6 @@ class TestBrokenLinks:
                 await anext(following)
                 raise AssertionError("the stream went on over a link that is cut")
             noticed = time.monotonic() - begun
-            assert noticed < notice_limit_seconds
             with pytest.raises(EngineUnavailable):
                 await engine.inspect(name)
             await asyncio.to_thread(server.heal)

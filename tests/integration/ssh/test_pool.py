@@ -60,4 +60,4 @@ async def test_a_closed_pool_leaves_no_connection(pool: SshPool, daemon: SshDaem
     await pool.forget("one")
     await pool.forget("unknown")
     await pool.close()
-    await eventually(lambda: daemon.sessions() == [])
+    assert await eventually(lambda: daemon.sessions() == [])
