@@ -16,13 +16,14 @@ import os
 import shutil
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
+from adapters.cancellation import uninterrupted
 from domain.errors import DeadlineExceeded, StartUpError
 
 OnLine = Callable[[str], Awaitable[None] | None]
@@ -124,7 +125,7 @@ async def run(
                 detail="\n".join(kept),
             ) from error
         finally:
-            await _uninterrupted(_end(process))
+            await uninterrupted(_end(process))
     return Completed(exit_code, "\n".join(kept))
 
 
@@ -203,20 +204,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits `work` to its end even when cancelled meanwhile; the cancellation is raised afterwards."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
 
 
 @contextlib.contextmanager

@@ -80,16 +80,7 @@ class WatchStore:
         (provisioning, removal, a changed host key) is not overwritten by the status.
         """
         async with self._database.writing() as session:
-            changed = await session.exec(
-                update(ServerWatch)
-                .where(
-                    col(ServerWatch.server_id) == server_id,
-                    col(ServerWatch.owner) == owner,
-                    col(ServerWatch.is_reachable).is_(not is_reachable),
-                )
-                .values(is_reachable=is_reachable)
-            )
-            if changed.rowcount == 0:
+            if not await _turned(session, server_id, owner, "is_reachable", is_reachable):
                 return False
             kind = ServerEventKind.REACHABLE_AGAIN if is_reachable else ServerEventKind.UNREACHABLE
             session.add(ServerEvent(server_id=server_id, kind=kind, message=message))
@@ -113,16 +104,7 @@ class WatchStore:
     ) -> bool:
         """Notes whether the disk is above its threshold, with an event if it was otherwise before."""
         async with self._database.writing() as session:
-            changed = await session.exec(
-                update(ServerWatch)
-                .where(
-                    col(ServerWatch.server_id) == server_id,
-                    col(ServerWatch.owner) == owner,
-                    col(ServerWatch.is_disk_above).is_(not is_above),
-                )
-                .values(is_disk_above=is_above)
-            )
-            if changed.rowcount == 0:
+            if not await _turned(session, server_id, owner, "is_disk_above", is_above):
                 return False
             kind = ServerEventKind.DISK_ABOVE_THRESHOLD if is_above else ServerEventKind.DISK_BELOW_THRESHOLD
             session.add(ServerEvent(server_id=server_id, kind=kind, message=message, subject=subject))
@@ -175,3 +157,17 @@ class WatchStore:
                     .limit(10_000)
                 )
                 await session.exec(delete(ServerEvent).where(col(ServerEvent.id).in_(extra)))
+
+
+async def _turned(session: AsyncSession, server_id: str, owner: str, flag: str, value: bool) -> bool:
+    """Sets a flag of the owner's watch; whether it was otherwise before."""
+    changed = await session.exec(
+        update(ServerWatch)
+        .where(
+            col(ServerWatch.server_id) == server_id,
+            col(ServerWatch.owner) == owner,
+            col(getattr(ServerWatch, flag)).is_(not value),
+        )
+        .values({flag: value})
+    )
+    return changed.rowcount > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.authentication import Reader
 from api.routes.parameters import ContextOf, Uuid
@@ -16,7 +16,7 @@ from api.shapes.metrics import (
     ServerMetrics,
     ServerPoint,
 )
-from api.shown_metrics import aware, replica_points, server_points, span_of
+from api.shown_metrics import Span, aware, replica_points, server_points, span_of
 
 router = APIRouter(tags=["Metrics"])
 
@@ -28,18 +28,22 @@ Step = Annotated[
 ]
 
 
+async def _asked_span(context: ContextOf, since: From = None, until: To = None, step: Step = None) -> Span:
+    return span_of(context, since, until, step)
+
+
+AskedSpan = Annotated[Span, Depends(_asked_span)]
+
+
 @router.get("/servers/{uuid}/metrics", summary="What a server uses")
 async def get_metrics_by_server_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    since: From = None,
-    until: To = None,
-    step: Step = None,
+    span: AskedSpan,
 ) -> ServerMetrics:
     """Averages and maxima of each step; what lies further back is kept in longer steps."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    span = span_of(context, since, until, step)
     points = [ServerPoint.of(point) for point in await server_points(context, server.id, span)]
     return ServerMetrics(
         server_uuid=server.id,
@@ -70,13 +74,10 @@ async def get_metrics_by_application_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    since: From = None,
-    until: To = None,
-    step: Step = None,
+    span: AskedSpan,
 ) -> ApplicationMetrics:
     """Averages and maxima of each step for each replica, on whichever server it runs."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
-    span = span_of(context, since, until, step)
     found = await replica_points(context, application.id, span)
     return ApplicationMetrics(
         application_uuid=application.id,

@@ -77,13 +77,18 @@ class ReplicaPoint(Answer):
         )
 
 
-class ServerMetrics(Answer):
-    """What a server used, in steps. Steps in which nothing was measured are left out."""
+class Steps(Answer):
+    """From when to when, in which steps. Those in which nothing was measured are left out."""
 
-    server_uuid: str
     since: datetime = Field(serialization_alias="from")
     until: datetime = Field(serialization_alias="to")
     step_seconds: int
+
+
+class ServerMetrics(Steps):
+    """What a server used."""
+
+    server_uuid: str
     points: list[ServerPoint]
 
 
@@ -101,13 +106,10 @@ class ReplicaMetrics(Answer):
         return cls(server_uuid=subject.server_id, replica=subject.replica, points=shown)
 
 
-class ApplicationMetrics(Answer):
+class ApplicationMetrics(Steps):
     """What the replicas of an application used, those that are gone included."""
 
     application_uuid: str
-    since: datetime = Field(serialization_alias="from")
-    until: datetime = Field(serialization_alias="to")
-    step_seconds: int
     replicas: list[ReplicaMetrics]
 
 
