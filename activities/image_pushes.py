@@ -15,6 +15,7 @@ from activities.errors import TRANSIENT_ATTEMPTS
 from activities.servers import Servers
 from activities.step_log import step_log
 from domain.configuration import ApplicationConfiguration
+from domain.deployments import StepStatus
 from domain.errors import DeadlineExceeded, ImageNotFound, RegistryRefused, RegistryUnavailable
 from domain.image_references import combine_image_reference
 from domain.registries import RegistryLogin, login_for, pushed_reference
@@ -45,9 +46,15 @@ class PushActivities:
     async def withdraw(self, withdraw: m.PushImage) -> m.StepOutcome:
         """No later deployment takes the image of this one, which failed, from the registry.
 
-        There it stays: under this name nobody takes it for what serves, and few registries let images go.
+        There it stays, and the step says so: under this name nobody takes it for what serves, and few
+        registries let images go.
         """
-        await self._store.deployments.update(withdraw.step.deployment_id, pushed_image="")
+        deployments, step = self._store.deployments, withdraw.step
+        row = await deployments.get(step.deployment_id)
+        await deployments.update(row.id, pushed_image="")
+        if row.pushed_image and not await deployments.pushed_image(row.id):
+            note = f"{row.pushed_image.partition('@')[0]} keeps this image, which no deployment uses."
+            await deployments.set_step(row.id, step.name, step.server, StepStatus.COMPENSATED, message=note)
         return m.StepOutcome()
 
     @activity.defn(name=s.PUBLISH_IMAGE.name)

@@ -128,6 +128,12 @@ async def add_registry(request: Request, context: Context, visitor: Visiting, fo
     return to("/registries", "registry")
 
 
+@router.get("/registries/{registry_id}/check")
+async def tried_registry(visitor: Visiting, registry: OwnRegistry) -> Response:
+    """Whoever loads the outcome of a try again is shown the list; a try is made by its button alone."""
+    return to("/registries")
+
+
 @router.post("/registries/{registry_id}/check")
 async def try_registry(
     request: Request, context: Context, visitor: Visiting, registry: OwnRegistry, _form: OwnForm

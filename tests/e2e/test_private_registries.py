@@ -174,6 +174,13 @@ async def test_a_built_image_is_pushed_tagged_when_it_serves_and_pulled_again_fo
     assert first["pushed_image"].partition("@")[2] == await registry.digest(name, tag_of(first))
     assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(first))
     git_repository.commit({"VERSION": "v2\n"})
+    await pushing.change(release_command="false")
+    failed = await pushing.fail(60)
+    [push] = [step for step in failed["steps"] if step["name"] == "push"]
+    assert (push["status"], failed["pushed_image"]) == ("compensated", None)
+    assert "keeps this image, which no deployment uses" in push["message"]
+    assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(first))
+    await pushing.change(release_command="")
     second = await pushing.deploy()
     assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(second))
     held = {tag for image in await asyncio.to_thread(engine.images.list) for tag in image.tags}

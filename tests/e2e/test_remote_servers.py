@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import asyncssh
 import docker
 import pytest
 
@@ -16,6 +19,7 @@ from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images, version_at
 from tests.harness.images import BaseImages
 from tests.harness.load import LoadGenerator
+from tests.harness.private_registry import PrivateRegistry
 from tests.harness.repositories import GitRepository
 from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -34,6 +38,7 @@ class Fleet:
     seaway: Installation
     machines: list[SshServer]
     ids: list[str]
+    private_key: str
 
     async def versions(self, host: str) -> list[str]:
         """What visitors get from each server."""
@@ -61,7 +66,7 @@ async def fleet(
                 add_server(seaway, machine, key, user=user)
                 for machine, user in zip(machines, ["root", "root", "deployer"], strict=True)
             ]
-            yield Fleet(seaway, machines, list(await asyncio.gather(*adding)))
+            yield Fleet(seaway, machines, list(await asyncio.gather(*adding)), servers.private_key)
 
 
 @pytest.fixture
@@ -131,6 +136,49 @@ async def test_an_application_that_moves_leaves_nothing_where_it_was(
     await everywhere.operate("restart")
     assert [bool(one) for one in await fleet.replicas(everywhere.uuid)] == [False, True, False]
     assert await fleet.versions(everywhere.host) == ["status 404", "v1", "status 404"]
+
+
+@pytest.fixture
+async def registry(fleet: Fleet, tmp_path: Path) -> AsyncIterator[PrivateRegistry]:
+    """A registry that every server reaches by one name: that of the loopback, from where it is led here."""
+    async with (
+        PrivateRegistry(tmp_path / "registry", "robot", secrets.token_hex(8)) as one,
+        AsyncExitStack() as stack,
+    ):
+        port = int(one.host.rpartition(":")[2])
+        key = asyncssh.import_private_key(fleet.private_key)
+        for machine in fleet.machines:
+            connection = await stack.enter_async_context(
+                asyncssh.connect(
+                    machine.host, username="root", client_keys=[key], known_hosts=None, config=None
+                )
+            )
+            await connection.forward_remote_port("127.0.0.1", port, "127.0.0.1", port)
+        yield one
+
+
+@pytest.mark.drill
+async def test_servers_pull_what_one_of_them_pushed(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository, registry: PrivateRegistry
+) -> None:
+    login = {"host": registry.host, "username": registry.username, "password": "wrong"}
+    uuid = (await fleet.seaway.ask("POST", "/registries", json=login))["uuid"]
+    await everywhere.change(docker_registry_image_name=f"{registry.host}/team/shop")
+    git_repository.release("v2")
+    refused = await everywhere.fail(90)
+    assert refused["error"]["code"] == "registry_refused"
+    assert await fleet.versions(everywhere.host) == ["v1"] * COUNT
+    await fleet.seaway.ask("PATCH", f"/registries/{uuid}", json={"password": registry.password})
+    shown = await everywhere.ended(await everywhere.start_deploy(), 240)
+    assert shown["outcome"] == "finished", shown["error"]
+    messages = [step["message"] for step in shown["steps"] if step["name"] == "distribute"]
+    assert sorted(messages) == [
+        *["This server has the image."],
+        *[f"from {registry.host}/team/shop"] * (COUNT - 1),
+    ]
+    assert await fleet.versions(everywhere.host) == ["v2"] * COUNT
+    held = [await asyncio.to_thread(one.run, "docker", "images", "--digests") for one in fleet.machines]
+    assert not [output for _, output in held if registry.host in output]
 
 
 @pytest.mark.drill

@@ -127,6 +127,9 @@ async def test_a_login_is_tried_and_its_outcome_shown(
     assert said in shown.text
     assert [login.password.get_secret_value() for login in checks.asked] == [PASSWORD]
     assert PASSWORD not in shown.text
+    again = await visit.get(f"{path}/check")
+    assert (again.status_code, again.headers["Location"]) == (303, "/registries")
+    assert len(checks.asked) == 1
 
 
 async def test_a_login_is_deleted_after_a_question(visit: Visit, world: World) -> None:
