@@ -13,6 +13,8 @@ SHORT_NAMES: Mapping[str, str] = {
     "branch": "git_branch",
     "commit": "git_commit_sha",
     "image": "docker_registry_image_name",
+    "push_to": "docker_registry_image_name",
+    "push_tag": "docker_registry_image_tag",
     "build_pack": "build_pack",
     "domain": "domains",
     "port": "ports_exposes",

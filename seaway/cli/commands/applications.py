@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from domain.errors import Conflict, InvalidInput, SeawayError
 from seaway.cli.application_fields import long_name, parse_changes
+from seaway.cli.application_options import (
+    BaseDirectory,
+    Branch,
+    BuildPack,
+    Commit,
+    Cpus,
+    DeployKey,
+    Dockerfile,
+    Domains,
+    Edge,
+    EnvironmentName,
+    HealthPath,
+    Image,
+    Memory,
+    Name,
+    Pack,
+    Port,
+    PostDeploy,
+    PreDeploy,
+    ProjectName,
+    PublishDirectory,
+    PushTag,
+    PushTo,
+    ReleaseCommand,
+    Replicas,
+    Repo,
+    Servers,
+    SinglePage,
+    TargetStage,
+    Variables,
+)
 from seaway.cli.commands.deployments import ApplicationName
 from seaway.cli.commands.environment import parse_assignments
 from seaway.cli.commands.operations import remove
@@ -22,14 +52,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PROJECT = "default"
 DEFAULT_ENVIRONMENT = "production"
-_SOURCE, _BUILD, _RUN, _HOOKS, _PLACE = "Source", "Build", "Runtime", "Commands around a release", "Place"
-
-
-class Pack(StrEnum):
-    """How the command lets a repository be built."""
-
-    DOCKERFILE = "dockerfile"
-    STATIC = "static"
 
 
 def register(root: typer.Typer) -> None:
@@ -45,76 +67,34 @@ def register(root: typer.Typer) -> None:
 
 def create(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    repo: Annotated[str | None, typer.Option(help="A Git URL.", rich_help_panel=_SOURCE)] = None,
-    branch: Annotated[str | None, typer.Option(help="Branch or tag.", rich_help_panel=_SOURCE)] = None,
-    commit: Annotated[str | None, typer.Option(help="Stay at this commit.", rich_help_panel=_SOURCE)] = None,
-    deploy_key: Annotated[
-        str | None, typer.Option(help="A key of `seaway key list`, by name or uuid.", rich_help_panel=_SOURCE)
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option(help="Instead of a repository: name:tag or name@sha256:...", rich_help_panel=_SOURCE),
-    ] = None,
-    build_pack: Annotated[Pack | None, typer.Option(rich_help_panel=_BUILD)] = None,
-    dockerfile: Annotated[
-        str | None, typer.Option(help="Its path, such as /Dockerfile.", rich_help_panel=_BUILD)
-    ] = None,
-    base_directory: Annotated[
-        str | None, typer.Option(help="Where in the repository to build.", rich_help_panel=_BUILD)
-    ] = None,
-    publish_directory: Annotated[
-        str | None, typer.Option(help="Which folder `static` serves.", rich_help_panel=_BUILD)
-    ] = None,
-    target_stage: Annotated[
-        str | None, typer.Option(help="A stage of the Dockerfile.", rich_help_panel=_BUILD)
-    ] = None,
-    spa: Annotated[
-        bool, typer.Option("--spa", help="`static`: unknown paths get index.html.", rich_help_panel=_BUILD)
-    ] = False,
-    domain: Annotated[
-        list[str] | None,
-        typer.Option(help="Such as https://example.com/api; may be repeated.", rich_help_panel=_RUN),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Where the application listens.", rich_help_panel=_RUN),
-    ] = None,
-    health_path: Annotated[
-        str | None, typer.Option(help="What must answer 200 to 399.", rich_help_panel=_RUN)
-    ] = None,
-    replicas: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUN)] = None,
-    memory: Annotated[str | None, typer.Option(help="Such as 512m.", rich_help_panel=_RUN)] = None,
-    cpus: Annotated[str | None, typer.Option(help="Such as 0.5.", rich_help_panel=_RUN)] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="K=V", help="May be repeated; K alone is taken from here.", rich_help_panel=_RUN
-        ),
-    ] = None,
-    release_command: Annotated[
-        str | None, typer.Option(help="Once in the new image, such as a migration.", rich_help_panel=_HOOKS)
-    ] = None,
-    pre_deploy: Annotated[
-        str | None, typer.Option(help="In the old version, before.", rich_help_panel=_HOOKS)
-    ] = None,
-    post_deploy: Annotated[
-        str | None, typer.Option(help="In the new version, after.", rich_help_panel=_HOOKS)
-    ] = None,
-    project: Annotated[
-        str, typer.Option(help="Created where it does not exist.", rich_help_panel=_PLACE)
-    ] = DEFAULT_PROJECT,
-    environment: Annotated[
-        str, typer.Option(help="Created where it does not exist.", rich_help_panel=_PLACE)
-    ] = DEFAULT_ENVIRONMENT,
-    server: Annotated[
-        list[str] | None,
-        typer.Option(help="Name, address or uuid; may be repeated; the local one.", rich_help_panel=_PLACE),
-    ] = None,
-    edge: Annotated[
-        str | None,
-        typer.Option(help="The server that spreads visitors over all of them.", rich_help_panel=_PLACE),
-    ] = None,
+    name: Name,
+    repo: Repo = None,
+    branch: Branch = None,
+    commit: Commit = None,
+    deploy_key: DeployKey = None,
+    image: Image = None,
+    build_pack: BuildPack = None,
+    dockerfile: Dockerfile = None,
+    base_directory: BaseDirectory = None,
+    publish_directory: PublishDirectory = None,
+    target_stage: TargetStage = None,
+    spa: SinglePage = False,
+    push_to: PushTo = None,
+    push_tag: PushTag = None,
+    domain: Domains = None,
+    port: Port = None,
+    health_path: HealthPath = None,
+    replicas: Replicas = None,
+    memory: Memory = None,
+    cpus: Cpus = None,
+    env: Variables = None,
+    release_command: ReleaseCommand = None,
+    pre_deploy: PreDeploy = None,
+    post_deploy: PostDeploy = None,
+    project: ProjectName = DEFAULT_PROJECT,
+    environment: EnvironmentName = DEFAULT_ENVIRONMENT,
+    server: Servers = None,
+    edge: Edge = None,
 ) -> None:
     """Create an application from a Git repository or an image. `seaway deploy` then deploys it."""
     written: dict[str, object] = {
@@ -140,14 +120,16 @@ def create(
     }
     fields = {long_name(key): value for key, value in written.items() if value is not None}
     _check_source(fields)
+    pushed = _pushed(push_to, push_tag, of_image=image is not None)
     variables = parse_assignments(env or [])
     client = session.client
     if deploy_key is not None:
         fields["private_key_uuid"] = find_key(client, deploy_key).uuid
     if edge is not None:
         fields["edge_server_uuid"] = find_server(client, edge).uuid
-    fields |= {"name": name, **_place(client, project, environment, server)}
-    application = client.create_application(_kind(fields), fields)
+    kind = _kind(fields)
+    fields |= {"name": name, **pushed, **_place(client, project, environment, server)}
+    application = client.create_application(kind, fields)
     if variables:
         _set_variables(client, application, variables)
     session.output.show(application.document(), lambda: _say_created(session, application))
@@ -164,6 +146,14 @@ def _check_source(fields: dict[str, object]) -> None:
             raise InvalidInput(f"A prebuilt image has no {', '.join(wrong)}.", field=wrong[0])
     else:
         fields.setdefault("build_pack", Pack.DOCKERFILE.value)
+
+
+def _pushed(name: str | None, tag: str | None, *, of_image: bool) -> dict[str, object]:
+    """Where what is built is pushed."""
+    if of_image and (name or tag):
+        raise InvalidInput("A prebuilt image is not pushed.", field="docker_registry_image_name")
+    given = {"docker_registry_image_name": name, "docker_registry_image_tag": tag}
+    return {field: value for field, value in given.items() if value is not None}
 
 
 def _kind(fields: dict[str, object]) -> str:
