@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any
@@ -17,13 +17,16 @@ from adapters.proxy import ApplicationRoutes, Entrance, Route, Spread
 from adapters.traefik.settings import EDGE_PORT_INSIDE
 from domain.configuration import ApplicationConfiguration, HealthCheckKind
 from domain.deployments import DeploymentStatus
-from domain.errors import NotFound
+from domain.errors import NotFound, RouteRefused
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import Server
 
 Serving = Callable[[str], Awaitable[m.Served | None]]
 """What serves of an application."""
+
+OWN = f"http://127.0.0.1:{EDGE_PORT_INSIDE}"
+"""The edge's own proxy, as itself reaches it."""
 
 RELEASE = "edge"
 """An edge leads to servers, not to a release: it stays as it is while they switch to another one."""
@@ -60,8 +63,25 @@ class EdgeActivities:
             await parts.proxy.withdraw(edge_name(apply.application_id))
             return m.StepOutcome(message="traffic is no longer routed from here")
         await parts.proxy.apply(routes)
-        count = len(routes.routes[0].upstreams)
-        return m.StepOutcome(message=f"confirmed by the proxy, which leads to {count} servers")
+        if apply.step.undo:  # it leads where it led before, whatever has become of that
+            return m.StepOutcome()
+        reached = frozenset(routes.routes[0].upstreams)
+        missed = reached & await parts.proxy.unhealthy(routes.application_id)
+        if missed == reached:
+            raise RouteRefused(_unreached(missed, self._surroundings.edge_port))
+        message = f"confirmed by the proxy, which leads to {len(reached - missed)} of {len(reached)} servers"
+        return m.StepOutcome(message=f"{message}, and not to {_said(missed)}" if missed else message)
+
+
+def _unreached(upstreams: Iterable[str], port: int) -> str:
+    return (
+        f"The edge gets no healthy answer from any server of the application ({_said(upstreams)}). "
+        f"They have to let it connect to their port {port}."
+    )
+
+
+def _said(upstreams: Iterable[str]) -> str:
+    return ", ".join(sorted("itself" if one == OWN else urlsplit(one).netloc for one in upstreams))
 
 
 def edge_name(application_id: str) -> str:
@@ -122,8 +142,7 @@ def upstreams(behind: Sequence[Behind], edge_id: str, port: int) -> tuple[str, .
 
     Every server has the same number of replicas, so each gets the same share.
     """
-    own = f"http://127.0.0.1:{EDGE_PORT_INSIDE}"
-    return tuple(own if one.id == edge_id else f"http://{_host(one.address)}:{port}" for one in behind)
+    return tuple(OWN if one.id == edge_id else f"http://{_host(one.address)}:{port}" for one in behind)
 
 
 def spreading(

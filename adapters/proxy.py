@@ -78,6 +78,10 @@ class Proxy(Protocol):
         """What was applied last."""
         ...
 
+    async def unhealthy(self, application_id: str) -> frozenset[str]:
+        """Where these routes spread: the upstreams that get no visitors, once all have been checked."""
+        ...
+
     async def routes_applied(self, application_id: str) -> str | None:
         """The release that requests go to at this moment, as the proxy itself says."""
         ...

@@ -40,6 +40,10 @@ class SwarmProxy:
         """See `Proxy`."""
         return await self._proxy.current(application_id)
 
+    async def unhealthy(self, application_id: str) -> frozenset[str]:
+        """See `Proxy`."""
+        return await self._proxy.unhealthy(application_id)
+
     async def routes_applied(self, application_id: str) -> str | None:
         """See `Proxy`."""
         return await self._proxy.routes_applied(application_id)

@@ -75,6 +75,12 @@ class TraefikApi:
         answer = await self._get(f"/tcp/routers/{name}@file")
         return answer is not None and answer.get("status") != "disabled" and server_name in answer["rule"]
 
+    async def down(self, service: str) -> frozenset[str]:
+        """The servers of a service of the file provider that its health check has found to be down."""
+        answer = await self._get(f"/http/services/{service}@file") or {}
+        statuses = answer.get("serverStatus") or {}
+        return frozenset(str(server) for server, status in statuses.items() if status == "DOWN")
+
     async def has_entry_point(self, name: str) -> bool:
         """Whether the proxy was started with this entry point."""
         return await self._get(f"/entrypoints/{name}") is not None

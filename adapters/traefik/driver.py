@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 import uuid
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from adapters.proxy import ApplicationRoutes
 from adapters.reach import LocalReach, Reach
 from adapters.traefik.api import TraefikApi
 from adapters.traefik.confirmation import confirm_absent, confirm_answering, confirm_applied
+from adapters.traefik.edges import CHECK_SECONDS, DIAL_SECONDS
 from adapters.traefik.folder import LocalRouteFolder, RouteFolder
 from adapters.traefik.routes import parse, release_of, render, serialise, validate
 from adapters.traefik.settings import (
@@ -33,6 +35,7 @@ from adapters.traefik.tunnels import ProxyTunnels
 from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
+CHECKED_SECONDS = CHECK_SECONDS + 0.5
 OLD_PROXY = (
     "The proxy of this server was started before there were edges, and takes nothing from one. Validate the "
     "server again: that starts its proxy anew."
@@ -60,6 +63,7 @@ class TraefikProxy:
         self._files = files or LocalRouteFolder(folder)
         self._given_token = token
         self._locks: dict[str, asyncio.Lock] = {}
+        self._written: dict[str, float] = {}
 
     @property
     def network(self) -> str:
@@ -113,6 +117,7 @@ class TraefikProxy:
             before = await self._files.read(name)
             if before != content:
                 await self._files.write(name, content)
+                self._written[name] = time.monotonic()
             stale = _router_names(before) - rendered["http"]["routers"].keys()
             try:
                 async with await self._api() as api:
@@ -141,6 +146,21 @@ class TraefikProxy:
         """What was written last for the application."""
         content = await self._files.read(application_id)
         return None if content is None else parse(content)
+
+    async def unhealthy(self, application_id: str) -> frozenset[str]:
+        """See `Proxy`. Traefik takes all for healthy at first, and does not tell when it has asked them."""
+        routes = await self.current(application_id)
+        if routes is None or routes.spread is None:
+            return frozenset()
+        services = render(routes)["http"]["services"]
+        asked = {server["url"] for one in services.values() for server in one["loadBalancer"]["servers"]}
+        began = self._written.pop(application_id, None)
+        if began is not None:
+            # It asks one after the other.
+            await asyncio.sleep(began + CHECKED_SECONDS + len(asked) * DIAL_SECONDS - time.monotonic())
+        async with await self._api() as api:
+            found = [await api.down(name) for name in services]
+        return frozenset().union(*found)
 
     async def routes_applied(self, application_id: str) -> str | None:
         """The release that Traefik leads the application's first address to at this moment."""

@@ -14,6 +14,7 @@ from adapters.traefik.settings import EDGE_ENTRY_POINT
 TOKEN_HEADER = "X-Seaway-Edge"  # noqa: S105
 CHECK_HEADER = "X-Seaway-Edge-Check"
 CHECK_SECONDS = 1
+DIAL_SECONDS = 0.5
 # Above the length of any rule, which is the priority of all other routers.
 CHECK_PRIORITY = 1_000_000
 # Built into Traefik: answers 200 as long as the proxy itself runs.
@@ -22,7 +23,7 @@ OWN_ANSWER = "ping@internal"
 # A server that died without a word is found out by connecting: there is nothing else to tell it from one that
 # thinks. So each request connects, and one that cannot goes elsewhere.
 TRANSPORT = {
-    "forwardingTimeouts": {"dialTimeout": "500ms", "idleConnTimeout": "1s"},
+    "forwardingTimeouts": {"dialTimeout": f"{round(DIAL_SECONDS * 1000)}ms", "idleConnTimeout": "1s"},
     "maxIdleConnsPerHost": -1,
 }
 # Other requests move the turn on meanwhile, so one may meet the same dead server several times. Until the

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities.edges import (
     Behind,
+    EdgeActivities,
     edge_name,
     edge_routes,
     edge_token,
@@ -32,9 +34,10 @@ from domain.configuration import (
     RuntimeOptions,
 )
 from domain.deployments import DeploymentStatus, OperationKind, StepName
+from domain.errors import RouteRefused
 from store.store import Store
 from store.tables import Application, Deployment
-from tests.unit.activities.test_images_of_several_servers import application_on, plan_of
+from tests.unit.activities.test_images_of_several_servers import SURROUNDINGS, application_on, plan_of
 
 APPLICATION = "a" * 24
 TOKEN = "a1" * 32
@@ -184,6 +187,7 @@ class FoundProxy:
 
     applied: list[ApplicationRoutes] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    unreached: frozenset[str] = frozenset()
 
     async def current(self, name: str) -> ApplicationRoutes:
         return ApplicationRoutes(name, "edge", (Route("shop.example", ("http://192.0.2.9:9480",)),))
@@ -193,6 +197,36 @@ class FoundProxy:
 
     async def withdraw(self, name: str) -> None:
         self.withdrawn.append(name)
+
+    async def unhealthy(self, _name: str) -> frozenset[str]:
+        return self.unreached
+
+
+@pytest.mark.parametrize("undo", [False, True])
+@pytest.mark.parametrize("missed", [0, 1, 2])
+async def test_an_edge_that_reaches_no_server_is_not_the_end_of_a_release(
+    servers_store: Store, missed: int, undo: bool
+) -> None:
+    application, served = await released(servers_store, "far", "new", edge="local")
+    await servers_store.servers.set("far", address="192.0.2.7")
+    await servers_store.servers.set("new", address="192.0.2.8")
+    unhealthy = [f"http://192.0.2.{7 + number}:9480" for number in range(missed)]
+    proxy = FoundProxy(unreached=frozenset(unhealthy))
+
+    async def parts(_server_id: str) -> Any:
+        return SimpleNamespace(proxy=proxy)
+
+    servers: Any = SimpleNamespace(parts=parts)
+    activities = EdgeActivities(servers_store, servers, SURROUNDINGS)
+    step = m.StepReference(deployment_id="new", name=StepName.EDGE, server="local", undo=undo)
+    message = m.ApplyEdge(step=step, application_id=application.id, server_id="local", serve=served)
+    if missed == 2 and not undo:
+        with pytest.raises(RouteRefused, match="port 9480"):
+            await ActivityEnvironment().run(activities.apply, message)
+        return
+    outcome = await ActivityEnvironment().run(activities.apply, message)
+    assert all((one.removeprefix("http://") in outcome.message) is not undo for one in unhealthy)
+    assert len(proxy.applied) == 1
 
 
 @pytest.mark.parametrize("edge", ["far", None])

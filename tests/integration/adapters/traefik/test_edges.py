@@ -119,6 +119,22 @@ async def test_the_visitor_is_who_the_edge_says_and_nobody_else(
         await proxy.proxy.withdraw(name)
 
 
+async def test_an_edge_says_which_servers_it_does_not_reach(
+    edge: RunningProxy, running: RunningProxy, replica
+):
+    application = f"app{uuid.uuid4().hex[:16]}"
+    await let_in(running, application, await replica("there"))
+    there, nowhere = f"http://{running.settings.container_name}:8081", "http://127.0.0.1:9"
+    await spread_over(edge, application, there, nowhere)
+    for _ in range(2):
+        assert await edge.proxy.unhealthy(f"{application}edge") == {nowhere}
+    assert await running.proxy.unhealthy(application) == frozenset()
+    assert {(await get(edge)).text.strip() for _ in range(4)} == {"there"}
+    for proxy, name in ((edge, f"{application}edge"), (running, application)):
+        await proxy.proxy.withdraw(name)
+    assert await edge.proxy.unhealthy(f"{application}edge") == frozenset()
+
+
 async def test_a_proxy_from_before_edges_says_what_to_do(
     running: RunningProxy, replica, monkeypatch: pytest.MonkeyPatch
 ):
