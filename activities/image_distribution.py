@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
-from activities.application_secrets import redactor_for
 from activities.pushed_images import pull_pushed
 from activities.servers import Servers
 from activities.step_log import step_log
@@ -19,6 +18,8 @@ from adapters.docker.image_transfer import send_image
 from adapters.docker.images import LocalImage
 from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound
 from domain.image_distribution import transferred
+from domain.redaction import Redactor
+from domain.registries import RegistryLogin
 from store.store import Store
 
 
@@ -56,23 +57,28 @@ class DistributionActivities:
                 "Put servers of one architecture into an application."
             )
         limit = distribute.limit.total_seconds()
-        configuration = await self._store.deployments.snapshot(distribute.step.deployment_id)
-        logins = await self._store.registries.logins(
-            team_id=configuration.team_id, project_id=configuration.project_id
-        )
         pushed = await self._store.deployments.pushed_image(distribute.step.deployment_id)
-        async with step_log(self._store.logs, distribute.step, redactor_for(configuration, logins)) as write:
-            if pushed and await pull_pushed(target, pushed, distribute.image, write, logins):
-                return m.StepOutcome(message=f"from {pushed.partition('@')[0]}")
-            write(f"The image comes from {distribute.source.name}.")
+        logins = await self._logins(distribute) if pushed else ()
+        passwords = [login.password.get_secret_value() for login in logins]
+        # Nothing else here comes out of the application.
+        async with step_log(self._store.logs, distribute.step, Redactor(passwords)) as write:
             try:
                 async with asyncio.timeout(limit):
+                    if pushed and await pull_pushed(target, pushed, distribute.image, write, logins):
+                        return m.StepOutcome(message=f"from {pushed.partition('@')[0]}")
+                    write(f"The image comes from {distribute.source.name}.")
                     transfer = await send_image(source, target, distribute.image, write)
             except TimeoutError as error:
                 raise DeadlineExceeded(f"Sending the image took longer than {limit:g} s.") from error
             message = transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds)
             write(message)
         return m.StepOutcome(message=message)
+
+    async def _logins(self, distribute: m.DistributeImage) -> Sequence[RegistryLogin]:
+        configuration = await self._store.deployments.snapshot(distribute.step.deployment_id)
+        return await self._store.registries.logins(
+            team_id=configuration.team_id, project_id=configuration.project_id
+        )
 
 
 async def _has(target: DockerEngine, name: str, image: LocalImage) -> bool:

@@ -282,6 +282,9 @@ class Pair:
     async def update(self, _deployment_id: str, *, image_id: str) -> None:
         self.image_id = image_id
 
+    async def pushed_image(self, _deployment_id: str) -> str:
+        return ""
+
     async def open(self, *_: object) -> None:
         self.lines.clear()
 
