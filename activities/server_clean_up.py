@@ -30,6 +30,8 @@ class CleanedUp:
     containers: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     cache_bytes: int = 0
+    note: str = ""
+    """Why something that is too much stays."""
 
     def __str__(self) -> str:
         """For people; empty where nothing was removed."""
@@ -39,7 +41,7 @@ class CleanedUp:
             f"{in_words(self.cache_bytes)} of build cache" if self.cache_bytes else "",
         ]
         said = ", ".join(part for part in parts if part)
-        return f"Removed {said}." if said else ""
+        return " ".join(filter(None, (f"Removed {said}." if said else "", self.note)))
 
 
 class ServerCleanUpActivities:
@@ -79,8 +81,8 @@ class ServerCleanUpActivities:
 async def clean_server(parts: ServerParts, store: Store, *, keep_cache_bytes: int | None) -> CleanedUp:
     """Removes what nobody needs from a server.
 
-    The cache of builds only with `keep_cache_bytes`: engines do not tell whose it is, so it may be limited
-    only where all of it may be taken for Seaway's.
+    The cache of builds only with `keep_cache_bytes`, and only where nobody else uses the engine: it does not
+    tell whose the cache is, so it may be limited only where all of it may be taken for Seaway's.
     """
     ended = await parts.engine.ended_containers()
     names = await parts.engine.images_with_prefix("seaway/")
@@ -89,10 +91,23 @@ async def clean_server(parts: ServerParts, store: Store, *, keep_cache_bytes: in
     for name in containers:
         await parts.engine.remove(name)
     images = [name for name in images_to_remove(names, known) if await parts.engine.remove_image(name)]
-    freed = 0
-    if keep_cache_bytes is not None and await parts.engine.build_cache_bytes() > keep_cache_bytes:
-        freed = await parts.engine.prune_build_cache(keep_bytes=keep_cache_bytes, unused_for=CACHE_UNUSED_FOR)
-    return CleanedUp(containers, tuple(images), freed)
+    freed, note = 0, ""
+    if keep_cache_bytes is not None:
+        freed, note = await _limit_cache(parts, keep_cache_bytes)
+    return CleanedUp(containers, tuple(images), freed, note)
+
+
+async def _limit_cache(parts: ServerParts, keep_bytes: int) -> tuple[int, str]:
+    """The freed bytes, and why there are none although the cache is too large."""
+    gathered = await parts.engine.build_cache_bytes()
+    if gathered <= keep_bytes:
+        return 0, ""
+    if strangers := await parts.engine.strangers():
+        return 0, (
+            f"The build cache takes {in_words(gathered)} and stays, because others use this Docker Engine "
+            f"too: {strangers[0][:100]} is not Seaway's."
+        )
+    return await parts.engine.prune_build_cache(keep_bytes=keep_bytes, unused_for=CACHE_UNUSED_FOR), ""
 
 
 async def _known(

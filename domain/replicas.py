@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.configuration import ApplicationConfiguration
 
+MANAGED_LABEL = "seaway.managed"
 APPLICATION_LABEL = "seaway.application"
 RELEASE_LABEL = "seaway.release"
 ROLE_LABEL = "seaway.role"
@@ -35,7 +36,7 @@ def one_off_command_name(application_id: str, run_id: str) -> str:
 
 def application_labels(application_id: str) -> dict[str, str]:
     """What marks everything of an application."""
-    return {"seaway.managed": "true", APPLICATION_LABEL: application_id}
+    return {MANAGED_LABEL: "true", APPLICATION_LABEL: application_id}
 
 
 def replica_labels(configuration: ApplicationConfiguration, release_id: str, number: int) -> dict[str, str]:

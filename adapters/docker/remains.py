@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.states import engine_time
 from domain.clean_up import FoundContainer
-from domain.replicas import APPLICATION_LABEL, RELEASE_LABEL, ROLE_LABEL
+from domain.replicas import APPLICATION_LABEL, MANAGED_LABEL, RELEASE_LABEL, ROLE_LABEL
 
 PRUNE_LIMIT_SECONDS: Final = 600.0
 
@@ -31,6 +31,19 @@ class Remains(EngineConnection):
                 return None
             raise
 
+    async def strangers(self) -> list[str]:
+        """What shows that others use this engine: containers, and images made here, that are not Seaway's.
+
+        Images that were pulled do not: nobody has built them here. Engines with containerd's store do not
+        tell those from others.
+        """
+        containers = await self.call(lambda client: client.containers(all=True))
+        images = await self.call(lambda client: client.images())
+        return [
+            *(_name_of(one) for one in containers if not _is_ours(one)),
+            *(_name_of(one) for one in images if not _is_ours(one) and not _is_pulled(one)),
+        ]
+
     async def build_cache_bytes(self) -> int:
         """What the cache of builds takes, whoever's they were: the engine does not tell them apart."""
         answer = await self.call(lambda client: client.df(), extra_seconds=PRUNE_LIMIT_SECONDS)
@@ -48,6 +61,22 @@ class Remains(EngineConnection):
     async def data_folder(self) -> str:
         """Where the engine keeps images and containers, as its host sees it."""
         return str((await self.call(lambda client: client.info())).get("DockerRootDir") or "")
+
+
+def _is_ours(listed: dict[str, Any]) -> bool:
+    """A container or an image, as the engine lists it."""
+    labels = listed.get("Labels") or {}
+    tags = listed.get("RepoTags") or ()
+    return MANAGED_LABEL in labels or any(tag.startswith("seaway/") for tag in tags)
+
+
+def _is_pulled(image: dict[str, Any]) -> bool:
+    return any(not digest.startswith("<none>") for digest in image.get("RepoDigests") or ())
+
+
+def _name_of(listed: dict[str, Any]) -> str:
+    names = [name for name in listed.get("Names") or listed.get("RepoTags") or () if name != "<none>:<none>"]
+    return str(names[0]).removeprefix("/") if names else str(listed["Id"])
 
 
 def _found_container(container: dict[str, Any]) -> FoundContainer:

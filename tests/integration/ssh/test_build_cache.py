@@ -2,54 +2,136 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from activities import server_clean_up
+from activities.server_clean_up import clean_server
+from activities.servers import ServerParts
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.docker import DockerEngine
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
-from tests.harness.ssh_servers import TINY, SshServers
+from domain.replicas import application_labels
+from store.database import Database
+from store.encryption import KeyRing
+from store.store import Store
+from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import way_to
 
 LIMIT = timedelta(seconds=60)
 TAG = "seaway-test-cache:1"
+NO_TIME = timedelta(0)
 
 
-async def test_what_has_gathered_is_measured_and_goes_when_it_is_too_much(
-    servers: SshServers, tmp_path: Path
-):
-    server = await asyncio.to_thread(servers.add)
-    await asyncio.to_thread(server.load, TINY)
-    (tmp_path / "Dockerfile").write_text(f"FROM {TINY}\nRUN head -c 3000000 /dev/zero >/tmp/large\n")
+@pytest.fixture(scope="module")
+def machine(servers: SshServers) -> SshServer:
+    """With no image but one that Seaway might have pulled."""
+    made = servers.add()
+    made.load(TINY)
+    for command in (("tag", TINY, "seaway/tiny:1"), ("image", "rm", TINY)):
+        assert made.run("docker", *command)[0] == 0
+    return made
+
+
+@pytest.fixture
+async def remote_engine(machine: SshServer) -> AsyncIterator[DockerEngine]:
+    connection = SshConnection(way_to(machine))
+    async with DockerSocketForward(connection) as forward:
+        made = DockerEngine(forward.socket_path)
+        yield made
+        await made.close()
+    await connection.close()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    await database.close()
+
+
+async def build(engine: DockerEngine, folder: Path, labels: dict[str, str]) -> None:
+    (folder / "Dockerfile").write_text(
+        f"FROM seaway/tiny:1\nRUN head -c 3000000 /dev/zero >/tmp/{folder.name}\n"
+    )
     request = BuildRequest(
-        context=tmp_path,
-        dockerfile=tmp_path / "Dockerfile",
+        context=folder,
+        dockerfile=folder / "Dockerfile",
         tag=TAG,
         target="",
         arguments={},
         secrets={},
-        labels={},
+        labels=labels,
         use_cache=True,
         pull=False,
     )
-    connection = SshConnection(way_to(server))
-    async with DockerSocketForward(connection) as forward:
-        engine = DockerEngine(forward.socket_path)
-        await BuildKit().build(
-            request, engine_socket=forward.socket_path, on_line=lambda _: None, timeout=LIMIT
-        )
-        await engine.remove_image(TAG)
-        gathered = await engine.build_cache_bytes()
-        assert gathered >= 3_000_000
-        no_time = timedelta(0)
-        assert await engine.prune_build_cache(keep_bytes=2 * gathered, unused_for=no_time) == 0
-        assert await engine.prune_build_cache(keep_bytes=0, unused_for=timedelta(days=1)) == 0
+    await BuildKit().build(request, engine_socket=engine.socket, on_line=lambda _: None, timeout=LIMIT)
+
+
+async def test_what_has_gathered_is_measured_and_goes_when_it_is_too_much(
+    remote_engine: DockerEngine, tmp_path: Path
+):
+    await build(remote_engine, tmp_path, {})
+    await remote_engine.remove_image(TAG)
+    gathered = await remote_engine.build_cache_bytes()
+    assert gathered >= 3_000_000
+    assert await remote_engine.prune_build_cache(keep_bytes=2 * gathered, unused_for=NO_TIME) == 0
+    assert await remote_engine.prune_build_cache(keep_bytes=0, unused_for=timedelta(days=1)) == 0
+    # Engines count in whole seconds since the last use.
+    freed = await eventually(lambda: remote_engine.prune_build_cache(keep_bytes=0, unused_for=NO_TIME))
+    assert freed >= 3_000_000
+    assert await remote_engine.build_cache_bytes() < 3_000_000
+
+
+async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
+    remote_engine: DockerEngine,
+    machine: SshServer,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(server_clean_up, "CACHE_UNUSED_FOR", NO_TIME)
+    parts = cast(ServerParts, SimpleNamespace(engine=remote_engine))
+
+    async def clean() -> str:
+        return str(await clean_server(parts, store, keep_cache_bytes=1_000_000))
+
+    async def stays_because_of(name: str) -> None:
+        said = await clean()
+        assert said.endswith(f"others use this Docker Engine too: {name} is not Seaway's.")
+        assert not said.startswith("Removed")
+
+    # Of somebody's own builds, the newest image is left, and the cache of an earlier one.
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        await build(remote_engine, tmp_path / name, {})
+        if name == "first":
+            await remote_engine.remove_image(TAG)
+    await stays_because_of(TAG)
+    await remote_engine.remove_image(TAG)
+    assert machine.run("docker", "create", "--name", "theirs", "seaway/tiny:1", "true")[0] == 0
+    await stays_because_of("theirs")
+    assert machine.run("docker", "rm", "theirs")[0] == 0
+    assert await remote_engine.build_cache_bytes() >= 3_000_000
+
+    # What is left now is Seaway's.
+    await build(remote_engine, tmp_path, application_labels("shop"))
+    assert await remote_engine.strangers() == []
+    await remote_engine.remove_image(TAG)
+
+    async def is_limited() -> bool:
         # Engines count in whole seconds since the last use.
-        freed = await eventually(lambda: engine.prune_build_cache(keep_bytes=0, unused_for=no_time))
-        assert freed >= 3_000_000
-        assert await engine.build_cache_bytes() < 3_000_000
-        await engine.close()
-    await connection.close()
+        await clean()
+        return await remote_engine.build_cache_bytes() < 3_000_000
+
+    assert await eventually(is_limited, 20)
