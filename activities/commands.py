@@ -111,6 +111,8 @@ async def _attend(parts: ServerParts, name: str, write: Write, limit_seconds: fl
     try:
         code = await parts.engine.wait(name, limit_seconds)
         await asyncio.wait([following], timeout=10)
+        if following.done() and (broken := following.exception()):
+            raise broken  # Lines are missing; the next try reads them all.
         return code
     except DeadlineExceeded as error:
         raise DeadlineExceeded(

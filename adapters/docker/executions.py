@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import SecretStr
@@ -20,7 +21,8 @@ END_LIMIT_SECONDS = 10.0
 # connection: when we cancel, die or lose the link, the engine closes that input, the watcher reads the end of
 # it and ends the process group. (runc makes every exec'd process the leader of a session, so group 0 is the
 # command and what it started, and nothing else.) The shell waits for the command through a TERM, so that the
-# exit code stays the command's.
+# exit code stays the command's. A link that breaks looks like the end of the output, so the shell says when
+# it has come to its end: what ends without a word was cut off.
 WATCHED = f"""
 exec 3<&0
 trap : TERM
@@ -35,6 +37,7 @@ watcher=$!
 "$@" </dev/null 3<&-
 code=$?
 kill -KILL "$watcher" 2>/dev/null
+echo "$0" >&2
 exit "$code"
 """
 # How engines tell, on the command's own output, that the runtime could not start it.
@@ -56,13 +59,21 @@ class Executions(EngineConnection):
         """Run a command in a running container and return its exit code; `on_line` hears both streams.
 
         On cancel, and after `timeout_seconds` (DeadlineExceeded), the command and what it started are ended
-        before this returns. Raises CommandFailed when the container does not run or has no shell.
+        before this returns. Raises CommandFailed when the container does not run or has no shell, and
+        EngineUnavailable when the connection broke under the command, which has then been told to end.
         """
-        execution = await self._create_execution(name, argv, environment or {})
+        end_mark = f"seaway-end-{secrets.token_hex(16)}"
+        execution = await self._create_execution(name, [end_mark, *argv], environment or {})
         last = ""
+        has_ended = False
 
         def hear(line: str) -> None:
-            nonlocal last
+            nonlocal last, has_ended
+            if line.endswith(end_mark):  # after what the command wrote last, if that was no whole line
+                has_ended = True
+                line = line.removesuffix(end_mark)
+                if not line:
+                    return
             last = line
             on_line(line)
 
@@ -82,12 +93,22 @@ class Executions(EngineConnection):
         code = await self._ended(execution)
         if code in CANNOT_RUN_CODES and last.startswith(RUNTIME_FAILURE):
             raise CommandFailed(f"Commands cannot run in {name}: its image has no /bin/sh.", detail=last)
+        if not has_ended and await self._still_runs(name):
+            raise EngineUnavailable(f"The connection to the command in {name} broke off before its end.")
         return code
+
+    async def _still_runs(self, name: str) -> bool:
+        """Whether the container does, so that its end was not that of the command."""
+        try:
+            facts = await self.call(lambda client: client.inspect_container(name))
+        except EngineRefusal:
+            return False
+        return bool(facts["State"]["Running"])
 
     async def _create_execution(
         self, name: str, argv: Sequence[str], environment: Mapping[str, SecretStr]
     ) -> str:
-        command = ["/bin/sh", "-c", WATCHED, "seaway", *argv]
+        command = ["/bin/sh", "-c", WATCHED, *argv]
         variables = [f"{key}={value.get_secret_value()}" for key, value in environment.items()]
         try:
             answer = await self.call(

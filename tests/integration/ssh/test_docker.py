@@ -72,6 +72,26 @@ class TestEngine:
         assert await remote.wait(container, 5) == 3
         assert await remote.logs(container, 10) == ["hello", "bye"]
 
+    async def test_a_command_whose_link_breaks_has_no_exit_code_and_ends(
+        self, remote: DockerEngine, container: str, server: SshServer
+    ):
+        heard: list[str] = []
+        script = "printf half; echo begun >&2; sleep 7654; echo never"
+        running = asyncio.create_task(remote.execute(container, ["sh", "-c", script], heard.append, 60))
+        await eventually(lambda: "begun" in heard, 20)
+        await asyncio.to_thread(server.run, "pkill", "-KILL", "-x", "sshd-session")
+        with pytest.raises(EngineUnavailable, match="broke off before its end"):
+            await running
+        assert "never" not in heard
+
+        async def has_ended() -> bool:
+            _, output = await asyncio.to_thread(server.run, "pgrep", "-f", "sleep 7654")
+            return not output.strip()
+
+        await eventually(has_ended, 20)
+        code = await remote.execute(container, ["sh", "-c", "printf half >&2; exit 6"], heard.append, 20)
+        assert (code, heard[-1]) == (6, "half")
+
     async def test_logs_are_followed_line_by_line_to_the_end(self, remote: DockerEngine, container: str):
         heard: list[str] = []
         async for entry in remote.follow_logs(container, 10):
