@@ -28,13 +28,14 @@ from adapters.file_locks import empty_folder, owned_place, remove_abandoned
 from adapters.file_times import FileTimes, remove_unused
 from adapters.git import GitMirrors
 from domain import static_site
-from domain.build_log import is_noise
+from domain.build_log import UNHEARD, ended_unheard, is_noise
 from domain.build_resumption import ResumedLog
 from domain.builders import BuildState
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
 from domain.environment import build_secrets
 from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
 from domain.git_references import parse_repository
+from domain.redaction import Redactor
 from domain.registries import RegistryLogin, login_for
 from domain.replicas import application_labels
 from store.store import Store
@@ -78,6 +79,8 @@ class BuildActivities:
         if (found := await parts.engine.image_id(build.image)) is not None:
             await self._store.deployments.update(deployment_id, image_id=found)
             if earlier:
+                if ended_unheard(earlier, build.image):
+                    await self._tell_of_gap(build, earlier)
                 return m.BuildOutcome(message=build.image)
             return m.BuildOutcome(skipped=True, message="The image of this commit and configuration exists.")
         if build.sent_by:
@@ -107,6 +110,12 @@ class BuildActivities:
                 image_id = built
         await self._store.deployments.update(deployment_id, image_id=image_id, build_state=BuildState.NONE)
         return m.BuildOutcome(message=build.image)
+
+    async def _tell_of_gap(self, build: m.BuildImage, earlier: Sequence[str]) -> None:
+        """The lines that the server printed while nobody could hear it are lost, and their reader is told."""
+        async with step_log(self._store.logs, build.step, Redactor(())) as write:
+            for line in (*earlier, UNHEARD):
+                write(line)
 
     async def _build(
         self,

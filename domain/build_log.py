@@ -16,6 +16,8 @@ EXCERPT_LINES = 30
 
 MAXIMUM_SHOWN = 300
 
+UNHEARD = "The connection broke off here. The build came to its end; what it printed meanwhile is lost."
+
 _STEP_LINE = re.compile(r"#(?P<step>\d+) (?P<text>.*)")
 _STEP_OUTPUT = re.compile(r"\d+\.\d+(?: (?P<text>.*))?")
 _STEP_ERROR = re.compile(r"ERROR:? (?P<text>.*)")
@@ -224,3 +226,10 @@ def _short(text: str) -> str:
 def is_noise(line: str) -> bool:
     """Whether a line of BuildKit's progress tells a person nothing: the digest of a step, all alone."""
     return _DIGEST_ALONE.fullmatch(line) is not None
+
+
+def ended_unheard(log: Sequence[str], image: str) -> bool:
+    """Whether this is the log of a build by BuildKit that has no word of its end, the naming of the image."""
+    named = re.compile(rf"#\d+ naming to \S*{re.escape(image)}\b.* done")
+    is_build = any(_STEP_LINE.fullmatch(line) for line in log)
+    return is_build and not any(named.match(line) for line in log)

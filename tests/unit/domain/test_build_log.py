@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.build_log import EXCERPT_LINES, BuildFailureKind, failing_excerpt, is_noise
+from domain.build_log import EXCERPT_LINES, BuildFailureKind, ended_unheard, failing_excerpt, is_noise
 
 PREAMBLE = """\
 #1 [internal] load build definition from Dockerfile
@@ -222,6 +222,16 @@ _fragments = st.sampled_from((OLD_RUN + NEW_RUN + NEW_COPY + NEW_IMAGE + OLD_PAR
 @given(st.lists(_fragments | st.text(max_size=40)))
 def test_no_log_makes_it_fail(lines: list[str]) -> None:
     assert failing_excerpt(lines).summary
+
+
+@pytest.mark.parametrize("seconds", ["", "0.1s "])
+def test_a_build_was_heard_to_its_end_when_its_image_was_named(seconds: str) -> None:
+    image = "seaway/app:03078d1ca752-3d2bb00f9207"
+    log = ["#1 [internal] load build definition from Dockerfile", "#4 0.417 line 01"]
+    assert ended_unheard(log, image)
+    assert ended_unheard([*log, f"#10 naming to docker.io/{image}"], image)
+    assert not ended_unheard([*log, f"#10 naming to docker.io/{image} {seconds}done"], image)
+    assert not ended_unheard(["The image comes from a registry."], image)
 
 
 def test_only_digests_that_stand_alone_are_noise() -> None:
