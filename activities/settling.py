@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import activity
@@ -62,10 +62,12 @@ class SettlingActivities:
     async def _settle(
         self, parts: ServerParts, server_id: str, application_id: str, replicas: list[ContainerState]
     ) -> int:
+        # The other way round, a release that ends meanwhile would be over and not yet what serves.
+        rows = await self._store.deployments.all_of_application(application_id)
         serving = await self._serving(application_id)
         if serving and server_id not in self._store.deployments.released(serving).server_ids:
             serving = None  # it serves elsewhere
-        facts = await self._facts(server_id, application_id, serving)
+        facts = self._facts(server_id, rows, serving)
         routed = await parts.proxy.current(application_id)
         releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}
         over = leftovers(releases | ({routed.release_id} if routed else set()), facts)
@@ -93,8 +95,7 @@ class SettlingActivities:
             servers=configuration.server_ids,
         )
 
-    async def _facts(self, server_id: str, application_id: str, serving: Deployment | None) -> ReleaseFacts:
-        rows = await self._store.deployments.all_of_application(application_id)
+    def _facts(self, server_id: str, rows: Sequence[Deployment], serving: Deployment | None) -> ReleaseFacts:
         final = [row for row in rows if DeploymentStatus(row.status).is_final]
         return ReleaseFacts(
             serving=(serving.release_id or serving.id) if serving else None,

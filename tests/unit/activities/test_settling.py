@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,9 +42,21 @@ class Machine:
         self.withdrawn.append(application_id)
 
 
-async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Machine:
-    """The machine, after the server's row by this id was settled; `new` is what serves."""
+async def settled(
+    server_id: str, *, ends_meanwhile: bool = False, **servers_of_releases: tuple[str, ...]
+) -> Machine:
+    """The machine, after the server's row by this id was settled; `new` is what serves.
+
+    With `ends_meanwhile`, from the second look at the database on.
+    """
     machine = Machine()
+    looks = 0
+
+    def has_ended() -> bool:
+        nonlocal looks
+        looks += 1
+        return not ends_meanwhile or looks > 1
+
     rows = {
         release: SimpleNamespace(
             id=release,
@@ -59,7 +72,8 @@ async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Mac
         return SimpleNamespace(engine=machine, proxy=machine)
 
     async def application(_application_id: str) -> Any:
-        return SimpleNamespace(current_deployment_id="new", desired_state="running")
+        current = "new" if has_ended() else "old"
+        return SimpleNamespace(current_deployment_id=current, desired_state="running")
 
     async def no_applications(*, team_id: str) -> list[Any]:
         return []
@@ -71,7 +85,10 @@ async def settled(server_id: str, **servers_of_releases: tuple[str, ...]) -> Mac
         return rows[deployment_id]
 
     async def all_of_application(_application_id: str) -> list[Any]:
-        return list(rows.values())
+        found = [copy.copy(row) for row in rows.values()]
+        if not has_ended():
+            found[-1].status = DeploymentStatus.IN_PROGRESS
+        return found
 
     deployments = SimpleNamespace(
         get=deployment, all_of_application=all_of_application, released=lambda row: row
@@ -98,3 +115,8 @@ async def test_what_the_server_had_before_the_application_moved_away_goes() -> N
     assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
     machine = await settled("east", old=("east",), new=("west",))
     assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
+
+
+async def test_a_release_that_ends_while_its_server_is_settled_stays() -> None:
+    machine = await settled("east", ends_meanwhile=True, old=("east",), new=("east",))
+    assert (machine.removed, machine.withdrawn) == ([], [])
