@@ -17,6 +17,9 @@ from adapters.traefik.folder import SUFFIX
 from domain.errors import InvalidInput, NotPossibleNow, TransientError
 
 COMMAND_LIMIT: Final = timedelta(seconds=60)
+ABANDONED_SECONDS: Final = 60
+"""So long does nobody write a file of a few kilobytes."""
+
 LARGEST_ROUTES_BYTES: Final = 4 * 1024 * 1024
 """What a server gives us is held in memory; ours are some kilobytes."""
 
@@ -114,6 +117,19 @@ class SftpRouteFolder:
         unfinished = self._staging / f"{name}.{uuid.uuid4().hex}"
         async with files_of(self._connection, path, self._folder, len(content)) as sftp:
             await write_whole(sftp, unfinished, path, content.encode("utf-8"), 0o644)
+            await self._remove_abandoned(sftp, name, path)
+
+    async def _remove_abandoned(self, sftp: asyncssh.SFTPClient, name: str, written: PurePosixPath) -> None:
+        """What links that broke have left of this file. Whoever is still writing one has begun lately."""
+        entries = await sftp.readdir(str(self._staging))
+        unfinished = [one for one in entries if str(one.filename).startswith(f"{name}.")]
+        if not unfinished:
+            return
+        now = (await sftp.stat(str(written))).mtime or 0
+        for entry in unfinished:
+            if now - (entry.attrs.mtime or now) > ABANDONED_SECONDS:
+                with suppress(asyncssh.SFTPNoSuchFile):
+                    await sftp.remove(str(self._staging / str(entry.filename)))
 
     async def remove(self, name: str) -> None:
         """Unlink; absent is fine."""

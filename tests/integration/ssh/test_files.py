@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -72,6 +74,18 @@ class TestHostFiles:
 
 
 class TestRouteFolder:
+    async def test_what_broken_links_have_left_goes_with_the_next_file(
+        self, folder: SftpRouteFolder, tmp_path: Path
+    ):
+        await folder.prepare()
+        staging = tmp_path / "proxy/staging"
+        for name, age_seconds in (("app.abandoned", 120), ("app.written-now", 0), ("other.abandoned", 120)):
+            (staging / name).write_text("half")
+            at = time.time() - age_seconds
+            os.utime(staging / name, (at, at))
+        await folder.write("app", "whole")
+        assert {entry.name for entry in staging.iterdir()} == {"app.written-now", "other.abandoned"}
+
     async def test_files_come_and_go(self, folder: SftpRouteFolder, tmp_path: Path):
         identity = await folder.prepare()
         assert identity == str((tmp_path / "proxy/dynamic").stat().st_ino)
