@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
-from activities.server_checks import ask_engine
+from activities.server_checks import ask_engine, raise_alarm
 from activities.server_step_recording import ServerSteps, StepOutput
 from activities.servers import Servers
 from adapters import server_setup
@@ -230,9 +230,12 @@ class ProvisioningActivities:
         if usable or not lets_us_in(ended.code):
             values["is_reachable"] = usable
         try:
+            before = await self._store.servers.get(ended.server_id)
             await self._store.servers.set(ended.server_id, **values)
         except NotFound:
             return m.ServerCondition(status=ServerStatus.REMOVING, is_gone=True)
+        if status is ServerStatus.HOST_KEY_CHANGED and before.status != status:
+            await raise_alarm(self._store, ended.server_id, ended.message)
         return m.ServerCondition(status=status, message=ended.message, again_after=self._again_after)
 
     async def _data_folder(self, server_id: str, link: SshConnection) -> PurePosixPath:

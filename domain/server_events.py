@@ -23,6 +23,7 @@ class ServerEventKind(StrEnum):
     UNREACHABLE = "unreachable"
     REACHABLE_AGAIN = "reachable_again"
     CONTAINER_DIED = "container_died"
+    HOST_KEY_CHANGED = "host_key_changed"
 
 
 class ContainerAction(StrEnum):

@@ -12,6 +12,7 @@ MINIMUM_ENGINE = (20, 10)
 LONGEST_HOST = 253
 MOST_JUMPS = 3
 """So many servers may lie on the way to another."""
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 
@@ -80,9 +81,11 @@ def checked_host(text: str) -> str:
 
 def _is_ipv6(host: str) -> bool:
     try:
-        return bool(IPv6Address(host))
+        zone = IPv6Address(host).scope_id
     except ValueError:
         return False
+    # Any text would pass for one; it is the name of an interface (RFC 4007, section 11).
+    return zone is None or _ZONE.fullmatch(zone) is not None
 
 
 def checked_user(text: str) -> str:

@@ -36,6 +36,7 @@ EVENT_KINDS = {
     ServerEventKind.UNREACHABLE: StatusView("Unreachable", "bad"),
     ServerEventKind.REACHABLE_AGAIN: StatusView("Reachable again", "good"),
     ServerEventKind.CONTAINER_DIED: StatusView("Replica died", "bad"),
+    ServerEventKind.HOST_KEY_CHANGED: StatusView("Host key changed", "bad"),
 }
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
+COMPARE_AND_ACCEPT = (
+    "If it was installed anew, compare and accept: seaway server accept-host-key {name}. "
+    "Else somebody may be in between."
+)
 UNDER_WAY = (ServerStatus.PROVISIONING, ServerStatus.REMOVING)
 MARKS: dict[str, tuple[str, str]] = {
     StepStatus.RUNNING: ("→", "cyan"),
@@ -126,10 +130,7 @@ def explain(output: Output, server: Server) -> None:
             output.say(f"✗ {server.name} shows another host key than before.", "bold red")
             output.say(f"  pinned: {server.host_key_fingerprint or 'none'}")
             output.say(f"  shown:  {server.shown_host_key_fingerprint or 'unknown'}")
-            output.say(
-                "  If it was installed anew, compare and accept: "
-                f"seaway server accept-host-key {server.name}. Else somebody may be in between."
-            )
+            output.say(f"  {COMPARE_AND_ACCEPT.format(name=server.name)}")
         case _:
             output.say(f"✗ {server.name} is {server.word}.", "red")
             if server.status_message:

@@ -25,7 +25,19 @@ def test_names_and_addresses_are_taken(given: str, meant: str) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["", "host:22", "192.0.2.1:22", "root@host", "-oProxyCommand=x", "a b", "a\nb", "a/b", "2001:db8"],
+    [
+        "",
+        "host:22",
+        "192.0.2.1:22",
+        "root@host",
+        "-oProxyCommand=x",
+        "a b",
+        "a\nb",
+        "a/b",
+        "2001:db8",
+        "fe80::1%; x",
+        "fe80::1%a\nb",
+    ],
 )
 def test_what_holds_a_port_a_user_or_an_option_is_no_address(given: str) -> None:
     with pytest.raises(InvalidInput) as refused:
