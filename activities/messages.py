@@ -20,7 +20,10 @@ class Message(BaseModel):
 
 
 class Command(Message):
-    """One wish for an application; it becomes the deployment with this id."""
+    """One wish for an application; it becomes the deployment with this id.
+
+    `without_server_id` is a server that is gone for good, of which nothing is asked any more.
+    """
 
     deployment_id: str
     application_id: str
@@ -33,6 +36,7 @@ class Command(Message):
     target_deployment_id: str | None = None
     replicas: int | None = None
     delete_volumes: bool = False
+    without_server_id: str = ""
     requested_by: str = ""
     trigger: str = "api"
     requested_at: datetime | None = None
@@ -412,9 +416,13 @@ class RemoveServer(Message):
 
 
 class ServerRemoval(Message):
-    """What keeps a server (names of applications and servers); nothing does once it is gone."""
+    """What keeps a server (names of applications and servers); nothing does once it is gone.
+
+    `is_given_up`: nothing of that is being deleted any more, so waiting is of no use.
+    """
 
     kept_by: tuple[str, ...] = ()
+    is_given_up: bool = False
     message: str = ""
 
 

@@ -52,6 +52,7 @@ class RecordActivities:
         left = await self._left(configuration, served)
         if command.kind not in BRINGS_UP:
             servers, left = [*servers, *left], []
+        servers = [server for server in servers if server.id != command.without_server_id]
         planned = {server.id: m.PlannedServer(id=server.id, name=server.name) for server in servers}
         builder = building_server({server.id: server.architecture for server in servers})
         if len(servers) > 1 and builder is None and command.kind in BRINGS_UP and pushes(configuration):
@@ -66,7 +67,7 @@ class RecordActivities:
             [server.name for server in servers],
             replaces=served is not None,
             build_on=build_on.name if build_on else None,
-            replaces_on_first=served is not None and served.is_on(servers[0].id),
+            replaces_on_first=served is not None and bool(servers) and served.is_on(servers[0].id),
             left=[server.name for server in left],
             edges=[one.name for one in (edge, left_edge) if one is not None],
         )

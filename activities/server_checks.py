@@ -19,6 +19,7 @@ from adapters import server_setup
 from adapters.docker.states import EngineFacts
 from adapters.ssh.forwarding import DockerSocketForward
 from adapters.traefik.settings import OWNER_LABEL
+from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import (
     DeadlineExceeded,
     EngineUnavailable,
@@ -27,11 +28,12 @@ from domain.errors import (
     SeawayError,
     ServerUnreachable,
 )
+from domain.server_events import ServerEventKind
 from domain.server_systems import is_data_folder, lets_us_in, status_after
 from domain.servers import ServerStatus
 from store.columns import now
 from store.store import Store
-from store.tables import Server
+from store.tables import Server, ServerEvent
 
 LOOK_SECONDS = 30.0
 ANSWER_LIMIT = timedelta(seconds=20)
@@ -120,6 +122,8 @@ class ServerCheckActivities:
             usable = status is ServerStatus.USABLE
             values |= {"status": status, "status_message": message, "is_usable": usable}
         await self._store.servers.set(server_id, **values)
+        if code == HostKeyChanged.code and before.status != status:
+            await raise_alarm(self._store, server_id, message)
         if before.status != status:
             logger.warning("server %s is %s: %s", server_id, status, message or "it answers")
         return self._condition(status, message)
@@ -139,7 +143,8 @@ class ServerCheckActivities:
             await self._store.servers.set(server.id, status=ServerStatus.REMOVING)
         kept_by = await self._kept_by(server)
         if kept_by:
-            return await self._keep(server, kept_by, waits=removal.resources_leave)
+            waits = removal.resources_leave and await self._is_being_emptied(server)
+            return await self._keep(server, kept_by, waits=waits, asked_to_wait=removal.resources_leave)
         await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message="")
         if server.data_folder and not await self._is_shared(server):
             await self._take_away(server)
@@ -156,14 +161,28 @@ class ServerCheckActivities:
         remote = await self._store.servers.all_remote()
         return (*applications, *(one.name for one in remote if one.jump_server_id == server.id))
 
-    async def _keep(self, server: Server, kept_by: tuple[str, ...], *, waits: bool) -> m.ServerRemoval:
+    async def _is_being_emptied(self, server: Server) -> bool:
+        """Whether the deletion of anything that lives there is still under way."""
+        for application in await self._store.applications.ids_on({server.id}):
+            rows = await self._store.deployments.all_of_application(application)
+            if any(
+                row.kind == OperationKind.DELETE and not DeploymentStatus(row.status).is_final for row in rows
+            ):
+                return True
+        return False
+
+    async def _keep(
+        self, server: Server, kept_by: tuple[str, ...], *, waits: bool, asked_to_wait: bool
+    ) -> m.ServerRemoval:
         if waits:
             message = f"Removed as soon as these are deleted: {', '.join(kept_by)}."
             await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message=message)
         else:
             message = f"Not removed, because it is needed by {', '.join(kept_by)}."
+            if asked_to_wait:
+                message = f"Not removed, because not everything there could be deleted: {', '.join(kept_by)}."
             await self._store.servers.set(server.id, status=ServerStatus.NOT_USABLE, status_message=message)
-        return m.ServerRemoval(kept_by=kept_by, message=message)
+        return m.ServerRemoval(kept_by=kept_by, message=message, is_given_up=not waits)
 
     async def _is_shared(self, server: Server) -> bool:
         """Whether the same machine is in use under another name, by this team or another."""
@@ -186,6 +205,12 @@ class ServerCheckActivities:
         except (SeawayError, TimeoutError) as error:
             # A server that is gone for good must not stay in the list for ever.
             logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)
+
+
+async def raise_alarm(store: Store, server_id: str, message: str) -> None:
+    """Tells of a changed host key, once: nobody watches a server any more that shows one."""
+    kind = ServerEventKind.HOST_KEY_CHANGED
+    await store.watch.record(ServerEvent(server_id=server_id, kind=kind, message=message))
 
 
 async def ask_engine(parts: ServerParts, where: str) -> EngineFacts:

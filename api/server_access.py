@@ -60,7 +60,9 @@ class ServerWork(Protocol):
         """Starts to make the server usable, or begins anew. Raises TransientError."""
         ...
 
-    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+    async def remove(
+        self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
+    ) -> None:
         """Starts to take Seaway off the server, and then forgets it. Raises TransientError."""
         ...
 
@@ -84,7 +86,9 @@ class NoServers:
         """See `ServerWork`."""
         raise _not_here()
 
-    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+    async def remove(
+        self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
+    ) -> None:
         """See `ServerWork`."""
         raise _not_here()
 

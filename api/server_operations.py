@@ -70,12 +70,16 @@ class ServerOperations:
         if receipt.repeated:
             await self._store.servers.set(server.id, status=server.status)
 
-    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+    async def remove(
+        self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
+    ) -> None:
         """Starts to remove the server; with its applications, if asked for.
+
+        With `forget` nothing is asked of a server that does not answer: what is on it stays there.
 
         Raises NotPossibleNow for the local server, for one that others are reached through or that spreads
         visitors over others, and while applications live on it; with resources, only while some of them live
-        on other servers too.
+        on other servers too, and where the server does not answer and is not to be forgotten.
         """
         _refuse_local(server)
         await self._refuse_gate(server)
@@ -92,9 +96,17 @@ class ServerOperations:
                 f"Applications live on '{server.name}' and on other servers: {_listed(shared)}. Take this "
                 "server out of their configuration and deploy them first."
             )
+        if forget and server.is_reachable:
+            raise NotPossibleNow(f"The server '{server.name}' answers: remove it without forgetting it.")
+        if applications and not server.is_reachable and not forget:
+            raise NotPossibleNow(
+                f"The server '{server.name}' does not answer, so {_listed(applications)} cannot be deleted "
+                "there. Bring it back or, if it is gone for good, ask to forget it; what is on it then stays."
+            )
         request_id = new_identifier()
+        gone = {"without_server_id": server.id} if forget else {}
         for application in applications:
-            await self._delete(application, requested_by, request_id)
+            await self._delete(application, requested_by, request_id, gone)
         request = ServerRequest(
             server_id=server.id,
             request_id=request_id,
@@ -192,7 +204,9 @@ class ServerOperations:
         configuration, _ = self._store.applications.configured(application)
         return len(set(configuration.server_ids)) > 1
 
-    async def _delete(self, application: Application, requested_by: str, request_id: str) -> None:
+    async def _delete(
+        self, application: Application, requested_by: str, request_id: str, options: dict[str, str]
+    ) -> None:
         _, project = await self._store.projects.environment_by_id(application.environment_id)
         operations = Operations(self._client, self._store, self._task_queue)
         await operations.submit(
@@ -201,6 +215,7 @@ class ServerOperations:
             OperationKind.DELETE,
             requested_by=requested_by,
             idempotency_key=derived_identifier(request_id, application.id),
+            options=options,
         )
 
 

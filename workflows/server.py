@@ -181,7 +181,7 @@ class ServerWorkflow:
         if not answer.kept_by:
             return True
         self._state.message = answer.message
-        if waits:
+        if waits and not answer.is_given_up:
             await workflow.sleep(RESOURCES_PAUSE)
             return False
         self._state.status = ServerStatus.NOT_USABLE

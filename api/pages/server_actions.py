@@ -131,6 +131,13 @@ async def _removal_form(context: Context, visitor: Visiting, server: Server) -> 
         value="false",
         hint="With their volumes: the data in them is lost for good.",
     )
+    forget = FieldView(
+        "forget",
+        "Forget the server, which does not answer",
+        kind="check",
+        value="false",
+        hint="For one that is gone for good. Everything that is on it stays there.",
+    )
     return ActionForm(
         url=f"{server_url(server.id)}/remove",
         title=f"Remove {server.name}",
@@ -139,7 +146,7 @@ async def _removal_form(context: Context, visitor: Visiting, server: Server) -> 
         explanation=(
             "Seaway takes its proxy, network and data folder off the server and forgets it. Docker stays.",
         ),
-        fields=(name, with_them) if names else (name,),
+        fields=(name, *([with_them] if names else []), *([] if server.is_reachable else [forget])),
         is_dangerous=True,
     )
 
@@ -161,8 +168,13 @@ async def remove(
     try:
         if form.get("name", "").strip() != server.name:
             raise InvalidInput(f"This is not the name. Type {server.name}.", field="name")
-        with_them = checked(form, "delete_resources")
-        await delete_server_by_uuid(server.id, context, visitor.principal, delete_resources=with_them)
+        await delete_server_by_uuid(
+            server.id,
+            context,
+            visitor.principal,
+            delete_resources=checked(form, "delete_resources"),
+            forget=checked(form, "forget"),
+        )
     except SeawayError as error:
         asked = await _removal_form(context, visitor, server)
         fields = filled(asked.fields, form, error)

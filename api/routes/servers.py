@@ -79,9 +79,17 @@ async def update_server_by_uuid(
 
 @router.delete("/{uuid}", summary="Remove a server")
 async def delete_server_by_uuid(
-    uuid: Uuid, context: ContextOf, principal: Writer, delete_resources: bool = False
+    uuid: Uuid,
+    context: ContextOf,
+    principal: Writer,
+    delete_resources: bool = False,
+    forget: bool = False,
 ) -> Done:
-    """Refused while something lives there, unless `delete_resources` says that it goes too."""
+    """Refused while something lives there, unless `delete_resources` says that it goes too.
+
+    From a server that does not answer nothing can be taken away. With `forget`, for one that is gone for
+    good, Seaway forgets it and, if `delete_resources` says so, its applications; the answer names what stays.
+    """
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     if server.is_local:
         raise NotPossibleNow("Seaway runs on this server itself, so it cannot be removed.")
@@ -93,10 +101,15 @@ async def delete_server_by_uuid(
             "first; with delete_resources=true they are deleted with it."
         )
     requested_by = principal.user_email
-    await context.server_operations.remove(server, requested_by=requested_by, with_resources=delete_resources)
+    await context.server_operations.remove(
+        server, requested_by=requested_by, with_resources=delete_resources, forget=forget
+    )
     with_them = f", with {', '.join(names)}" if names else ""
-    await audit(context, principal, "server.delete", "server", server.id, _said_about(server) + with_them)
-    return Done(message="Server deletion started.")
+    left = f" {_left_on(server, names)}" if forget else ""
+    await audit(
+        context, principal, "server.delete", "server", server.id, _said_about(server) + with_them + left
+    )
+    return Done(message=f"Server deletion started.{left}")
 
 
 @router.post("/{uuid}/validate", summary="Make a server usable", status_code=201)
@@ -135,6 +148,13 @@ async def _check_is_no_way(context: ApiContext, principal: Principal, server: Se
         raise NotPossibleNow(
             f"The way to {', '.join(names)} leads over the server '{server.name}'. Change that first."
         )
+
+
+def _left_on(server: Server, applications: list[str]) -> str:
+    things = [f"containers, images and volumes of {', '.join(applications)}"] if applications else []
+    if server.data_folder:
+        things.append(f"Seaway's proxy and its folder {server.data_folder}")
+    return f"What stays on {server.address}: {'; '.join(things) or 'nothing that Seaway knows of'}."
 
 
 def _said_about(server: Server) -> str:

@@ -217,9 +217,11 @@ class SeawayClient:
         """Pins the key with this fingerprint. Raises Conflict where another one is shown."""
         self.rest.request("POST", f"/servers/{uuid}/host-key/accept", body={"fingerprint": fingerprint})
 
-    def delete_server(self, uuid: str, *, delete_resources: bool) -> None:
-        """Starts to remove a server. Raises NotPossibleNow while applications live there."""
-        self.rest.request("DELETE", f"/servers/{uuid}", query={"delete_resources": delete_resources})
+    def delete_server(self, uuid: str, *, delete_resources: bool, forget: bool = False) -> str:
+        """Starts to remove a server; what is said about it. Raises NotPossibleNow while it is needed."""
+        query = {"delete_resources": delete_resources, "forget": forget}
+        answer = self.rest.request("DELETE", f"/servers/{uuid}", query=query)
+        return str(_read(dict[str, Any], answer)["message"])
 
     def keys(self) -> list[PrivateKey]:
         """All private keys of the team."""

@@ -148,7 +148,9 @@ class RecordedServers:
     async def provision(self, server: Server, *, requested_by: str) -> None:
         self.provisioned.append(server.id)
 
-    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+    async def remove(
+        self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
+    ) -> None:
         self.removed.append((server.id, with_resources))
 
 

@@ -190,6 +190,17 @@ async def test_a_removal_with_resources_waits_until_they_are_gone(
     assert [message.resources_leave for message in bench.fakes.messages("remove-server")] == [True, True]
 
 
+async def test_a_removal_ends_when_what_is_on_the_server_cannot_be_deleted(bench: Bench) -> None:
+    message = "Not everything could be deleted: shop."
+    bench.fakes.removals = [m.ServerRemoval(kept_by=("shop",), is_given_up=True, message=message)]
+    server = Server(bench)
+    await server.remove(with_resources=True)
+    assert (await server.until(ServerStatus.NOT_USABLE)).message == message
+    assert bench.fakes.labels() == ["remove-server"]
+    await server.remove("again")
+    assert await ended(server) is WorkflowExecutionStatus.COMPLETED
+
+
 async def test_a_server_that_nobody_knows_any_more_ends_its_workflow(bench: Bench) -> None:
     bench.fakes.looks = [m.ServerCondition(status=ServerStatus.REMOVING, is_gone=True)]
     server = Server(bench)

@@ -114,7 +114,7 @@ async def test_without_a_workflow_engine_the_server_stands_as_before(
 async def test_a_server_with_applications_is_kept_unless_they_go_with_it(
     bench: Bench, store: Store, team_id: str, operations: ServerOperations
 ) -> None:
-    server = await add_server(store, team_id)
+    server = await add_server(store, team_id, is_reachable=True)
     application = await add_application(store, team_id, server.id)
     with pytest.raises(NotPossibleNow, match="Applications live on the server 'east': 'shop'"):
         await operations.remove(server, requested_by="someone", with_resources=False)
@@ -128,6 +128,25 @@ async def test_a_server_with_applications_is_kept_unless_they_go_with_it(
     assert begin.command.application_id == application.id
     (removal,) = bench.fakes.messages("remove-server")
     assert removal.resources_leave
+
+
+async def test_a_server_that_does_not_answer_goes_with_its_applications_only_if_it_shall_be_forgotten(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations
+) -> None:
+    server = await add_server(store, team_id)
+    await add_application(store, team_id, server.id)
+    with pytest.raises(NotPossibleNow, match="does not answer, so 'shop' cannot be deleted"):
+        await operations.remove(server, requested_by="someone", with_resources=True)
+    assert bench.fakes.labels() == []
+    await operations.remove(server, requested_by="someone", with_resources=True, forget=True)
+    await ending(bench.client.get_workflow_handle(server_workflow_id(server.id)))
+    await until_called(bench, "begin-deployment")
+    (begin,) = bench.fakes.messages("begin-deployment")
+    assert begin.command.without_server_id == server.id
+
+    answering = await add_server(store, team_id, "west", is_reachable=True)
+    with pytest.raises(NotPossibleNow, match="'west' answers"):
+        await operations.remove(answering, requested_by="someone", with_resources=True, forget=True)
 
 
 async def test_an_application_that_lives_elsewhere_too_is_never_deleted(

@@ -66,7 +66,13 @@ def list_servers(session: Session) -> None:
 
 def show(session: Session, server: ServerName) -> None:
     """Show all that is known about a server."""
-    document = find_server(session.client, server).document()
+    from domain.servers import ServerStatus
+    from seaway.cli.server_progress import COMPARE_AND_ACCEPT
+
+    found = find_server(session.client, server)
+    document = found.document()
+    if found.status == ServerStatus.HOST_KEY_CHANGED:
+        session.output.note(COMPARE_AND_ACCEPT.format(name=found.name), "red")
     session.output.show(
         document,
         lambda: session.output.table(
@@ -161,6 +167,9 @@ def remove(
     with_applications: Annotated[
         bool, typer.Option("--with-applications", help="Delete what lives there too.")
     ] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="It is gone for good: what is on it stays there.")
+    ] = False,
     yes: Yes = False,
     wait: Wait = True,
 ) -> ExitCode:
@@ -171,7 +180,9 @@ def remove(
     if not yes:
         _confirm(found, with_applications=with_applications)
     with contextlib.suppress(NotFound):  # somebody was faster
-        session.client.delete_server(found.uuid, delete_resources=with_applications)
+        said = session.client.delete_server(found.uuid, delete_resources=with_applications, forget=forget)
+        if forget:
+            session.output.note(said)
     return conclude_removal(session, found, wait=wait)
 
 

@@ -120,6 +120,7 @@ class RecordingServers:
 
     provisioned: list[str] = field(default_factory=list)
     removed: list[tuple[str, bool]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     refusal: SeawayError | None = None
 
     async def provision(self, server: Server, *, requested_by: str) -> None:
@@ -127,10 +128,13 @@ class RecordingServers:
             raise self.refusal
         self.provisioned.append(server.id)
 
-    async def remove(self, server: Server, *, requested_by: str, with_resources: bool) -> None:
+    async def remove(
+        self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
+    ) -> None:
         if self.refusal:
             raise self.refusal
         self.removed.append((server.id, with_resources))
+        self.forgotten += [server.id] if forget else []
 
 
 @dataclass

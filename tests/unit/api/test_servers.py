@@ -312,6 +312,20 @@ async def test_a_server_with_applications_is_removed_only_with_them(
     assert (await audited(seaway))[-1][1].endswith("with shop, docs")
 
 
+async def test_what_stays_on_a_server_that_is_forgotten_is_named(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    await place(seaway, "shop", on=server["uuid"])
+    await seaway.store.servers.set(server["uuid"], data_folder="/var/lib/seaway/here")
+    query = {"delete_resources": True, "forget": True}
+    answer = await client.delete(f"/servers/{server['uuid']}", params=query)
+    assert answer.status_code == 200
+    for left in ("containers, images and volumes of shop", "/var/lib/seaway/here", server["ip"]):
+        assert left in answer.json()["message"]
+        assert left in (await audited(seaway))[-1][1]
+    assert seaway.servers.forgotten == [server["uuid"]]
+
+
 async def test_a_server_that_is_being_removed_is_left_alone(
     seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
 ) -> None:

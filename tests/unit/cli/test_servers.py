@@ -233,6 +233,11 @@ def test_a_server_is_removed_when_it_is_gone(harbour: StubSeaway, run: Run) -> N
     assert result.exit_code == 0, result.output
     assert "harbour is removed" in result.stdout
     assert harbour.sent("DELETE", PATH)[0].url.params["delete_resources"] == "true"
+    harbour.on("DELETE", PATH, {"message": "Server deletion started. What stays: its volumes."})
+    harbour.on("GET", PATH, server("removing"), problem(404, "There is no such server.", "not_found"))
+    forgotten = run("server", "rm", "harbour", "--yes", "--forget")
+    assert "What stays: its volumes." in forgotten.stderr
+    assert harbour.sent("DELETE", PATH)[-1].url.params["forget"] == "true"
     refusal = problem(400, "On the server 'harbour' live shop.", "not_possible_now")
     harbour.on("DELETE", PATH, refusal)
     refused = run("server", "rm", "harbour", "--yes")
