@@ -85,6 +85,8 @@ class FaultyActivities(temporalio.client.Interceptor, temporalio.worker.Intercep
 def _is_meant(fault: Fault, moment: Moment, input: ExecuteActivityInput) -> bool:
     step = getattr(input.args[0], "step", None) if input.args else None
     undoes = step is not None and step.undo
+    if fault.server and (step is None or step.server != fault.server):
+        return False
     return (fault.activity, fault.moment, fault.undo) == (activity.info().activity_type, moment, undoes)
 
 

@@ -41,7 +41,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, which happens once. `activity` is its name on the wire; `undo` means its compensation."""
+    """One fault, which happens once. `activity` is its name on the wire; `undo` means its compensation.
+
+    `server` is the name of the one server on which it happens, where it may not be any.
+    """
 
     activity: str
     moment: Moment
@@ -49,6 +52,7 @@ class Fault:
     undo: bool = False
     seconds: float = 0.0
     text: str = ""
+    server: str = ""
 
     @property
     def label(self) -> str:
