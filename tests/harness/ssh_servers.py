@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import random
 import socket
@@ -144,6 +145,29 @@ class SshServer:
         """The opposite of `cut`."""
         self._rules("-D")
 
+    def give_ipv6(self) -> str:
+        """An IPv6 address of its own, besides the other one."""
+        address = self._servers.ipv6_address()
+        self._servers.ipv6_network.connect(self._container, ipv6_address=address)
+        return address
+
+    def reset_links(self) -> None:
+        """Its side of every SSH connection dies."""
+        self.run("pkill", "-KILL", "-x", "sshd-session")
+
+    def change_host_key(self) -> str:
+        """It shows another host key from now on; the line of its public part. Connections are reset."""
+        private, public = generate_key(
+            self._servers.folder / f"{self.name}_{uuid.uuid4().hex[:8]}", comment=self.name
+        )
+        files = {"ssh_host_ed25519_key": (private, 0o600), "ssh_host_ed25519_key.pub": (public, 0o644)}
+        self._container.put_archive("/etc/ssh", _archive(files))
+        self.host_key = " ".join(public.split()[:2])
+        # It reads its keys anew (sshd(8)).
+        self.run("pkill", "-HUP", "-x", "sshd")
+        self.reset_links()
+        return self.host_key
+
     @contextlib.contextmanager
     def dropping(self, *rule: str) -> Iterator[None]:
         """Packets that match the rule of iptables are lost on this server for as long as the block lasts."""
@@ -157,6 +181,10 @@ class SshServer:
         """Runs a command as root, past SSH and links that are cut; exit code and output."""
         done = self._container.exec_run(list(argv))
         return done.exit_code, done.output.decode(errors="replace")
+
+    def log(self) -> str:
+        """What its sshd has said."""
+        return str(self._container.logs().decode(errors="replace"))
 
     def load(self, image: str) -> None:
         """Its engine has an image that the outer one has."""
@@ -239,6 +267,9 @@ class SshServers:
         self.folder = folder
         self.archives = shared_folder() / "images"
         self.servers: list[SshServer] = []
+        self._ipv6: Any = None
+        self._prefix = f"fd21:{random.randrange(1, 0xFFFF):x}:{random.randrange(1, 0xFFFF):x}:"
+        self._numbers = itertools.count(16)
 
     def __enter__(self) -> Self:
         ensure_server_images(self.client)
@@ -253,12 +284,31 @@ class SshServers:
         for server in self.servers:
             server.remove()
         self.network.remove()
+        if self._ipv6 is not None:
+            self._ipv6.remove()
 
     def add(self, name: str = "server", *, docker: bool = True) -> SshServer:
         """A new server, which is up. Without `docker` it is a bare Debian."""
         server = SshServer(self, f"{name}-{uuid.uuid4().hex[:8]}", next(self._hosts), has_docker=docker)
         self.servers.append(server)
         return server.start()
+
+    @property
+    def ipv6_network(self) -> Any:
+        """A network with IPv6 addresses, made when it is first asked for."""
+        if self._ipv6 is None:
+            self._ipv6 = self.client.networks.create(
+                f"seaway-test-ipv6-{uuid.uuid4().hex[:8]}",
+                driver="bridge",
+                enable_ipv6=True,
+                labels={OWNER_LABEL: str(os.getpid())},
+                ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=f"{self._prefix}:/64")]),
+            )
+        return self._ipv6
+
+    def ipv6_address(self) -> str:
+        """One that no server has yet."""
+        return f"{self._prefix}:{next(self._numbers):x}"
 
     def archive(self, image: str) -> Path:
         """The image as a file that the servers see; kept between runs."""
