@@ -200,7 +200,6 @@ class RemoteRelease(ReleaseScenario):
         assert replicas == 1
         name = replica_name(self.application.id, deployment_id, 1)
         finished = await self.seaway.store.deployments.list_finished(self.application.id)
-        application_id = self.application.id
         for one in self.servers:
             expected = RemoteRemains(
                 {name: "running"}, {row.image for row in finished}, {f"http://{name}:3000"}
