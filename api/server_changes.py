@@ -35,9 +35,19 @@ async def apply_fields(context: ApiContext, principal: Principal, server: Server
         server.description = checked_description(body.description)
     if "wildcard_domain" in given:
         server.wildcard_domain = checked_wildcard(body.wildcard_domain or "")
+    if body.is_build_server and not server.is_build_server:
+        await _check_runs_nothing(context, server)
     server.is_build_server = server.is_build_server if body.is_build_server is None else body.is_build_server
     server.concurrent_builds = body.concurrent_builds or server.concurrent_builds
     await _apply_way_in(context, principal, server, body)
+
+
+async def _check_runs_nothing(context: ApiContext, server: Server) -> None:
+    if await context.store.applications.ids_on({server.id}):
+        raise NotPossibleNow(
+            f"Applications live on the server '{server.name}', and a build server runs none. Move or delete "
+            "them first."
+        )
 
 
 async def _apply_way_in(

@@ -11,10 +11,12 @@ from api.pages.views import KeyView, LinkView, ServerRow, ServerStepView, Server
 from api.pages.visitors import Visitor
 from api.pages.wording import server_status
 from api.shapes.servers import title_of
+from domain.builders import BuildState
 from domain.configuration import GitSource
 from domain.deployments import StepStatus
 from domain.host_keys import fingerprint_of
 from domain.servers import ServerStatus
+from store.builds import ServerBuild
 from store.tables import Server, ServerStep
 
 BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
@@ -124,6 +126,10 @@ class ServerReader:
             for key in await store.servers.keys(team_id=team_id)
         )
 
+    async def _builds(self, server: Server) -> str:
+        builds = await self._context.store.builds.on_server(server.id, team_id=self._visitor.team_id)
+        return "; ".join(_build(one) for one in builds)
+
     async def _facts(self, server: Server, key_name: str) -> tuple[tuple[str, str], ...]:
         jump = ""
         if server.jump_server_id:
@@ -140,8 +146,15 @@ class ServerReader:
             ("Data folder", server.data_folder),
             ("Wildcard domain", server.wildcard_domain),
             ("Builds at once", str(server.concurrent_builds)),
+            ("Builds", await self._builds(server)),
         )
         return tuple((name, value) for name, value in facts if value)
+
+
+def _build(build: ServerBuild) -> str:
+    if build.state is BuildState.BUILDING:
+        return f"{build.application_name} builds"
+    return f"{build.application_name} waits" + (f" ({build.message})" if build.message else "")
 
 
 def _system(server: Server) -> str:

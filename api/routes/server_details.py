@@ -9,7 +9,13 @@ from api.routes.parameters import ContextOf, Uuid
 from api.server_provisioning import check_may_change
 from api.shapes.answers import number_of
 from api.shapes.applications import ShownApplication
-from api.shapes.servers import HostKeysAnswer, ServerDomains, ServerResource, ServerStepAnswer
+from api.shapes.servers import (
+    HostKeysAnswer,
+    ServerBuildAnswer,
+    ServerDomains,
+    ServerResource,
+    ServerStepAnswer,
+)
 from api.shown_applications import load_applications
 
 router = APIRouter(tags=["Servers"])
@@ -24,6 +30,16 @@ async def list_steps_by_server_uuid(
     with_evidence = sees_secrets(principal)
     steps = await context.store.servers.steps(server.id)
     return [ServerStepAnswer.of(step, with_evidence=with_evidence) for step in steps]
+
+
+@router.get("/servers/{uuid}/builds", summary="What is built on a server")
+async def list_builds_by_server_uuid(
+    uuid: Uuid, context: ContextOf, principal: Reader
+) -> list[ServerBuildAnswer]:
+    """The builds that run there, and those that wait until there is room."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    builds = await context.store.builds.on_server(server.id, team_id=principal.team_id)
+    return [ServerBuildAnswer.of(build) for build in builds]
 
 
 @router.get("/servers/{uuid}/host-key", summary="The host key that a server shows now")

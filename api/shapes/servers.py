@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.shapes.answers import Answer, Body, Resource, number_of
+from domain.builders import BuildState
 from domain.host_keys import HostKey, fingerprint_of
 from domain.servers import SERVER_STEP_TITLES, ServerStatus, ServerStepName
+from store.builds import ServerBuild
 from store.tables import Server, ServerStep
 
 Builds = Annotated[int, Field(ge=1, le=100)]
@@ -198,6 +200,29 @@ class HostKeysAnswer(Answer):
             shown_fingerprint=shown.fingerprint,
             shown_key=shown.text,
             is_pinned=server.host_key == shown.text,
+        )
+
+
+class ServerBuildAnswer(Answer):
+    """A build that runs on a server or waits to."""
+
+    deployment_uuid: str
+    application_uuid: str
+    application_name: str
+    state: BuildState = Field(description="building, or waiting for a slot.")
+    message: str = Field(description="For one that waits: its place in the queue, and who builds.")
+    started_at: datetime | None = Field(description="Since when it builds or waits.")
+
+    @classmethod
+    def of(cls, build: ServerBuild) -> ServerBuildAnswer:
+        """The answer for a build."""
+        return cls(
+            deployment_uuid=build.deployment_id,
+            application_uuid=build.application_id,
+            application_name=build.application_name,
+            state=build.state,
+            message=build.message,
+            started_at=build.started_at,
         )
 
 

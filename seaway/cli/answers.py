@@ -231,6 +231,19 @@ class ServerStep(Answer):
         return (end - begin).total_seconds() if begin and end else None
 
 
+class ServerBuild(Answer):
+    """A build that runs on a server or waits to."""
+
+    application_name: str
+    deployment_uuid: str
+    state: str
+    message: str = ""
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.application_name} {self.state}" + (f": {self.message}" if self.message else "")
+
+
 class HostKeys(Answer):
     """What a server shows, next to what is pinned."""
 

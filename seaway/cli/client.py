@@ -24,6 +24,7 @@ from seaway.cli.answers import (
     Registry,
     RegistryCheck,
     Server,
+    ServerBuild,
     ServerMetrics,
     ServerStep,
     Variable,
@@ -183,6 +184,10 @@ class SeawayClient:
     def server_steps(self, uuid: str) -> list[ServerStep]:
         """How making it usable goes, or went the last time."""
         return _read(list[ServerStep], self.rest.request("GET", f"/servers/{uuid}/steps"))
+
+    def server_builds(self, uuid: str) -> list[ServerBuild]:
+        """What is built there, and what waits to be."""
+        return _read(list[ServerBuild], self.rest.request("GET", f"/servers/{uuid}/builds"))
 
     def server_metrics(
         self, uuid: str, *, since: datetime, until: datetime, step_seconds: int

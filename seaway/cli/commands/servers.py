@@ -65,12 +65,15 @@ def list_servers(session: Session) -> None:
 
 
 def show(session: Session, server: ServerName) -> None:
-    """Show all that is known about a server."""
+    """Show all that is known about a server, and what is built there."""
     from domain.servers import ServerStatus
+    from seaway.cli.output import plain
     from seaway.cli.server_progress import COMPARE_AND_ACCEPT
 
     found = find_server(session.client, server)
-    document = found.document()
+    builds = session.client.server_builds(found.uuid)
+    document = {**found.document(), "builds": [build.document() for build in builds]}
+    lines = {**document, "builds": "\n".join(plain(str(build)) for build in builds)}
     if found.status == ServerStatus.HOST_KEY_CHANGED:
         session.output.note(COMPARE_AND_ACCEPT.format(name=found.name), "red")
     session.output.show(
@@ -79,7 +82,7 @@ def show(session: Session, server: ServerName) -> None:
             ["Field", "Value"],
             [
                 [key, str(value)]
-                for key, value in document.items()
+                for key, value in lines.items()
                 if value not in (None, "", [], {}) and key not in ("settings", "id")
             ],
             "",

@@ -58,6 +58,7 @@ def harbour(seaway: StubSeaway, monkeypatch: pytest.MonkeyPatch) -> StubSeaway:
     monkeypatch.setattr("seaway.cli.server_progress.time.sleep", lambda _seconds: None)
     seaway.on("GET", "/servers", [server()])
     seaway.on("GET", PATH, server())
+    seaway.on("GET", f"{PATH}/builds", [])
     seaway.on("GET", f"{PATH}/steps", [step("reach", "succeeded")])
     seaway.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
     return seaway
