@@ -203,6 +203,7 @@ class ProvisioningActivities:
             link = await self._servers.link(task.server_id)
             folder = await self._data_folder(task.server_id, link)
             await server_setup.make_data_folder(link, folder)
+            await server_setup.sign_in(link, folder, task.server_id)
             await self._store.servers.set(task.server_id, data_folder=str(folder))
             parts = await self._servers.parts(task.server_id)
             await parts.engine.ensure_network(parts.network, NETWORK_LABELS)

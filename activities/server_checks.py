@@ -188,9 +188,21 @@ class ServerCheckActivities:
         """Whether the same machine is in use under another name, by this team or another."""
         remote = await self._store.servers.all_remote()
         # Anybody may name any host key; only who was let in there has a folder.
-        return any(
-            one.id != server.id and one.host_key == server.host_key and one.data_folder for one in remote
-        )
+        others = [one for one in remote if one.id != server.id and one.data_folder]
+        if any(one.host_key == server.host_key for one in others):
+            return True
+        # A machine has several host keys, and gets new ones; the folder itself knows for whom it was made.
+        signed_in = await self._signed_in(server)
+        return any(one.id in signed_in for one in others)
+
+    async def _signed_in(self, server: Server) -> frozenset[str]:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                link = await self._servers.link(server.id)
+                return await server_setup.signed_in(link, PurePosixPath(server.data_folder))
+        except (SeawayError, TimeoutError):
+            # Then nothing can be taken away there either.
+            return frozenset()
 
     async def _take_away(self, server: Server) -> None:
         try:

@@ -50,6 +50,18 @@ chmod 0700 "$1"
 rm "$1/.seaway-write-test"
 """
 
+# One empty file for each server that this machine is to a Seaway, named after its id.
+SIGN_IN: Final = """
+set -e
+umask 077
+mkdir -p "$1"
+: > "$1/$2"
+"""
+SIGNED_IN: Final = """
+ls -1 "$1" 2>/dev/null | head -n 1000
+"""
+SIGNED_IN_FOLDER: Final = "servers"
+
 MAY_USE: Final = """
 [ ! -S "$1" ] || [ -w "$1" ]
 """
@@ -112,6 +124,19 @@ async def make_data_folder(commands: HostCommands, folder: PurePosixPath) -> Non
     made = await _script(commands, MAKE_FOLDER, str(folder))
     if made.exit_code != 0:
         raise _folder_failure(folder, made.stderr.strip())
+
+
+async def sign_in(commands: HostCommands, folder: PurePosixPath, server_id: str) -> None:
+    """The data folder says from now on that this server lives there too. Raises NotPossibleNow."""
+    signed = await _script(commands, SIGN_IN, str(folder / SIGNED_IN_FOLDER), server_id)
+    if signed.exit_code != 0:
+        raise _folder_failure(folder, signed.stderr.strip())
+
+
+async def signed_in(commands: HostCommands, folder: PurePosixPath) -> frozenset[str]:
+    """The ids of servers that live in this data folder, as far as the machine tells the truth."""
+    listed = await _script(commands, SIGNED_IN, str(folder / SIGNED_IN_FOLDER))
+    return frozenset(listed.stdout.split())
 
 
 def _folder_failure(folder: PurePosixPath, reason: str) -> SeawayError:

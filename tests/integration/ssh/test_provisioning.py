@@ -84,6 +84,10 @@ class Provisioner:
         await run(finish, ended)
         return await self.store.servers.get(server_id)
 
+    async def make_folders(self, server_id: str) -> None:
+        await run(self._steps.begin, m.ServerTask(server_id=server_id))
+        await run(self._steps.ensure_folders, m.ServerTask(server_id=server_id))
+
     async def check(self, server_id: str) -> m.ServerCondition:
         return await run(self._checks.check, m.ServerTask(server_id=server_id))
 
@@ -366,6 +370,29 @@ async def test_a_server_that_never_answers_again_can_be_removed(
     assert (await provisioner.remove(server_id)).kept_by == ()
     with pytest.raises(NotFound):
         await provisioner.store.servers.get(server_id)
+
+
+async def test_a_machine_that_is_known_by_another_host_key_too_keeps_its_folder(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    first = await provisioner.add(server)
+    _, others = await provisioner.store.access.create_user(
+        email="other@example.test", password=SecretStr("a long enough password"), team_name="Others"
+    )
+    provisioner.team_id = others.id
+    second = await provisioner.add(server)
+    for one in (first, second):
+        await provisioner.make_folders(one)
+    folder = (await provisioner.store.servers.get(first)).data_folder
+    assert (await provisioner.store.servers.get(second)).data_folder == folder
+    assert sorted(server.run("ls", f"{folder}/servers")[1].split()) == sorted([first, second])
+    # As if the first one had been pinned by the machine's RSA key.
+    await provisioner.store.servers.set(first, host_key="ssh-rsa AAAA")
+    assert (await provisioner.remove(second)).kept_by == ()
+    assert server.run("ls", f"{folder}/servers")[0] == 0
+    await provisioner.store.servers.set(first, host_key=server.host_key)
+    assert (await provisioner.remove(first)).kept_by == ()
+    assert server.run("test", "-e", folder)[0] == 1
 
 
 async def test_a_jump_host_is_not_removed(provisioner: Provisioner, server: SshServer) -> None:
