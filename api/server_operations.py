@@ -113,7 +113,13 @@ class ServerOperations:
             requested_by=requested_by,
             with_resources=with_resources,
         )
-        await self._send(names.REMOVE_UPDATE, server, request, request_id, ServerReceipt)
+        # The workflow may be looking at the server still, for half a minute where that does not answer.
+        await self._store.servers.set(server.id, status=ServerStatus.REMOVING)
+        try:
+            await self._send(names.REMOVE_UPDATE, server, request, request_id, ServerReceipt)
+        except (NotPossibleNow, TransientError):
+            await self._store.servers.set(server.id, status=server.status)
+            raise
 
     async def progress(self, server_id: str) -> ServerProgress:
         """The workflow's own view. Raises TransientError when no worker answers within the limit."""

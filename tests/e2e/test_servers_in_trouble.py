@@ -222,7 +222,7 @@ async def test_a_server_is_added_watched_and_removed_by_its_pages(
 
 
 async def test_a_server_that_is_gone_is_forgotten_only_when_that_is_asked_for(
-    place: Place, git_repository: GitRepository
+    place: Place, deployed: Application
 ) -> None:
     names = [one["name"] for one in await place.seaway.ask("GET", f"/servers/{place.server}/resources")]
     await asyncio.to_thread(place.machine.stop)

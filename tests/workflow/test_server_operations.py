@@ -109,6 +109,22 @@ async def test_without_a_workflow_engine_the_server_stands_as_before(
     with pytest.raises(TransientError):
         await operations.provision(server, requested_by="someone")
     assert (await store.servers.get(server.id)).status == ServerStatus.NEW
+    with pytest.raises(TransientError):
+        await operations.remove(server, requested_by="someone", with_resources=False)
+    assert (await store.servers.get(server.id)).status == ServerStatus.NEW
+
+
+async def test_a_removal_shows_at_once_although_the_workflow_is_at_something_else(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations
+) -> None:
+    held = bench.fakes.hold("finish-provisioning")
+    server = await add_server(store, team_id)
+    await operations.provision(server, requested_by="someone")
+    await held.has_begun()
+    await operations.remove(server, requested_by="someone", with_resources=False)
+    assert (await store.servers.get(server.id)).status == ServerStatus.REMOVING
+    held.release()
+    await ending(bench.client.get_workflow_handle(server_workflow_id(server.id)))
 
 
 async def test_a_server_with_applications_is_kept_unless_they_go_with_it(
