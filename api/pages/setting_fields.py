@@ -70,6 +70,12 @@ BUILD = FieldGroup(
         ),
         FieldView("disable_build_cache", "Always build without the cache", kind="check"),
         FieldView(
+            "use_build_server",
+            "Build on a build server",
+            kind="check",
+            hint="One of the team's, if it has any; the image is sent from there.",
+        ),
+        FieldView(
             "docker_registry_image_name",
             "Push the image to",
             is_code=True,
