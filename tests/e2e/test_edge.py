@@ -12,7 +12,7 @@ import docker
 import httpx
 import pytest
 
-from tests.e2e.applications import Application, create
+from tests.e2e.applications import Application, brief, create
 from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images
 from tests.harness.images import BaseImages
@@ -26,6 +26,7 @@ from tests.harness.waiting import eventually
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 COUNT = 3
 EDGE_PORT = 9480
+LIMIT_SECONDS = 240.0
 
 
 @dataclass
@@ -72,13 +73,25 @@ async def behind_an_edge(fleet: Fleet, git_repository: GitRepository) -> Applica
         health_check_interval=1,
         health_check_timeout=2,
     )
-    await application.deploy()
+    await released(application)
     return application
+
+
+async def released(application: Application) -> dict[str, Any]:
+    """A deployment, which must succeed; each takes its time on three servers of one busy machine."""
+    shown = await application.ended(await application.start_deploy(), LIMIT_SECONDS)
+    assert shown["outcome"] == "finished", brief(shown)
+    return shown
 
 
 def visitors(application: Application, edge: SshServer, **mixture: Any) -> LoadGenerator:
     return LoadGenerator(
-        f"http://{application.host}", address=(edge.host, 80), rate_per_second=40, websockets=3, **mixture
+        f"http://{application.host}",
+        address=(edge.host, 80),
+        rate_per_second=25,
+        websockets=3,
+        websocket_seconds=4,
+        **mixture,
     )
 
 
@@ -90,10 +103,17 @@ async def ask(
         return await client.get(f"http://{machine.host}:{port}{path}", headers=headers)
 
 
-async def who_answers(edge: SshServer, host: str) -> set[str]:
-    """The replicas that a few visitors in a row come to."""
-    answers = [await ask(edge, host, "/hostname") for _ in range(4 * COUNT)]
-    return {answer.text.strip() for answer in answers if answer.status_code == 200}
+async def who_answers(edge: SshServer, host: str, count: int) -> set[str]:
+    """So many replicas, which all answer visitors in these moments; other visitors take turns as well."""
+    found: set[str] = set()
+
+    async def all_of_them() -> bool:
+        answer = await ask(edge, host, "/hostname")
+        found.update({answer.text.strip()} if answer.status_code == 200 else ())
+        return len(found) == count
+
+    await eventually(all_of_them, 120, describe=lambda: f"{count} replicas that answer, not {found}")
+    return found
 
 
 async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
@@ -102,13 +122,13 @@ async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
     application, edge = behind_an_edge, fleet.machines[0]
     git_repository.release("v2")
     async with visitors(application, edge, slow_seconds=3) as load:
-        shown = await application.deploy()
+        shown = await released(application)
         await eventually(
-            lambda: any(seen.version == "v2" for seen in load.report().versions), 20, describe="v2"
+            lambda: any(seen.version == "v2" for seen in load.report().versions), 60, describe="v2"
         )
     load.report().assert_no_failures(50)
     assert {step["server"] for step in shown["steps"] if step["name"] == "edge"} == {edge.name}
-    assert len(await who_answers(edge, application.host)) == 2 * COUNT
+    assert len(await who_answers(edge, application.host, 2 * COUNT)) == 2 * COUNT
 
     # Only who the edge is may say who a visitor is.
     answer = await ask(edge, application.host, "/headers", forwarded_for="203.0.113.9")
@@ -118,7 +138,7 @@ async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
     assert (await ask(fleet.machines[1], application.host, "/headers", port=EDGE_PORT)).status_code == 404
 
     await application.change(edge_server_uuid=None, server_uuids=fleet.ids[1:])
-    await application.operate("restart")
+    await released(application)
     assert (await ask(edge, application.host, "/")).status_code == 404
     assert (await ask(fleet.machines[1], application.host, "/")).text.strip() == "v2"
 
@@ -127,23 +147,17 @@ async def test_the_loss_of_a_server_costs_at_most_what_is_in_flight_on_it(
     fleet: Fleet, behind_an_edge: Application, record_property: Callable[[str, object], None]
 ) -> None:
     application, (edge, _, lost) = behind_an_edge, fleet.machines
-    assert len(await who_answers(edge, application.host)) == 2 * COUNT
+    everyone = await who_answers(edge, application.host, 2 * COUNT)
     async with visitors(application, edge, slow_every_seconds=0.5, slow_seconds=3) as load:
-        await eventually(lambda: load.succeeded >= 100, 30, describe="a load that runs")
+        await eventually(lambda: load.succeeded >= 60, 60, describe="a load that runs")
         await asyncio.to_thread(lost.cut)
         lost_at, open_then = now(), load.open_requests
         await asyncio.to_thread(lost.kill)
         before = load.succeeded
-        await eventually(lambda: load.succeeded >= before + 400, 60, describe="visitors who go on")
-        others = await who_answers(edge, application.host)
-        assert len(others) == 2 * (COUNT - 1)
-
+        await eventually(lambda: load.succeeded >= before + 250, 120, describe="visitors who go on")
+        assert await who_answers(edge, application.host, 2 * (COUNT - 1)) < everyone
         await asyncio.to_thread(lost.start)
-
-        async def all_answer() -> bool:
-            return len(await who_answers(edge, application.host)) == 2 * COUNT
-
-        await eventually(all_answer, 60, describe="the lost server among those that answer")
+        assert await who_answers(edge, application.host, 2 * COUNT) == everyone
     report = load.report()
     record_property("report", report.summary())
     assert [one for one in report.failures if one.started_at > lost_at] == [], report.summary()

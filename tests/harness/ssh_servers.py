@@ -327,7 +327,8 @@ class SshServers:
 def remove_abandoned(client: docker.DockerClient) -> None:
     """Removes servers and networks whose test process is gone."""
     filters = {"label": OWNER_LABEL}
-    for container in client.containers.list(all=True, filters=filters):
+    # Another process may be removing its own at this moment.
+    for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
         if not Path(f"/proc/{container.labels[OWNER_LABEL]}").exists():
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(v=True, force=True)

@@ -17,6 +17,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.messages import PlannedServer
 from domain.deployments import OperationKind
 from tests.harness.temporal import TemporalServer
 from tests.workflow.bench import Bench, ending, running_worker
@@ -44,6 +45,15 @@ async def deployment_distributed(bench: Bench) -> WorkflowHandle[Any, Any]:
     """Built on one of two servers for both; the switch fails on the other."""
     bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, servers=("east", "west"))
     bench.fakes.fail("apply-routes", "route_refused", server="west")
+    return await bench.deploy()
+
+
+async def deployment_behind_an_edge(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """The visitors of two servers come to another edge from now on."""
+    edge, left = PlannedServer(id="id-of-front", name="front"), PlannedServer(id="id-of-gate", name="gate")
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, servers=("east", "west"), edges=("front", "gate")
+    ).model_copy(update={"edge": edge, "left_edge": left})
     return await bench.deploy()
 
 
@@ -103,6 +113,7 @@ async def server_life(bench: Bench) -> WorkflowHandle[Any, Any]:
 SCENARIOS: dict[str, Scenario] = {
     "deployment-finished": deployment_finished,
     "deployment-distributed": deployment_distributed,
+    "deployment-behind-an-edge": deployment_behind_an_edge,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,
