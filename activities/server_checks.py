@@ -206,7 +206,10 @@ class ServerCheckActivities:
 
     async def _take_away(self, server: Server) -> None:
         try:
-            async with asyncio.timeout(CLEAN_UP_SECONDS):
+            # Of one that did not answer when it was looked at last, nobody waits long for more.
+            async with asyncio.timeout(
+                CLEAN_UP_SECONDS if server.is_reachable else ANSWER_LIMIT.total_seconds()
+            ):
                 parts = await self._servers.parts(server.id)
                 for proxy in await parts.engine.list_containers(PROXY_LABELS):
                     if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
