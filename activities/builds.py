@@ -22,6 +22,7 @@ from activities.pushed_images import pull_pushed
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
 from activities.step_log import Write, step_log
+from activities.swarm_nodes import NodeImages
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.bundled_images import ensure_binary_image
 from adapters.file_locks import empty_folder, owned_place, remove_abandoned
@@ -233,6 +234,8 @@ class BuildActivities:
         if discard.image not in {deployment.image for deployment in finished}:
             parts = await self._servers.parts(discard.server_id)
             await parts.engine.remove_image(discard.image)
+            if parts.swarm is not None:
+                await NodeImages(self._store, self._servers).discard(discard.server_id, [discard.image])
         await self._remove_abandoned()
         return m.StepOutcome()
 

@@ -13,6 +13,7 @@ from activities import messages as m
 from activities import signatures as s
 from activities.replica_specifications import files_folder
 from activities.servers import ServerParts, Servers
+from activities.swarm_nodes import NodeImages
 from adapters.file_times import FileTimes
 from domain.configuration import VolumeKind
 from domain.retention import KeptDeployment, images_to_remove
@@ -29,6 +30,7 @@ class CleanUpActivities:
         self._times_folder = times_folder
         self._store = store
         self._servers = servers
+        self._nodes = NodeImages(store, servers)
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
@@ -44,6 +46,8 @@ class CleanUpActivities:
         surplus = await surplus_images(self._store, clean.application_id, present)
         for image in surplus:
             await parts.engine.remove_image(image)
+        if parts.swarm is not None and surplus:
+            await self._nodes.discard(clean.server_id, surplus)
         return m.StepOutcome(message=f"{len(surplus)} images removed" if surplus else "")
 
     async def _remove_everything(self, parts: ServerParts, clean: m.CleanUp) -> m.StepOutcome:
@@ -57,6 +61,9 @@ class CleanUpActivities:
             for volume in configuration.runtime.volumes:
                 if volume.kind is VolumeKind.NAMED:
                     await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
+        if parts.swarm is not None:
+            configuration = await self._store.applications.configuration(clean.application_id)
+            await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
         await parts.files.remove_tree(files_folder(clean.application_id) / "files")
         if clean.delete_volumes:
             await parts.files.remove_tree(files_folder(clean.application_id))

@@ -15,10 +15,12 @@ from activities.application_secrets import redactor_for
 from activities.environments import replica_environment
 from activities.replica_specifications import prepare_mounts, release_command_specification
 from activities.servers import ServerParts, Servers, Surroundings
+from activities.service_releases import task_container
 from activities.step_log import Write, step_log
 from domain.configuration import ApplicationConfiguration
 from domain.errors import CommandFailed, DeadlineExceeded
 from domain.replicas import release_command_name, replica_name
+from domain.services import service_name
 from store.store import Store
 
 SHOWN_LINES = 40
@@ -56,6 +58,9 @@ class CommandActivities:
             return m.StepOutcome(skipped=True, message="Nothing runs yet that could run it.")
         parts = await self._servers.parts(run.server_id)
         name = replica_name(run.application_id, run.served.release_id, 1)
+        if parts.swarm is not None:
+            service = service_name(run.application_id, run.served.release_id)
+            parts, name = await task_container(self._store, self._servers, run.server_id, parts, service)
         tail: deque[str] = deque(maxlen=SHOWN_LINES)
         redact = redactor_for(configuration)
         async with step_log(self._store.logs, run.step, redact) as write:

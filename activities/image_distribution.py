@@ -13,6 +13,7 @@ from activities import signatures as s
 from activities.pushed_images import pull_pushed
 from activities.servers import Servers
 from activities.step_log import step_log
+from activities.swarm_nodes import NodeImages
 from adapters.docker.engine import DockerEngine
 from adapters.docker.image_transfer import send_image
 from adapters.docker.images import LocalImage
@@ -29,6 +30,7 @@ class DistributionActivities:
     def __init__(self, store: Store, servers: Servers) -> None:
         self._store = store
         self._servers = servers
+        self._nodes = NodeImages(store, servers)
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
@@ -36,7 +38,24 @@ class DistributionActivities:
 
     @activity.defn(name=s.DISTRIBUTE_IMAGE.name)
     async def distribute(self, distribute: m.DistributeImage) -> m.StepOutcome:
-        """The server has the very image that the sending one has, by name."""
+        """The server has the very image that the sending one has, by name; so have the nodes of its Swarm."""
+        outcome = await self._distribute(distribute)
+        if (await self._servers.parts(distribute.server_id)).swarm is None:
+            return outcome
+        configuration = await self._store.deployments.snapshot(distribute.step.deployment_id)
+        limit = distribute.limit.total_seconds()
+        # Nothing here comes out of the application.
+        async with step_log(self._store.logs, distribute.step, Redactor(())) as write:
+            try:
+                async with asyncio.timeout(limit):
+                    message = await self._nodes.spread(
+                        distribute.server_id, configuration, distribute.image, write
+                    )
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"Sending it to the nodes took longer than {limit:g} s.") from error
+        return m.StepOutcome(message=message)
+
+    async def _distribute(self, distribute: m.DistributeImage) -> m.StepOutcome:
         source = (await self._servers.parts(distribute.source.id)).engine
         image = await source.inspect_image(distribute.image)
         if image is None:

@@ -30,8 +30,10 @@ from domain.server_systems import (
     status_after,
 )
 from domain.servers import MINIMUM_ENGINE, ServerStatus, ServerStepName, is_supported_engine
+from domain.swarm import SwarmRole, require_role
 from store.columns import now
 from store.store import Store
+from store.tables import Server
 
 ENGINE_FOLDER = PurePosixPath("/var/lib/docker")
 ENGINE_START_SECONDS = 60.0
@@ -191,9 +193,16 @@ class ProvisioningActivities:
                 raise NotPossibleNow(
                     f"The server has Docker {facts.version}; Seaway needs {wanted} or newer. Upgrade it."
                 )
-            return m.StepOutcome(message=f"Docker {facts.version}")
+            return m.StepOutcome(message=f"Docker {facts.version}" + await self._part_in_swarm(server))
 
         return await self._steps.run(task.server_id, ServerStepName.ENGINE_VERSION, work)
+
+    async def _part_in_swarm(self, server: Server) -> str:
+        """For people; raises NotPossibleNow where the engine is not what the server is said to be."""
+        parts = await self._servers.parts(server.id)
+        role = (await parts.engine.swarm()).role
+        require_role(role, is_manager=server.is_swarm_manager, is_worker=server.is_swarm_worker)
+        return "" if role is SwarmRole.NONE else f", {role} of a Swarm"
 
     @activity.defn(name=s.ENSURE_FOLDERS.name)
     async def ensure_folders(self, task: m.ServerTask) -> m.StepOutcome:
@@ -206,7 +215,10 @@ class ProvisioningActivities:
             await server_setup.sign_in(link, folder, task.server_id)
             await self._store.servers.set(task.server_id, data_folder=str(folder))
             parts = await self._servers.parts(task.server_id)
-            await parts.engine.ensure_network(parts.network, NETWORK_LABELS)
+            if parts.swarm is None:
+                await parts.engine.ensure_network(parts.network, NETWORK_LABELS)
+            else:
+                await parts.engine.ensure_overlay(parts.network, NETWORK_LABELS)
             return m.StepOutcome(message=f"{folder}, network {parts.network}")
 
         return await self._steps.run(task.server_id, ServerStepName.FOLDERS, work)

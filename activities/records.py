@@ -19,6 +19,7 @@ from domain.errors import DeploymentError, NotFound, NotPossibleNow
 from domain.image_distribution import building_server
 from domain.release_planning import BRINGS_UP, planned_steps, pushes, stops_first
 from domain.servers import ServerStatus
+from domain.swarm import check_fits
 from store.columns import now
 from store.store import Store
 from store.tables import Deployment, Server
@@ -57,6 +58,10 @@ class RecordActivities:
         builder = building_server({server.id: server.architecture for server in servers})
         if len(servers) > 1 and builder is None and command.kind in BRINGS_UP and pushes(configuration):
             raise DeploymentError(SEVERAL_ARCHITECTURES)
+        if command.kind in BRINGS_UP and any(server.is_swarm_manager for server in servers):
+            check_fits(configuration)
+            # It builds for its nodes, which get the image in a step of its own.
+            builder = servers[0].id
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
         builders = await self._builders(configuration, servers) if command.kind in BRINGS_UP else ()
         build_on = builders[0] if builders else build_on

@@ -15,6 +15,7 @@ from activities.environments import replica_environment
 from activities.health import HealthWatch
 from activities.replica_specifications import prepare_mounts, replica_specification
 from activities.servers import ServerParts, Servers, Surroundings
+from activities.service_releases import ServiceReleases
 from adapters.connections import connections_inside
 from adapters.docker.states import ContainerState
 from domain.errors import ReleaseUnhealthy
@@ -45,6 +46,7 @@ class ReplicaActivities:
         self._store = store
         self._servers = servers
         self._surroundings = surroundings
+        self._services = ServiceReleases(store, servers, surroundings)
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
@@ -56,6 +58,8 @@ class ReplicaActivities:
         deployment = await self._store.deployments.get(start.serve.configuration_of)
         configuration = self._store.deployments.released(deployment)
         parts = await self._servers.parts(start.server_id)
+        if parts.swarm is not None:
+            return await self._services.start(start, parts)
         await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
         mounts = await prepare_mounts(parts, configuration)
         image = deployment.image
@@ -83,6 +87,8 @@ class ReplicaActivities:
         """Every new replica has proven itself. Raises ReleaseUnhealthy with probes and log lines."""
         configuration = await self._store.deployments.snapshot(start.serve.configuration_of)
         parts = await self._servers.parts(start.server_id)
+        if parts.swarm is not None:
+            return await self._services.check_health(start, parts)
         watch = HealthWatch(parts, configuration)
         names = [
             replica_name(start.application_id, start.serve.release_id, number)
@@ -122,6 +128,8 @@ class ReplicaActivities:
     async def drain(self, drain: m.DrainReplicas) -> m.StepOutcome:
         """Returns when the replicas that go have no open request or WebSocket, or at the deadline."""
         parts = await self._servers.parts(drain.server_id)
+        if parts.swarm is not None:
+            return await self._services.drain(drain, parts)
         leaving = await self._leaving(parts, drain.application_id, drain.keep)
         quiet = 0
         began = datetime.now(UTC)
@@ -153,7 +161,10 @@ class ReplicaActivities:
             await parts.engine.remove(state.name)
 
         await _all(*[remove(state) for state in going])
-        return m.StepOutcome(message=f"{_count(len(going))} removed")
+        count = len(going)
+        if parts.swarm is not None:
+            count += await self._services.retire(retire, parts)
+        return m.StepOutcome(message=f"{_count(count)} removed")
 
     async def _leaving(
         self, parts: ServerParts, application_id: str, keep: m.Served | None

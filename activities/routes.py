@@ -14,6 +14,7 @@ from activities.servers import Servers
 from adapters.proxy import ApplicationRoutes, Entrance, Route
 from domain.configuration import ApplicationConfiguration
 from domain.replicas import replica_name
+from domain.services import service_name
 from store.columns import now
 from store.store import Store
 
@@ -39,7 +40,7 @@ class RouteActivities:
         entrance: Entrance | None = None
         if serve is not None:
             configuration = await self._store.deployments.snapshot(serve.configuration_of)
-            routes = routes_of(configuration, serve)
+            routes = routes_of(configuration, serve, as_service=parts.swarm is not None)
             if apply.lets_edge_in:
                 token = edge_token(self._store.encryption, apply.application_id)
                 entrance = entrance_of(configuration, routes, token)
@@ -61,9 +62,22 @@ class RouteActivities:
         return m.StepOutcome(message=message)
 
 
-def routes_of(configuration: ApplicationConfiguration, serve: m.Served) -> tuple[Route, ...]:
-    """Every domain of the configuration, each leading to all replicas."""
+def routes_of(
+    configuration: ApplicationConfiguration, serve: m.Served, *, as_service: bool = False
+) -> tuple[Route, ...]:
+    """Every domain of the configuration, each leading to all replicas.
+
+    Those of a service share its name, which at any moment leads to the tasks that run.
+    """
     routing = configuration.routing
+    hosts = (
+        [service_name(configuration.application_id, serve.release_id)]
+        if as_service
+        else [
+            replica_name(configuration.application_id, serve.release_id, number)
+            for number in range(1, serve.replicas + 1)
+        ]
+    )
     return tuple(
         Route(
             host=domain.host,
@@ -72,11 +86,7 @@ def routes_of(configuration: ApplicationConfiguration, serve: m.Served) -> tuple
             strip_prefix=routing.strip_prefix,
             force_https=routing.force_https,
             compress=routing.compress,
-            upstreams=tuple(
-                f"http://{replica_name(configuration.application_id, serve.release_id, number)}"
-                f":{domain.port or configuration.runtime.port}"
-                for number in range(1, serve.replicas + 1)
-            ),
+            upstreams=tuple(f"http://{host}:{domain.port or configuration.runtime.port}" for host in hosts),
         )
         for domain in routing.domains
     )

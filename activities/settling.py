@@ -15,15 +15,21 @@ from activities.edges import edge_token, entrance_of, settle_edges
 from activities.replicas import DEFAULT_GRACE_SECONDS
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
+from activities.service_releases import remove_service
 from adapters.docker.states import ContainerState
+from adapters.docker.swarm_states import ServiceState
 from adapters.proxy import ApplicationRoutes, Entrance, Route
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound
 from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, RELEASE_LABEL, REPLICA_ROLE, ROLE_LABEL
+from domain.services import SERVICE_ROLE
 from domain.settling import ReleaseFacts, leftovers
 from store.store import Store
 from store.tables import Deployment
 from store.tables.applications import DesiredState
+
+Found = ContainerState | ServiceState
+"""Replicas of a release: one container, or all of them as a service of a Swarm."""
 
 
 class SettlingActivities:
@@ -46,9 +52,12 @@ class SettlingActivities:
     async def settle(self, task: m.ServerTask) -> m.StepOutcome:
         """Routes lead to what serves, and replicas of releases that are over are gone."""
         parts = await self._servers.parts(task.server_id)
-        found: dict[str, list[ContainerState]] = defaultdict(list)
+        found: dict[str, list[Found]] = defaultdict(list)
         for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
             found[state.labels.get(APPLICATION_LABEL, "")].append(state)
+        if parts.swarm is not None:
+            for service in await parts.engine.services({ROLE_LABEL: SERVICE_ROLE}):
+                found[service.labels.get(APPLICATION_LABEL, "")].append(service)
         removed = 0
         for application_id, replicas in found.items():
             try:
@@ -60,7 +69,7 @@ class SettlingActivities:
         return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
 
     async def _settle(
-        self, parts: ServerParts, server_id: str, application_id: str, replicas: list[ContainerState]
+        self, parts: ServerParts, server_id: str, application_id: str, replicas: list[Found]
     ) -> int:
         # The other way round, a release that ends meanwhile would be over and not yet what serves.
         rows = await self._store.deployments.all_of_application(application_id)
@@ -115,7 +124,7 @@ class SettlingActivities:
             configuration = self._store.deployments.released(serving)
             release, replicas = serving.release_id or serving.id, configuration.runtime.replicas
             served = m.Served(configuration_of=serving.id, release_id=release, replicas=replicas)
-            routes = routes_of(configuration, served)
+            routes = routes_of(configuration, served, as_service=parts.swarm is not None)
             if configuration.routing.edge_server_id is not None:
                 entrance = entrance_of(
                     configuration, routes, edge_token(self._store.encryption, application_id)
@@ -130,7 +139,10 @@ class SettlingActivities:
         )
 
 
-async def _remove(parts: ServerParts, state: ContainerState) -> None:
+async def _remove(parts: ServerParts, state: Found) -> None:
+    if isinstance(state, ServiceState):
+        await remove_service(parts, state)
+        return
     grace = state.labels.get(GRACE_LABEL, "")
     await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
     await parts.engine.remove(state.name)

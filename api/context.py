@@ -13,6 +13,7 @@ from api.operations import Operations
 from api.registry_checks import NoRegistryChecks, RegistryChecks
 from api.server_access import HostKeys, KeyPairs, NoServers, ServerWork
 from api.server_clean_up import ServerCleanUps
+from api.swarm_access import NoSwarms, Swarms
 from api.terminals import Terminals
 from domain.metrics import DEFAULT_RESOLUTIONS, Resolution
 from store.store import Store
@@ -66,6 +67,7 @@ class ApiContext:
     host_keys: HostKeys = field(default_factory=NoServers)
     key_pairs: KeyPairs = field(default_factory=NoServers)
     registry_checks: RegistryChecks = field(default_factory=NoRegistryChecks)
+    swarms: Swarms = field(default_factory=NoSwarms)
     terminals: Terminals | None = None
     clean_ups: ServerCleanUps | None = None
 

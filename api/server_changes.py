@@ -9,6 +9,7 @@ from api.authentication import Principal
 from api.context import ApiContext
 from api.shapes.descriptions import checked_description, checked_name
 from api.shapes.servers import ServerFields
+from api.swarm import apply_swarm
 from domain.domains import generated_domain, sslip_wildcard
 from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.host_keys import host_key_of
@@ -39,6 +40,7 @@ async def apply_fields(context: ApiContext, principal: Principal, server: Server
         await _check_runs_nothing(context, server)
     server.is_build_server = server.is_build_server if body.is_build_server is None else body.is_build_server
     server.concurrent_builds = body.concurrent_builds or server.concurrent_builds
+    await apply_swarm(context, principal, server, body)
     await _apply_way_in(context, principal, server, body)
 
 
@@ -139,6 +141,11 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
             because = f": {server.status_message}" if server.status_message else "."
             raise NotPossibleNow(
                 f"The server '{server.name}' is not usable now{because} Validate it, or choose another."
+            )
+        if server.is_swarm_worker:
+            raise NotPossibleNow(
+                f"The server '{server.name}' is a worker of a Docker Swarm, whose manager decides what runs "
+                "there. Choose the manager."
             )
         servers.append(server)
     return servers

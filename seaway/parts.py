@@ -35,6 +35,7 @@ from seaway.server_keys import SshHostKeys, SshKeyPairs
 from seaway.server_workflows import ensure_server_workflows
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
+from seaway.swarm_view import ServersSwarms
 from seaway.temporal_server import connect
 from seaway.terminals import SeawayTerminals, remove_abandoned_commands
 from seaway.watcher import watcher_of
@@ -111,6 +112,7 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
         host_keys=SshHostKeys(parts.store, parts.servers),
         key_pairs=SshKeyPairs(),
         registry_checks=EngineRegistryChecks(parts.servers),
+        swarms=ServersSwarms(parts.store, parts.servers),
         terminals=parts.terminals,
         clean_ups=ServerCleanUps(client),
         settings=ApiSettings(

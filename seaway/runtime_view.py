@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from activities.servers import Servers
-from adapters.docker.engine import DockerEngine
 from adapters.docker.states import ContainerState
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
+from seaway.service_view import LogSource, tasks_of
 from store.store import Store
 
 logger = logging.getLogger("seaway")
@@ -27,7 +27,7 @@ FOLLOWERS_AT_ONCE = 32
 
 TOO_MANY_FOLLOWERS = "Too many logs are followed at this moment. Close some, or look again in a while."
 
-Placed = tuple[DockerEngine, ContainerState]
+Placed = tuple[LogSource, ContainerState]
 
 
 class ServersView:
@@ -130,6 +130,8 @@ class ServersView:
     async def _ask(self, server_id: str, labels: dict[str, str]) -> list[Placed] | None:
         try:
             parts = await self._servers.parts(server_id)
+            if parts.swarm is not None:
+                return [*await tasks_of(parts, labels)]
             states = await parts.engine.list_containers(labels)
         except NotFound:
             return []

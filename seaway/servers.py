@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from activities.servers import ServerParts
+from dataclasses import replace
+
+from activities.servers import ServerParts, SwarmParts
+from activities.service_releases import NETWORK_LABELS
 from adapters.docker.engine import DockerEngine
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.targets import SshTarget
+from adapters.swarm_proxy import SwarmProxy
 from adapters.traefik.driver import TraefikProxy
 from domain.errors import NotPossibleNow
 from seaway.local_server import LocalServer
@@ -22,7 +26,7 @@ class SeawayServers:
         """Nothing is opened yet."""
         self._store = store
         self._local = LocalServer(settings)
-        self._local_ids: set[str] = set()
+        self._settings = settings
         self._remote = RemoteServers(store, settings)
 
     @property
@@ -37,14 +41,22 @@ class SeawayServers:
 
     async def parts(self, server_id: str) -> ServerParts:
         """See `Servers`."""
-        # Which one is local never changes, so it need not be asked for at every step.
-        if server_id in self._local_ids:
-            return self._local.parts
         server = await self._store.servers.get(server_id)
-        if not server.is_local:
-            return await self._remote.parts(server)
-        self._local_ids.add(server_id)
-        return self._local.parts
+        parts = self._local.parts if server.is_local else await self._remote.parts(server)
+        return self._as_manager(parts) if server.is_swarm_manager else parts
+
+    def _as_manager(self, parts: ServerParts) -> ServerParts:
+        """The same server as a manager of a Swarm, whose applications share a network over its nodes."""
+        network = f"{self._settings.instance}-swarm"
+        container = self._settings.proxy_container
+        if not isinstance(parts.proxy, TraefikProxy):
+            raise NotPossibleNow("Only Traefik leads to replicas on all nodes of a Swarm.")
+        return replace(
+            parts,
+            network=network,
+            proxy=SwarmProxy(parts.proxy, parts.engine, container, network, NETWORK_LABELS),
+            swarm=SwarmParts(parts.proxy.tunnels, container),
+        )
 
     async def link(self, server_id: str) -> SshConnection:
         """See `Servers`."""

@@ -58,6 +58,8 @@ async def all_or_nothing(works: list[Coroutine[Any, Any, Result]]) -> list[Resul
     What is raised is that failure, never the cancellation that it caused in the others. A cancellation
     from outside is raised in any case, even if all of them end well.
     """
+    if not works:
+        return []  # there is nothing to wait for, which `wait` takes for a mistake
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await workflow.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

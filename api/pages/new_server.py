@@ -97,6 +97,12 @@ MORE = (
     ),
     FieldView("concurrent_builds", "Builds at once", kind="number", value="2"),
     FieldView("is_build_server", "It builds images for other servers", kind="check", value="false"),
+    FieldView(
+        "is_swarm_manager", "Its applications are services of its Docker Swarm", kind="check", value="false"
+    ),
+    FieldView(
+        "is_swarm_worker", "It is a worker of a Swarm whose manager is here", kind="check", value="false"
+    ),
 )
 SECRETS = ("private_key", "passphrase")
 

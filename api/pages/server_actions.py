@@ -44,7 +44,7 @@ COMPARE = (
     "Do this only if the server was installed anew. Compare on the server itself: "
     "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 )
-OF_ANY_SERVER = ("wildcard_domain", "concurrent_builds", "is_build_server")
+OF_ANY_SERVER = ("wildcard_domain", "concurrent_builds", "is_build_server", "is_swarm_manager")
 
 
 @router.post("/servers/{server_id}/validate")
@@ -196,6 +196,8 @@ async def _setting_fields(context: Context, visitor: Visiting, server: Server) -
         "wildcard_domain": server.wildcard_domain,
         "concurrent_builds": str(server.concurrent_builds),
         "is_build_server": "true" if server.is_build_server else "false",
+        "is_swarm_manager": "true" if server.is_swarm_manager else "false",
+        "is_swarm_worker": "true" if server.is_swarm_worker else "false",
     }
     keys = await context.store.servers.keys(team_id=visitor.team_id)
     others = [

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from api.context import ApiContext
 from api.pages.application_views import application_url
-from api.pages.views import KeyView, LinkView, ServerRow, ServerStepView, ServerView
+from api.pages.views import KeyView, LinkView, NodeRow, ServerRow, ServerStepView, ServerView
 from api.pages.visitors import Visitor
 from api.pages.wording import server_status
 from api.shapes.servers import title_of
 from domain.builders import BuildState
 from domain.configuration import GitSource
 from domain.deployments import StepStatus
+from domain.errors import SeawayError
 from domain.host_keys import fingerprint_of
 from domain.servers import ServerStatus
 from store.builds import ServerBuild
 from store.tables import Server, ServerStep
 
+ANSWER_SECONDS = 4.0
 BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
 GIB = 1024**3
 
@@ -58,7 +61,7 @@ class ServerReader:
                 system=_system(one),
                 engine=f"Docker {one.engine_version}" if one.engine_version else "",
                 applications=len(placed.get(one.id, ())),
-                tags=("Seaway runs here",) if one.is_local else ("builds",) if one.is_build_server else (),
+                tags=_tags(one),
             )
             for one in ordered
         )
@@ -91,6 +94,27 @@ class ServerReader:
             progress=_progress(steps),
             may_validate=may_change and not server.is_local,
             may_write=may_change,
+        )
+
+    async def nodes(self, server: Server) -> tuple[NodeRow, ...]:
+        """The nodes of the Swarm that the server manages; none where it does not answer."""
+        if not server.is_swarm_manager:
+            return ()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                facts = await self._context.swarms.facts(server.id)
+        except (SeawayError, TimeoutError):
+            return ()
+        return tuple(
+            NodeRow(
+                name=node.hostname or node.id,
+                role=node.role.value,
+                state=node.state,
+                availability=node.availability,
+                address=node.address,
+                url=server_url(facts.known[node.id]) if node.id in facts.known else "",
+            )
+            for node in facts.nodes
         )
 
     async def applications(self) -> Mapping[str, Sequence[LinkView]]:
@@ -149,6 +173,16 @@ class ServerReader:
             ("Builds", await self._builds(server)),
         )
         return tuple((name, value) for name, value in facts if value)
+
+
+def _tags(server: Server) -> tuple[str, ...]:
+    tags = {
+        "Seaway runs here": server.is_local,
+        "builds": server.is_build_server and not server.is_local,
+        "Swarm manager": server.is_swarm_manager,
+        "Swarm worker": server.is_swarm_worker,
+    }
+    return tuple(tag for tag, has_it in tags.items() if has_it)
 
 
 def _build(build: ServerBuild) -> str:

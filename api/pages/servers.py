@@ -80,7 +80,11 @@ async def server_page(request: Request, context: Context, visitor: Visiting, ser
     )
     placed = await reader.applications()
     return page(
-        "server", frame, server=await reader.view(server), applications=tuple(placed.get(server.id, ()))
+        "server",
+        frame,
+        server=await reader.view(server),
+        applications=tuple(placed.get(server.id, ())),
+        nodes=await reader.nodes(server),
     )
 
 

@@ -150,6 +150,17 @@ RUNNING = FieldGroup(
     "How its containers run and end.",
     (
         FieldView("replicas", "Replicas", kind="number"),
+        FieldView(
+            "swarm_placement_constraints",
+            "Nodes of the Swarm",
+            kind="text_area",
+            wide=True,
+            is_code=True,
+            rows=2,
+            is_optional=True,
+            placeholder="node.role==worker",
+            hint="Where replicas may run on a Docker Swarm: placement constraints, one on each line.",
+        ),
         FieldView("restart_policy", "Restart policy", kind="select", options=RESTART_POLICIES),
         FieldView("start_command", "Command", is_code=True, placeholder="the image's own"),
         FieldView("entrypoint", "Entrypoint", is_code=True, placeholder="the image's own"),

@@ -176,6 +176,18 @@ class StepView:
 
 
 @dataclass(frozen=True)
+class NodeRow:
+    """A node of a Swarm, in Docker's words; with `url`, the server that it is."""
+
+    name: str
+    role: str
+    state: str
+    availability: str
+    address: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class ServerRow:
     """One server in the list."""
 

@@ -25,6 +25,7 @@ from api.shapes.applications import (
 )
 from api.shapes.descriptions import checked_description
 from api.shown_applications import complete_application
+from api.swarm import check_places
 from domain.configuration import (
     ApplicationConfiguration,
     BuildOptions,
@@ -194,6 +195,7 @@ def _new_application(
         {},
         written,
     )
+    check_places(servers, configuration)
     name = (
         validate_name(body.name)
         if body.name is not None

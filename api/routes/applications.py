@@ -25,6 +25,7 @@ from api.shapes.applications import (
 )
 from api.shapes.descriptions import checked_description, checked_name
 from api.shown_applications import complete_application, load_application, load_applications
+from api.swarm import check_places, places
 from domain.configuration import ApplicationConfiguration
 from domain.deployments import OperationKind
 from domain.errors import InvalidInput
@@ -64,6 +65,7 @@ async def update_application_by_uuid(
     _refuse_move(change, shown)
     server_ids = await _server_ids(context, principal, change, shown)
     written = {name: getattr(change, name) for name in change.model_fields_set}
+    servers = await places(context, server_ids)
     present_edge = shown.configuration.routing.edge_server_id
     edge = written.get("edge_server_uuid", present_edge)
     await check_edge(context, principal, edge, server_ids, is_new=edge != present_edge)
@@ -78,6 +80,7 @@ async def update_application_by_uuid(
         row.description = description if "description" in written else row.description
         configuration = configuration.model_copy(update={"server_ids": server_ids})
         changed, spelled = change_configuration(configuration, earlier, written)
+        check_places(servers, changed)
         if "git_repository" in written:
             check_source(principal, changed)
         if "domains" in written:

@@ -15,6 +15,7 @@ from api.shapes.servers import (
     ServerDomains,
     ServerResource,
     ServerStepAnswer,
+    SwarmAnswer,
 )
 from api.shown_applications import load_applications
 
@@ -48,6 +49,13 @@ async def get_host_key_by_server_uuid(uuid: Uuid, context: ContextOf, principal:
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     check_may_change(server)
     return HostKeysAnswer.of(server, await context.host_keys.shown_by(server))
+
+
+@router.get("/servers/{uuid}/swarm", summary="What a server is in a Docker Swarm")
+async def get_swarm_by_server_uuid(uuid: Uuid, context: ContextOf, principal: Reader) -> SwarmAnswer:
+    """Asks its engine, and of a manager all nodes."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    return SwarmAnswer.of(await context.swarms.facts(server.id))
 
 
 @router.get("/servers/{uuid}/resources", summary="What runs on a server")

@@ -17,6 +17,7 @@ from api.server_provisioning import (
 )
 from api.shapes.answers import Done
 from api.shapes.servers import AcceptHostKey, ChangeServer, CreateServer, ServerAnswer, ValidateServer
+from api.swarm import FLAGS
 from domain.errors import InvalidInput, NotPossibleNow
 from domain.host_keys import fingerprint_of
 from domain.servers import ServerStatus, checked_host
@@ -71,7 +72,7 @@ async def update_server_by_uuid(
     given = ", ".join(sorted(body.model_fields_set))
     pinned = f"; host key {fingerprint_of(server.host_key)}" if body.host_key else ""
     await audit(context, principal, "server.update", "server", server.id, given + pinned)
-    has_new_way_in = not written.keys().isdisjoint(WAY_IN) and server.status != ServerStatus.NEW
+    has_new_way_in = not written.keys().isdisjoint({*WAY_IN, *FLAGS}) and server.status != ServerStatus.NEW
     if not server.is_local and (body.instant_validate or has_new_way_in):
         server = await try_provisioning(context, principal, server)
     return ServerAnswer.of(server)

@@ -147,7 +147,24 @@ RUNTIME_FIELDS = (
     _at("runtime.command", "start_command", OptionalText, values.arguments, values.show_arguments),
     _at("runtime.entrypoint", "entrypoint", OptionalText, values.arguments, values.show_arguments),
     _at("runtime.labels", "custom_labels", OptionalText, values.labels, values.show_labels),
+    ApplicationField(
+        "swarm_replicas",
+        Annotated[int, Field(ge=1, le=100)] | None,
+        lambda configuration, given: (
+            replace_path(configuration, "runtime.replicas", given) if given is not None else configuration
+        ),
+        lambda configuration: configuration.runtime.replicas,
+        "The same as replicas, which wins where both are given.",
+    ),
     _at("runtime.replicas", "replicas", Annotated[int, Field(ge=1, le=100)]),
+    _at(
+        "runtime.placement_constraints",
+        "swarm_placement_constraints",
+        OptionalText,
+        values.constraints,
+        values.show_constraints,
+        "On a Docker Swarm, which nodes may run it: node.role==worker and the like, one a line.",
+    ),
     _at("runtime.restart_policy", "restart_policy", Literal["no", "always", "unless-stopped", "on-failure"]),
     _at(
         "runtime.stop_grace_seconds",

@@ -28,6 +28,7 @@ from domain.names import (
 )
 from domain.ports import format_port_mapping, parse_port, parse_port_mappings, parse_ports_exposes
 from domain.sizes import format_memory, parse_cpus, parse_memory, parse_memory_swap, validate_cpu_set
+from domain.swarm import parse_constraints
 
 MAXIMUM_TEXT_LENGTH = 4096
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -145,6 +146,16 @@ def _plain_labels(given: str) -> str:
     except (binascii.Error, ValueError):
         return given
     return decoded if all(one.isprintable() or one in "\r\n\t" for one in decoded) else given
+
+
+def constraints(given: Any, field: str) -> tuple[str, ...]:
+    """Which nodes of a Swarm may run replicas."""
+    return parse_constraints(given or "", field)
+
+
+def show_constraints(rules: tuple[str, ...]) -> str | None:
+    """One a line; null for none."""
+    return "\n".join(rules) or None
 
 
 def memory(given: Any, field: str) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.shapes.answers import Answer, Body, Resource, number_of
+from api.swarm_access import SwarmFacts
 from domain.builders import BuildState
 from domain.host_keys import HostKey, fingerprint_of
 from domain.servers import SERVER_STEP_TITLES, ServerStatus, ServerStepName
@@ -36,6 +37,14 @@ class ServerFields(Body):
         description="'ssh-ed25519 AAAA…'; without it, the key that is shown at first contact is pinned.",
     )
     is_build_server: bool | None = None
+    is_swarm_manager: bool | None = Field(
+        default=None,
+        description="It manages a Docker Swarm, and applications on it are services of that Swarm.",
+    )
+    is_swarm_worker: bool | None = Field(
+        default=None,
+        description="It is a node of a manager's Swarm: images are sent there, no application is put there.",
+    )
     concurrent_builds: Builds | None = Field(default=None, description="How many builds run at once; 2.")
     wildcard_domain: str | None = Field(
         default=None, description="Applications without a domain get one below it: http://apps.example.com."
@@ -72,6 +81,8 @@ class ServerSettings(Answer):
     is_reachable: bool
     is_usable: bool
     is_build_server: bool
+    is_swarm_manager: bool
+    is_swarm_worker: bool
     concurrent_builds: int
     wildcard_domain: str | None
 
@@ -95,6 +106,8 @@ class ServerAnswer(Resource):
         description="Another key that the server shows instead. Nothing goes there until a person accepts it."
     )
     is_build_server: bool
+    is_swarm_manager: bool
+    is_swarm_worker: bool
     concurrent_builds: int
     system: str | None
     architecture: str | None
@@ -128,6 +141,8 @@ class ServerAnswer(Resource):
             host_key_fingerprint=fingerprint_of(server.host_key) or None,
             shown_host_key_fingerprint=fingerprint_of(server.shown_host_key) or None,
             is_build_server=server.is_build_server,
+            is_swarm_manager=server.is_swarm_manager,
+            is_swarm_worker=server.is_swarm_worker,
             concurrent_builds=server.concurrent_builds,
             system=server.system or None,
             architecture=server.architecture or None,
@@ -140,6 +155,8 @@ class ServerAnswer(Resource):
                 is_reachable=server.is_reachable,
                 is_usable=server.is_usable,
                 is_build_server=server.is_build_server,
+                is_swarm_manager=server.is_swarm_manager,
+                is_swarm_worker=server.is_swarm_worker,
                 concurrent_builds=server.concurrent_builds,
                 wildcard_domain=server.wildcard_domain or None,
             ),
@@ -200,6 +217,50 @@ class HostKeysAnswer(Answer):
             shown_fingerprint=shown.fingerprint,
             shown_key=shown.text,
             is_pinned=server.host_key == shown.text,
+        )
+
+
+class SwarmNodeAnswer(Answer):
+    """A node of a Swarm, in Docker's words."""
+
+    id: str
+    hostname: str
+    role: str
+    state: str = Field(description="ready, down, disconnected or unknown.")
+    availability: str = Field(description="active, pause or drain.")
+    address: str
+    is_leader: bool
+    server_uuid: str | None = Field(
+        description="The server that it is in Seaway, to which images are sent; null where it is none."
+    )
+
+
+class SwarmAnswer(Answer):
+    """What a server is in a Docker Swarm."""
+
+    role: str = Field(description="none, worker or manager.")
+    node_id: str | None
+    nodes: list[SwarmNodeAnswer] = Field(description="As a manager sees them; a worker knows none.")
+
+    @classmethod
+    def of(cls, facts: SwarmFacts) -> SwarmAnswer:
+        """The answer."""
+        return cls(
+            role=facts.membership.role,
+            node_id=facts.membership.node_id or None,
+            nodes=[
+                SwarmNodeAnswer(
+                    id=node.id,
+                    hostname=node.hostname,
+                    role=node.role,
+                    state=node.state,
+                    availability=node.availability,
+                    address=node.address,
+                    is_leader=node.is_leader,
+                    server_uuid=facts.known.get(node.id),
+                )
+                for node in facts.nodes
+            ],
         )
 
 

@@ -178,6 +178,24 @@ class Server(Answer):
         return self.status.replace("_", " ")
 
 
+class SwarmNode(Answer):
+    """A node of a Swarm; `server_uuid` is the server that it is in Seaway."""
+
+    hostname: str
+    role: str
+    state: str
+    availability: str
+    address: str
+    server_uuid: str | None = None
+
+
+class SwarmFacts(Answer):
+    """What a server is in a Docker Swarm."""
+
+    role: str
+    nodes: list[SwarmNode] = []
+
+
 class ServerUse(Answer):
     """What a server used; see the API for the units."""
 

@@ -27,6 +27,7 @@ from seaway.cli.answers import (
     ServerBuild,
     ServerMetrics,
     ServerStep,
+    SwarmFacts,
     Variable,
 )
 from seaway.cli.event_stream import ServerEvent
@@ -180,6 +181,10 @@ class SeawayClient:
     def server(self, uuid: str) -> Server:
         """One server. Raises NotFound."""
         return _read(Server, self.rest.request("GET", f"/servers/{uuid}"))
+
+    def swarm(self, uuid: str) -> SwarmFacts:
+        """What the server is in a Docker Swarm, by its engine."""
+        return _read(SwarmFacts, self.rest.request("GET", f"/servers/{uuid}/swarm"))
 
     def server_steps(self, uuid: str) -> list[ServerStep]:
         """How making it usable goes, or went the last time."""

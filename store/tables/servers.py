@@ -53,6 +53,10 @@ class Server(SQLModel, table=True):
     """What the server showed instead of the pinned key; a person accepts it or finds out."""
     jump_server_id: str | None = None
     is_build_server: bool = False
+    is_swarm_manager: bool = False
+    """Applications on it are services of its Docker Swarm."""
+    is_swarm_worker: bool = False
+    """Gets the images of applications on managers of its Swarm, and no application of its own."""
     concurrent_builds: int = 2
     system: str = ""
     architecture: str = ""

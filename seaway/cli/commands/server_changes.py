@@ -49,6 +49,16 @@ def add(
     build_server: Annotated[
         bool, typer.Option("--build-server", help="It builds images.", rich_help_panel=_USE)
     ] = False,
+    swarm_manager: Annotated[
+        bool,
+        typer.Option(
+            "--swarm-manager", help="Its applications are services of its Swarm.", rich_help_panel=_USE
+        ),
+    ] = False,
+    swarm_worker: Annotated[
+        bool,
+        typer.Option("--swarm-worker", help="It gets images for a manager's Swarm.", rich_help_panel=_USE),
+    ] = False,
     wildcard_domain: Annotated[
         str | None, typer.Option(help="Such as https://apps.example.com.", rich_help_panel=_USE)
     ] = None,
@@ -65,6 +75,8 @@ def add(
         "port": port,
         "host_key": host_key,
         "is_build_server": build_server or None,
+        "is_swarm_manager": swarm_manager or None,
+        "is_swarm_worker": swarm_worker or None,
         "wildcard_domain": wildcard_domain,
         "jump_server_uuid": find_server(session.client, jump).uuid if jump else None,
         "private_key_uuid": _key(session, key, key_file, name or address, passphrase=passphrase).uuid,
@@ -116,6 +128,16 @@ def change(
         bool | None,
         typer.Option("--build-server/--no-build-server", help="It builds images.", rich_help_panel=_USE),
     ] = None,
+    swarm_manager: Annotated[
+        bool | None,
+        typer.Option("--swarm-manager/--no-swarm-manager", help="It manages a Swarm.", rich_help_panel=_USE),
+    ] = None,
+    swarm_worker: Annotated[
+        bool | None,
+        typer.Option(
+            "--swarm-worker/--no-swarm-worker", help="It is in a manager's Swarm.", rich_help_panel=_USE
+        ),
+    ] = None,
     concurrent_builds: Annotated[
         int | None, typer.Option(min=1, max=100, help="How many at once.", rich_help_panel=_USE)
     ] = None,
@@ -140,6 +162,8 @@ def change(
         "description": description,
         "wildcard_domain": wildcard_domain,
         "is_build_server": build_server,
+        "is_swarm_manager": swarm_manager,
+        "is_swarm_worker": swarm_worker,
         "concurrent_builds": concurrent_builds,
         "ip": address,
         "user": user,

@@ -33,9 +33,27 @@ def register(root: typer.Typer) -> None:
     command(group, "accept-host-key")(accept_host_key)
     command(group, "metrics")(server_metrics.metrics)
     command(group, "events")(server_metrics.events)
+    command(group, "swarm")(swarm)
     command(group, "clean")(clean)
     command(group, "rm")(remove)
     root.add_typer(group, name="server")
+
+
+def swarm(session: Session, server: ServerName) -> None:
+    """Show what a server is in a Docker Swarm, and the Swarm's nodes."""
+    found = find_server(session.client, server)
+    told = session.client.swarm(found.uuid)
+    rows = [
+        [node.hostname, node.role, node.state, node.availability, node.address, node.server_uuid or "unknown"]
+        for node in told.nodes
+    ]
+    nothing = "Nodes are known to managers only." if told.role == "worker" else "It is in no Swarm."
+    session.output.show(
+        told.document(),
+        lambda: session.output.table(
+            ["Node", "Role", "State", "Availability", "Address", "Server"], rows, nothing
+        ),
+    )
 
 
 def clean(session: Session, server: ServerName) -> None:

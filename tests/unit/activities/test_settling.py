@@ -69,7 +69,7 @@ async def settled(
     }
 
     async def parts(_server_id: str) -> Any:
-        return SimpleNamespace(engine=machine, proxy=machine)
+        return SimpleNamespace(engine=machine, proxy=machine, swarm=None)
 
     async def application(_application_id: str) -> Any:
         current = "new" if has_ended() else "old"

@@ -66,6 +66,7 @@ CASES: dict[str, Case] = {
     "POST /servers/{uuid}/docker-cleanup/run": Case("write", SERVER),
     "GET /servers/{uuid}/steps": Case("read", SERVER),
     "GET /servers/{uuid}/builds": Case("read", SERVER),
+    "GET /servers/{uuid}/swarm": Case("read", SERVER),
     "GET /servers/{uuid}/host-key": Case("read", SERVER),
     "POST /servers/{uuid}/host-key/accept": Case("write", SERVER, {"fingerprint": "SHA256:x"}),
     "GET /resources": Case("read"),

@@ -44,6 +44,8 @@ WRITTEN: dict[str, object] = {
     "entrypoint": "/bin/tini --",
     "custom_labels": "com.example.a=1\ncom.example.b=x=y",
     "replicas": 1,
+    "swarm_replicas": 1,
+    "swarm_placement_constraints": "node.role==worker\nnode.labels.disk!=slow",
     "restart_policy": "always",
     "stop_grace_period": None,
     "drain_seconds": 0,

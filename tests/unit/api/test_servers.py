@@ -78,6 +78,8 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "jump_server_uuid": server["uuid"],
         "host_key": f"{pinned.text} root@harbour",
         "is_build_server": True,
+        "is_swarm_manager": True,
+        "is_swarm_worker": False,
         "concurrent_builds": 4,
         "wildcard_domain": "https://apps.example.com",
         "proxy_type": "traefik",
@@ -94,6 +96,8 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "is_reachable": False,
         "is_usable": False,
         "is_build_server": True,
+        "is_swarm_manager": True,
+        "is_swarm_worker": False,
         "concurrent_builds": 4,
         "wildcard_domain": "https://apps.example.com",
     }

@@ -38,7 +38,7 @@ def view_of(engine: SlowEngine, silent: frozenset[str] = frozenset()) -> Servers
         return silent
 
     async def parts(_server_id: str) -> Any:
-        return SimpleNamespace(engine=engine)
+        return SimpleNamespace(engine=engine, swarm=None)
 
     configuration = SimpleNamespace(server_ids=("server",))
     applications = SimpleNamespace(get=get, configured=lambda _row: (configuration, {}))
@@ -66,7 +66,7 @@ def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
         return [SimpleNamespace(id="ours", team_id="us"), SimpleNamespace(id="theirs", team_id="them")]
 
     async def parts(server_id: str) -> Any:
-        return SimpleNamespace(engine={"ours": ours, "theirs": theirs}[server_id])
+        return SimpleNamespace(engine={"ours": ours, "theirs": theirs}[server_id], swarm=None)
 
     async def silent() -> frozenset[str]:
         return frozenset()

@@ -52,7 +52,7 @@ class OneServer:
     """Stands for the way to it."""
 
     def __init__(self, engine: Any) -> None:
-        self._parts = SimpleNamespace(engine=engine)
+        self._parts = SimpleNamespace(engine=engine, swarm=None)
 
     async def parts(self, _server_id: str) -> Any:
         return self._parts

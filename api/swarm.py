@@ -1,0 +1,62 @@
+"""Docker Swarm in what people ask for: which server may be what, and what fits on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.authentication import Principal
+from api.context import ApiContext
+from api.shapes.servers import ServerFields
+from domain.configuration import ApplicationConfiguration
+from domain.errors import InvalidInput, NotFound, NotPossibleNow
+from domain.swarm import check_fits, require_role
+from store.tables import Server
+
+FLAGS = ("is_swarm_manager", "is_swarm_worker")
+
+
+async def apply_swarm(context: ApiContext, principal: Principal, server: Server, body: ServerFields) -> None:
+    """Writes what is said about a server's part in a Swarm into the row, not yet into the store.
+
+    Raises NotPossibleNow where applications live there: they cannot change between containers and services.
+    """
+    before = {name: getattr(server, name) for name in FLAGS}
+    for name in FLAGS:
+        given = getattr(body, name)
+        if given is not None:
+            setattr(server, name, given)
+    if before == {name: getattr(server, name) for name in FLAGS}:
+        return
+    if server.is_swarm_manager and server.is_swarm_worker:
+        raise InvalidInput("A manager takes tasks anyway: say one of the two.", field="is_swarm_worker")
+    names = [
+        (await context.store.applications.get(one)).name
+        for one in await context.store.applications.ids_on({server.id})
+    ]
+    if names:
+        raise NotPossibleNow(
+            f"On the server '{server.name}' live {', '.join(names)}. Delete them or give them another server "
+            "first: containers do not become services of a Swarm while they serve."
+        )
+    if server.is_local:
+        facts = await context.swarms.facts(server.id)
+        require_role(
+            facts.membership.role, is_manager=server.is_swarm_manager, is_worker=server.is_swarm_worker
+        )
+
+
+def check_places(servers: Sequence[Server], configuration: ApplicationConfiguration) -> None:
+    """Raises InvalidInput for what the Swarm among these servers cannot do with the application."""
+    if any(server.is_swarm_manager for server in servers):
+        check_fits(configuration)
+
+
+async def places(context: ApiContext, server_ids: Sequence[str]) -> Sequence[Server]:
+    """The servers with these ids, without those that are gone."""
+    found = []
+    for server_id in server_ids:
+        try:
+            found.append(await context.store.servers.get(server_id))
+        except NotFound:
+            continue
+    return found

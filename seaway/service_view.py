@@ -1,0 +1,101 @@
+"""The replicas of services of a Swarm, shown as the containers of other servers are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from activities.servers import ServerParts
+from adapters.docker.engine import DockerEngine
+from adapters.docker.states import ContainerState, LogEntry
+from adapters.docker.swarm_states import RUNNING, ServiceState, TaskState
+from domain.replicas import REPLICA_ROLE, ROLE_LABEL
+from domain.services import SERVICE_ROLE
+
+
+class LogSource(Protocol):
+    """Where the output of a replica comes from, by its name."""
+
+    async def logs(self, name: str, tail: int) -> list[str]:
+        """The last lines."""
+        ...
+
+    def follow_logs(self, name: str, tail: int) -> AsyncIterator[LogEntry]:
+        """The last lines, then every new one."""
+        ...
+
+
+class TaskLogs:
+    """The output of tasks, whichever nodes they run on; a replica is called `service.slot.task`."""
+
+    def __init__(self, engine: DockerEngine) -> None:
+        """`engine` is a manager's."""
+        self._engine = engine
+
+    async def logs(self, name: str, tail: int) -> list[str]:
+        """The last lines of one task."""
+        return await self._engine.task_logs(name.rpartition(".")[2], tail)
+
+    def follow_logs(self, name: str, tail: int) -> AsyncIterator[LogEntry]:
+        """Those of all tasks of its service, so that one that moves to another node is followed there."""
+        return self._engine.follow_service_logs(name.partition(".")[0], tail)
+
+
+async def tasks_of(parts: ServerParts, labels: dict[str, str]) -> Sequence[tuple[LogSource, ContainerState]]:
+    """The wanted replicas of the services with these labels, which name the role of containers."""
+    role = {ROLE_LABEL: SERVICE_ROLE} if labels.get(ROLE_LABEL) == REPLICA_ROLE else {}
+    services = await parts.engine.services({**labels, **role})
+    if not services:
+        return []
+    lost = {node.id for node in await parts.engine.swarm_nodes() if not node.is_up}
+    logs = TaskLogs(parts.engine)
+    shown: list[tuple[LogSource, ContainerState]] = []
+    for service in services:
+        tasks = [task for task in await parts.engine.tasks(service.id) if task.is_wanted]
+        shown += [(logs, replica_state(service, task, lost)) for task in tasks]
+        # What the Swarm has not even begun to place is missing all the same.
+        missing = service.replicas - len({task.slot for task in tasks})
+        shown += [(logs, _missing(service))] * max(missing, 0)
+    return shown
+
+
+def replica_state(service: ServiceState, task: TaskState, lost: set[str]) -> ContainerState:
+    """A task in the words of containers; on a node that nobody hears of, what it does is unknown."""
+    if task.node_id in lost:
+        status = "unknown"
+    elif task.state == RUNNING:
+        status = "running"
+    elif task.has_ended or (not task.node_id and task.message):
+        status = "degraded"  # the Swarm tries again, or finds no node for it
+    else:
+        status = "starting"
+    return ContainerState(
+        id=task.id,
+        name=f"{service.name}.{task.slot}.{task.id}",
+        image="",
+        status=status,
+        running=status == "running",
+        exit_code=task.exit_code,
+        pid=0,
+        restart_count=0,
+        oom_killed=False,
+        started_at=task.created_at,
+        addresses=task.addresses,
+        labels=service.labels,
+    )
+
+
+def _missing(service: ServiceState) -> ContainerState:
+    return ContainerState(
+        id="",
+        name=f"{service.name}.0.",
+        image="",
+        status="degraded",
+        running=False,
+        exit_code=0,
+        pid=0,
+        restart_count=0,
+        oom_killed=False,
+        started_at=None,
+        labels=service.labels,
+    )
