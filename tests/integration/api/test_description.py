@@ -32,7 +32,7 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import Deployment
-from tests.unit.api.conftest import SETTINGS, Seaway, Tenant, make_seaway
+from tests.integration.api.conftest import SETTINGS, Seaway, Tenant, make_seaway
 
 Answer = TypeVar("Answer")
 

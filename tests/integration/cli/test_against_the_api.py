@@ -33,7 +33,7 @@ from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
-from tests.unit.api.conftest import SETTINGS, FixedRuntime, RecordingOperations, Tenant, make_tenant
+from tests.integration.api.conftest import SETTINGS, FixedRuntime, RecordingOperations, Tenant, make_tenant
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Say = Callable[..., Awaitable[Result]]

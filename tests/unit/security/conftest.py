@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.api.conftest import app, application, client, prepared, refilled, seaway
+from tests.integration.api.conftest import app, application, client, prepared, refilled, seaway
 
 __all__ = ["app", "application", "client", "prepared", "refilled", "seaway"]

@@ -7,7 +7,7 @@ from sqlmodel import select
 
 from domain.deployments import DeploymentStatus, OperationKind
 from store.tables import Deployment, Membership
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 LOG_LINE = "connecting to postgres with hunter2"
 ALL_BUT_ROOT = ("read", "write", "deploy", "read:sensitive", "write:sensitive")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.shapes.application_fields import FIELDS
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 HALF = json.dumps("\ud800")
 JSON = {"Content-Type": "application/json"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 async def test_no_answer_is_taken_for_something_else_or_shown_in_a_frame(

@@ -28,7 +28,7 @@ from domain.replicas import (
     replica_name,
 )
 from store.tables import Deployment
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 def test_no_alias_is_the_name_of_a_container_that_the_proxy_sends_visitors_to() -> None:

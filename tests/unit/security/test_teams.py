@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.unit.api.conftest import Seaway, Tenant
+from tests.integration.api.conftest import Seaway, Tenant
 
 
 async def create(client: httpx.AsyncClient, tenant: Tenant, name: str, **fields: object) -> httpx.Response:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.shapes.answers import number_of
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 async def actions(seaway: Seaway) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from domain.servers import ServerStatus
 from store.tables import Server
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 @pytest.fixture

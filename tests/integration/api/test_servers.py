@@ -11,7 +11,7 @@ from domain.deployments import StepStatus
 from domain.errors import ServerUnreachable, TransientError
 from domain.servers import ServerStatus, ServerStepName
 from store.tables import PrivateKey, Server
-from tests.unit.api.conftest import Seaway, new_host_key
+from tests.integration.api.conftest import Seaway, new_host_key
 
 ADDRESS = "192.0.2.7"
 

@@ -18,7 +18,7 @@ from domain.configuration import (
     PushOptions,
     ResourceLimits,
 )
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 WRITTEN: dict[str, object] = {
     "git_repository": "https://git.example.com/team/other.git",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from domain.deployments import DeploymentStatus, StepName, StepStatus
 from tests.harness.pages_world import World, seed_harbour
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 
 async def test_steps_log_and_the_way_to_the_workflow_are_shown(visit: Visit, world: World) -> None:

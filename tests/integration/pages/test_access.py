@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from store.tables import Membership, Variable
 from tests.harness.pages_world import PASSWORD, World, seed_fleet, seed_harbour, seed_registry
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 TABS = ("", "/variables", "/settings", "/logs", "/deploy", "/restart", "/stop", "/scale", "/delete")
 

@@ -10,7 +10,7 @@ from domain.metrics import Point, Values
 from store.metrics import Subject
 from store.tables import ServerEvent
 from tests.harness.pages_world import World
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 SVG = re.compile(r'<svg class="chart".*?</svg>', re.DOTALL)
 

@@ -12,7 +12,7 @@ from domain.metrics import Point, Values
 from domain.server_events import ServerEventKind
 from store.metrics import Subject
 from store.tables import ServerEvent
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -6,7 +6,7 @@ import pytest
 
 from api.throttling import MAXIMUM_KEYS, LoginThrottle, RequestLimiter, SlidingWindow
 from domain.errors import TooManyRequests
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import Step, StepName
 from store.tables import Application, Deployment, Server
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from domain.registries import RegistryCheck, RegistryLogin, RegistryState
 from store.tables import Server
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 PASSWORD = "hunter2 of the registry"
 LOGIN = {"host": "https://Registry.example.com:5000/", "username": "robot", "password": f"{PASSWORD}\n"}

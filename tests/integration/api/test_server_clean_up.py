@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from domain.servers import ServerStatus
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 @dataclass

@@ -10,8 +10,8 @@ from api.application import create_api
 from api.context import ApiContext
 from domain.deployments import OperationKind
 from store.tables import Deployment, PrivateKey, Registry
-from tests.unit.api.conftest import SETTINGS, Seaway
-from tests.unit.api.routes_of import KnownRoute, routes_of
+from tests.integration.api.conftest import SETTINGS, Seaway
+from tests.integration.api.routes_of import KnownRoute, routes_of
 
 NO_ID = ""
 

@@ -9,7 +9,7 @@ import pytest
 
 from domain.deployments import OperationKind
 from domain.errors import TransientError
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 REPOSITORY = "https://git.example.com/team/My.Shop.git"
 

@@ -6,7 +6,7 @@ import pytest
 
 from api.pages.login import safe_next
 from tests.harness.pages_world import World
-from tests.unit.pages.conftest import ORIGIN, Visit
+from tests.integration.pages.conftest import ORIGIN, Visit
 
 
 async def test_whoever_is_not_logged_in_is_sent_to_the_log_in_and_then_to_the_wanted_page(

@@ -4,7 +4,7 @@ import pytest
 
 from store.tables import Application, Variable
 from tests.harness.pages_world import World
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 
 @pytest.fixture

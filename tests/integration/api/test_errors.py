@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 
 async def test_what_nobody_expected_is_a_plain_500_and_a_line_in_the_log(

@@ -10,7 +10,7 @@ from domain.errors import NotPossibleNow
 from store.columns import now
 from store.tables import Deployment
 from store.tables.applications import DesiredState
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 COMMIT = "c" * 40
 

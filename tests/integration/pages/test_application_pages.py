@@ -13,7 +13,7 @@ from domain.configuration import GitSource, ImageSource, PortMapping, RoutingOpt
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotFound, NotPossibleNow, TransientError
 from tests.harness.pages_world import World, seed_harbour
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 HOSTILE = """<img src=x onerror=alert(1)>'"><script>alert(2)</script>"""
 ESCAPED = "&lt;img src=x onerror=alert(1)&gt;"

@@ -10,7 +10,7 @@ from domain.errors import EngineUnavailable, SeawayError
 from domain.registries import RegistryCheck, RegistryLogin, RegistryState
 from store.tables import Registry, Server
 from tests.harness.pages_world import World, seed_registry
-from tests.unit.pages.conftest import Visit
+from tests.integration.pages.conftest import Visit
 
 PASSWORD = "hunter2 of the registry"
 

@@ -8,8 +8,8 @@ from domain.errors import ServerUnreachable
 from domain.servers import ServerStatus
 from store.tables import Server
 from tests.harness.pages_world import World, new_host_key, seed_fleet
-from tests.unit.pages.conftest import Visit
-from tests.unit.pages.test_application_pages import SettingsForm
+from tests.integration.pages.conftest import Visit
+from tests.integration.pages.test_application_pages import SettingsForm
 
 PRIVATE_KEY = asyncssh.generate_private_key("ssh-ed25519")
 

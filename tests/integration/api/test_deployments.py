@@ -14,7 +14,7 @@ from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, 
 from domain.errors import NotPossibleNow
 from store.columns import now
 from store.tables import Deployment
-from tests.unit.api.conftest import Seaway
+from tests.integration.api.conftest import Seaway
 
 SERVER = "localhost"
 BUILD, START = StepName.BUILD, StepName.START

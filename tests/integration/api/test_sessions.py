@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from api.sessions import SESSION_COOKIE, issue_session, read_session, set_session_cookie
 from domain.errors import StartUpError
 from store.tables import User
-from tests.unit.api.conftest import SETTINGS, Seaway
+from tests.integration.api.conftest import SETTINGS, Seaway
 
 USER = User(id="u" * 24, email="a@example.com", password_hash="", session_epoch=3)
 DAY = 24 * 3600
