@@ -1,4 +1,4 @@
-"""One server over SSH, known by its IPv6 address, and what befalls it: another host key, and its end.
+"""One server over SSH, known by its IPv6 address, and what befalls it: another host key, a removal.
 
 Its pages are used in a real browser.
 """
@@ -219,25 +219,3 @@ async def test_a_server_is_added_watched_and_removed_by_its_pages(
     await page.wait_for_url("**/servers*")
     await expect(page.get_by_role("link", name="quay")).to_have_count(0)
     assert await version_at(place.machine, deployed.host) == "v1"
-
-
-async def test_a_server_that_is_gone_is_forgotten_only_when_that_is_asked_for(
-    place: Place, deployed: Application
-) -> None:
-    names = [one["name"] for one in await place.seaway.ask("GET", f"/servers/{place.server}/resources")]
-    await asyncio.to_thread(place.machine.stop)
-    await place.until("unreachable")
-    path = f"/servers/{place.server}"
-    everything = {"delete_resources": True}
-    status, refusal = await place.seaway.refused("DELETE", path, params=everything)
-    assert (status, "does not answer" in refusal["message"]) == (400, True)
-    assert (await place.shown())["status"] == "unreachable"
-    async with asyncio.timeout(150):
-        forgotten = await place.seaway.command(
-            "server", "rm", "harbour", "--with-applications", "--forget", "--yes"
-        )
-    assert forgotten.exit_code == 0, forgotten.output + forgotten.errors
-    assert all(name in forgotten.errors for name in names)
-    assert (await place.seaway.api.get(path)).status_code == 404
-    left = [one["name"] for one in await place.seaway.ask("GET", "/applications")]
-    assert set(left).isdisjoint(names)
