@@ -12,6 +12,7 @@ from activities import messages as m
 from activities.server_checks import ServerCheckActivities
 from adapters.host_commands import Completed
 from adapters.traefik.settings import OWNER_LABEL
+from domain.errors import ServerUnreachable
 from store.store import Store
 from store.tables import Server, Team
 
@@ -49,6 +50,9 @@ class Machine:
 
     async def parts(self, _server_id: str) -> Machine:
         return self
+
+    async def link(self, _server_id: str) -> Any:
+        raise ServerUnreachable("Nobody looks into its data folder here.")
 
     async def forget(self, _server_id: str) -> None:
         pass
