@@ -56,7 +56,7 @@ class BuildTurn:
         if self._asking is not None and not self._asking.done():
             self._asking.cancel()
         tasks = [task for task in (self._asking, self._writing) if task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        # What asking raised is the build's only where the build still waits for it.
+        await asyncio.gather(*tasks, return_exceptions=True)
         if error is None and self._writing is not None:
             self._writing.result()

@@ -10,16 +10,15 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
 
-from workflows import names
-from workflows.calls import call
-from workflows.compensation import to_the_end
-from workflows.policies import RECORD
-
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
     from domain.deployments import DeploymentStatus, OperationKind
     from domain.queues import enqueue
+    from workflows import names
+    from workflows.calls import call
+    from workflows.compensation import to_the_end
+    from workflows.policies import RECORD
 
 REMEMBERED_COMMANDS = 200
 

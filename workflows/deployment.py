@@ -9,20 +9,19 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from workflows import names
-from workflows.build_slots import DeploymentSlots
-from workflows.calls import call
-from workflows.compensation import Compensations, all_or_nothing, to_the_end
-from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
-from workflows.release import InputFor, ReleaseSteps
-
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
     from domain.deployments import DeploymentStatus, OperationKind, StepName
     from domain.image_distribution import sending_server
+    from workflows import names
+    from workflows.build_slots import DeploymentSlots
+    from workflows.calls import call
+    from workflows.compensation import Compensations, all_or_nothing, to_the_end
     from workflows.failures import Failure, failure_of
+    from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
     from workflows.progress import ProgressTracker
+    from workflows.release import InputFor, ReleaseSteps
 
 StepMessage = TypeVar("StepMessage", bound=m.StepInput)
 

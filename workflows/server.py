@@ -8,17 +8,16 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from workflows import names
-from workflows.calls import call
-from workflows.compensation import all_or_nothing, to_the_end
-from workflows.policies import INSTALL, LOOK, RECORD, SHORT, UNDO, Policy
-
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
     from domain.deployments import StepStatus
     from domain.servers import ServerStatus, ServerStepName
+    from workflows import names
+    from workflows.calls import call
+    from workflows.compensation import all_or_nothing, to_the_end
     from workflows.failures import CANCELLED_CODE, Failure, failure_of
+    from workflows.policies import INSTALL, LOOK, RECORD, SHORT, UNDO, Policy
     from workflows.server_slots import ServerSlots
     from workflows.server_state import ServerState
 

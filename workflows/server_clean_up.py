@@ -7,13 +7,12 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import names
-from workflows.calls import call
-from workflows.policies import LOOK, SHORT
-
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
+    from workflows import names
+    from workflows.calls import call
+    from workflows.policies import LOOK, SHORT
 
 
 @workflow.defn(name=names.CLEAN_UP_WORKFLOW)

@@ -183,7 +183,7 @@ async def test_a_built_image_is_pushed_tagged_when_it_serves_and_pulled_again_fo
     await pushing.change(release_command="")
     second = await pushing.deploy()
     assert await registry.digest(name, "latest") == await registry.digest(name, tag_of(second))
-    held = {tag for image in await asyncio.to_thread(engine.images.list) for tag in image.tags}
+    held = {tag for image in await asyncio.to_thread(engine.api.images) for tag in image["RepoTags"] or ()}
     assert not [tag for tag in held if tag.startswith(f"{registry.host}/{name}")]
 
     # Somebody cleaned up on the server: the very same image comes back from the registry.

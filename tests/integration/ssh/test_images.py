@@ -277,7 +277,7 @@ class Pair:
         self.lines: list[str] = []
 
     async def parts(self, server_id: str) -> SimpleNamespace:
-        return SimpleNamespace(engine=self._engines[server_id])
+        return SimpleNamespace(engine=self._engines[server_id], swarm=None)
 
     async def update(self, _deployment_id: str, *, image_id: str) -> None:
         self.image_id = image_id

@@ -196,11 +196,11 @@ def load() -> float:
 
 async def test_what_is_measured_of_a_server_is_what_it_says_itself(watched: Watched):
     for place in PLACES:
-        point = await eventually(partial(watched.newest, place), 20)
+        point = await eventually(partial(watched.newest, place), 60)
         assert point.memory_total_bytes == memory_bytes()
         assert 0 < point.average.memory_bytes < point.memory_total_bytes
         assert 0 <= point.average.cpu_percent <= 100
-        assert point.average.load == pytest.approx(load(), abs=3)
+        assert point.average.load == pytest.approx(load(), abs=6)
     here = await watched.newest("here")
     assert here is not None
     fullest = max(map(shutil.disk_usage, ("/", "/var/lib/docker")), key=lambda disk: disk.used / disk.total)
