@@ -50,8 +50,9 @@ format: venv ## Format the code and mend what can be mended
 test: packages venv ## All checks and all tests but the drills
 	@scripts/tests $(VENV) $(PYTEST_ARGS)
 
-test-fast: venv ## Unit and workflow tests, about a minute
-	@$(BIN)/pytest tests/unit tests/workflow -m "not drill" --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
+test-fast: venv ## Unit tests, and workflow tests but the thorough ones, in a minute
+	@$(BIN)/pytest tests/unit tests/workflow -m "not drill and not thorough" --numprocesses 3 --dist worksteal \
+	    $(PYTEST_ARGS)
 
 drill: packages venv ## The slow tests: long load, kill matrix, disasters
 	@$(BIN)/pytest -m drill --timeout 3600 $(PYTEST_ARGS)

@@ -18,6 +18,8 @@ from workflows import names
 DEPLOY, RESTART, DELETE = OperationKind.DEPLOY, OperationKind.RESTART, OperationKind.DELETE
 SUGGESTED_AFTER_EVENTS = 20
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 async def impatient_client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:

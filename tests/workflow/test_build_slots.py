@@ -32,6 +32,7 @@ from tests.workflow.undo_cases import DISCARD
 from workflows import names
 from workflows.server import LOOKS_IN_ONE_HISTORY
 
+pytestmark = pytest.mark.thorough
 LONG = timedelta(seconds=LIMIT_SECONDS)
 
 

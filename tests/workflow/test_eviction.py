@@ -14,7 +14,10 @@ SERVERS = ("east", "west")
 UNDOS = [undo for undo in [*SWITCH_BACK, REMOVE_NEW, DISCARD] for _ in SERVERS]
 
 # A task that an eviction leaves behind shows up as a coroutine that was never awaited.
-pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 NO_CACHE_OR_ONE = pytest.mark.parametrize(

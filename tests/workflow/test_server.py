@@ -221,6 +221,7 @@ async def test_a_cancelled_workflow_writes_down_that_it_ended(bench: Bench) -> N
     assert finish.code == "cancelled"
 
 
+@pytest.mark.thorough
 async def test_many_looks_make_no_long_history(bench: Bench) -> None:
     bench.fakes.look_again_after = timedelta(milliseconds=1)
     server = Server(bench)
@@ -237,6 +238,7 @@ async def test_many_looks_make_no_long_history(bench: Bench) -> None:
 
 
 @ONE_IN_MEMORY
+@pytest.mark.thorough
 async def test_a_forgotten_workflow_goes_on_from_its_history(forgetful_bench: Bench) -> None:
     bench = forgetful_bench
     bench.fakes.look_again_after = SOON

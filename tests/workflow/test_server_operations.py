@@ -27,6 +27,8 @@ from tests.workflow.bench import Bench, ending
 from tests.workflow.fake_activities import LIMIT_SECONDS
 from workflows.names import server_workflow_id
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
