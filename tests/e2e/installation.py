@@ -262,7 +262,10 @@ def remove_container(container: Any) -> None:
 
 def children_of(pid: int) -> list[int]:
     """Every process below this one."""
-    children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return []
     return children + [grandchild for child in children for grandchild in children_of(child)]
 
 

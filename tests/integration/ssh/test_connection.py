@@ -8,6 +8,7 @@ import socket
 import time
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import asyncssh
 import pytest
@@ -303,12 +304,14 @@ class TestSessions:
             assert await echo(connection) == "hello"
 
     async def test_an_sftp_session_that_ends_alone_is_opened_again(self, tmp_path: Path, connect: Connect):
-        server = Path("/usr/lib/openssh/sftp-server")
+        # A name of its own: other tests have such servers at the same time, in containers too.
+        server = tmp_path / f"sftp-{uuid4().hex[:8]}"
+        server.symlink_to("/usr/lib/openssh/sftp-server")
         with serve_sshd(tmp_path / "sftp", options={"Subsystem": f"sftp {server}"}) as daemon:
             connection = connect(daemon, QUICK)
             async with connection.sftp() as files:
                 assert await files.isdir("/")
-            killed = await connection.run(["pkill", "-KILL", "-n", "-x", "sftp-server"], timeout=LIMIT)
+            killed = await connection.run(["pkill", "-KILL", "-x", server.name], timeout=LIMIT)
             assert killed.exit_code == 0
             with pytest.raises(ServerUnreachable):
                 async with connection.sftp() as files:
