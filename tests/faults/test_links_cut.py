@@ -174,3 +174,5 @@ async def test_the_release_ends_as_if_nothing_had_been(
         f"{case!s:75} {outcome.status:10} {outcome.seconds:5.1f} s, {outcome.requests} requests, "
         f"{outcome.failed} failed; tries {outcome.retried or 'all 1'}"
     )
+    assert outcome.status == case.ends
+    assert (outcome.failed, outcome.requests >= FEWEST_REQUESTS) == (0, True)

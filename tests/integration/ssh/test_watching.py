@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import statistics
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -282,4 +283,4 @@ async def test_events_are_heard_again_after_the_link_was_cut(watched: Watched):
         async def told() -> bool:
             return any(name in one for one in await watched.events("far", ServerEventKind.CONTAINER_DIED))
 
-        await eventually(told, 20)
+        assert await eventually(told, 20)

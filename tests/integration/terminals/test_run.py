@@ -255,7 +255,7 @@ async def test_exec_that_is_interrupted_or_loses_its_client_ends_in_the_replica(
     assert "4321" not in processes_in(site, replica)
     async with site.talk(execute, "sh", "-c", "echo ready; sleep 4321 & wait") as talk:
         await talk.until_output(b"ready")
-    await eventually(lambda: "4321" not in processes_in(site, replica), 20)
+    assert await eventually(lambda: "4321" not in processes_in(site, replica), 20)
 
 
 async def test_exec_in_a_terminal_ends_with_it(site, replica, execute):
@@ -264,7 +264,7 @@ async def test_exec_in_a_terminal_ends_with_it(site, replica, execute):
         await talk.websocket.send(b"stty size; sleep 4321\n")
         await talk.until_output(b"17 91")
         await eventually(lambda: "sleep 4321" in processes_in(site, replica), 20)
-    await eventually(lambda: "4321" not in processes_in(site, replica), 20)
+    assert await eventually(lambda: "4321" not in processes_in(site, replica), 20)
 
 
 async def test_at_the_next_start_only_commands_of_processes_that_died_are_removed(site, run):

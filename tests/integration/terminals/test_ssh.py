@@ -106,7 +106,7 @@ async def test_who_leaves_takes_the_command_along(site, server, shell, start):
     async with site.talk(shell, "sh", "-c", "echo ready; sleep 60.5", **start) as talk:
         await talk.until_output(b"ready")
         await eventually(lambda: runs("60.5"), 10)
-    await eventually(lambda: not runs("60.5"), 20)
+    assert await eventually(lambda: not runs("60.5"), 20)
 
 
 async def test_shells_leave_room_on_the_connection_for_deployments(site, server, shell):

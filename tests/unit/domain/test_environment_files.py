@@ -102,9 +102,10 @@ def test_a_line_that_is_no_assignment_is_refused_by_its_number_and_not_repeated(
 @given(st.text() | st.text(alphabet="AB=:#\"'\\ \n\t-$"))
 def test_any_text_is_variables_or_invalid_input(text: str) -> None:
     try:
-        parse_environment_file(text)
-    except InvalidInput:
-        return
+        outcome: object = parse_environment_file(text)
+    except InvalidInput as refusal:
+        outcome = refusal
+    assert isinstance(outcome, InvalidInput | list)
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\r", exclude_categories=["Cs"])))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.errors import NotPossibleNow
 from domain.server_systems import (
+    APT_FAMILIES,
     Rights,
     ServerSystem,
     data_folder_of,
@@ -74,7 +75,9 @@ def test_a_user_without_rights_is_told_what_to_run() -> None:
 
 @pytest.mark.parametrize("os_release", [DEBIAN, MINT, "ID=ubuntu"])
 def test_an_engine_is_installed_on_debian_and_its_relatives(os_release: str) -> None:
-    require_installable(system(os_release=os_release))
+    found = system(os_release=os_release)
+    require_installable(found)
+    assert found.families & APT_FAMILIES
 
 
 @pytest.mark.parametrize("os_release", [ALPINE, "", "ID=fedora", 'ID="not closed'])

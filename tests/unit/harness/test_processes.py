@@ -53,7 +53,7 @@ time.sleep(600)
         assert process.returncode == -signal.SIGKILL
         assert is_alive(child)
 
-    await eventually(lambda: not is_alive(child), 10)
+    assert await eventually(lambda: not is_alive(child), 10)
 
 
 async def test_a_process_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ time.sleep(600)
         child = int((await process.wait_for_output(r"^(\d+)$", 20)).group(1))
         process.kill()
 
-        await eventually(lambda: not is_alive(child), 10)
+        assert await eventually(lambda: not is_alive(child), 10)
 
 
 def test_free_ports_are_all_different() -> None:

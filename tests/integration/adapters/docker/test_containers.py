@@ -39,12 +39,18 @@ async def test_an_engine_that_is_not_there_is_unavailable(tmp_path):
 
 
 async def test_an_engine_that_never_answers_is_unavailable_after_the_limit(tmp_path):
-    silent = await asyncio.start_unix_server(
-        lambda _reader, _writer: asyncio.sleep(60), str(tmp_path / "s.sock")
-    )
+    asked = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_unix_server(say_nothing, str(tmp_path / "s.sock"))
     engine = DockerEngine(str(tmp_path / "s.sock"), call_timeout_seconds=0.3)
     with pytest.raises(EngineUnavailable):
         await engine.ping()
+    assert asked.is_set()
     await engine.close()
     silent.close()
 

@@ -199,4 +199,6 @@ def test_every_address_that_a_user_may_enter_can_be_rendered(text: str):
     except InvalidInput:
         return
     for domain in domains:
-        validate(render(routes(Route(domain.host, UPSTREAMS, path=domain.path, scheme=domain.scheme))))
+        rendered = render(routes(Route(domain.host, UPSTREAMS, path=domain.path, scheme=domain.scheme)))
+        validate(rendered)
+        assert domain.host in str(rendered["http"]["routers"])
