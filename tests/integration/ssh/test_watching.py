@@ -217,9 +217,10 @@ async def test_a_replica_with_a_fifth_of_a_processor_uses_a_fifth_of_one(watched
             watched.application_id, step_seconds=AS_MEASURED, **span
         )
         steady = {
-            subject.server_id: points[-1].average.cpu_percent
+            # A busy machine may hold one reading back, which makes one point too low and the next too high.
+            subject.server_id: statistics.median(point.average.cpu_percent for point in points)
             for subject, points in found.items()
-            if len(points) >= 3
+            if len(points) >= 5
         }
         return steady if len(steady) == len(PLACES) else None
 
