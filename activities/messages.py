@@ -363,12 +363,16 @@ class Progress(Message):
 
 
 class ServerRequest(Message):
-    """The wish to make a server usable, or to let go of it; the same `request_id` twice is one wish."""
+    """The wish to make a server usable, or to let go of it; the same `request_id` twice is one wish.
+
+    With `forget` nothing is asked of the server that goes.
+    """
 
     server_id: str
     request_id: str
     requested_by: str = ""
     with_resources: bool = False
+    forget: bool = False
 
 
 class ServerReceipt(Message):
@@ -409,10 +413,14 @@ class ServerCondition(Message):
 
 
 class RemoveServer(Message):
-    """Let go of a server. With `resources_leave` its applications are being deleted at this moment."""
+    """Let go of a server. With `resources_leave` its applications are being deleted at this moment.
+
+    With `forget` it is gone for good, and nothing is asked of it.
+    """
 
     server_id: str
     resources_leave: bool = False
+    forget: bool = False
 
 
 class ServerRemoval(Message):

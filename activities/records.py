@@ -65,7 +65,7 @@ class RecordActivities:
         build_on = planned[builder] if builder is not None and command.kind in BRINGS_UP else None
         builders = await self._builders(configuration, servers) if command.kind in BRINGS_UP else ()
         build_on = builders[0] if builders else build_on
-        edge, left_edge = await self._edges(command.kind, configuration, served)
+        edge, left_edge = await self._edges(command, configuration, served)
         steps = planned_steps(
             command.kind,
             configuration,
@@ -112,17 +112,18 @@ class RecordActivities:
         )
 
     async def _edges(
-        self, kind: OperationKind, configuration: ApplicationConfiguration, served: m.Served | None
+        self, command: m.Command, configuration: ApplicationConfiguration, served: m.Served | None
     ) -> tuple[m.PlannedServer | None, m.PlannedServer | None]:
         """The server that is to be the edge, and the one that has to stop being it."""
-        wanted = configuration.routing.edge_server_id
+        kind, wanted = command.kind, configuration.routing.edge_server_id
         if served is not None:
             before = (await self._store.deployments.snapshot(served.configuration_of)).routing.edge_server_id
         else:
             before = None if kind in BRINGS_UP else wanted
         edge = await self._store.servers.get(wanted) if wanted and kind in BRINGS_UP else None
         left = None
-        if before is not None and (edge is None or before != edge.id):
+        changes = before is not None and (edge is None or before != edge.id)
+        if before is not None and changes and before != command.without_server_id:
             with contextlib.suppress(NotFound):
                 left = await self._store.servers.get(before)
         return _planned(edge), _planned(left)

@@ -146,7 +146,7 @@ class ServerCheckActivities:
             waits = removal.resources_leave and await self._is_being_emptied(server)
             return await self._keep(server, kept_by, waits=waits, asked_to_wait=removal.resources_leave)
         await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message="")
-        if server.data_folder and not await self._is_shared(server):
+        if server.data_folder and not removal.forget and not await self._is_shared(server):
             await self._take_away(server)
         await self._store.servers.forget(server.id)
         await self._servers.forget(server.id)
@@ -197,7 +197,7 @@ class ServerCheckActivities:
 
     async def _signed_in(self, server: Server) -> frozenset[str]:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(_patience_with(server, LOOK_SECONDS)):
                 link = await self._servers.link(server.id)
                 return await server_setup.signed_in(link, PurePosixPath(server.data_folder))
         except (SeawayError, TimeoutError):
@@ -206,10 +206,7 @@ class ServerCheckActivities:
 
     async def _take_away(self, server: Server) -> None:
         try:
-            # Of one that did not answer when it was looked at last, nobody waits long for more.
-            async with asyncio.timeout(
-                CLEAN_UP_SECONDS if server.is_reachable else ANSWER_LIMIT.total_seconds()
-            ):
+            async with asyncio.timeout(_patience_with(server, CLEAN_UP_SECONDS)):
                 parts = await self._servers.parts(server.id)
                 for proxy in await parts.engine.list_containers(PROXY_LABELS):
                     if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
@@ -220,6 +217,11 @@ class ServerCheckActivities:
         except (SeawayError, TimeoutError) as error:
             # A server that is gone for good must not stay in the list for ever.
             logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)
+
+
+def _patience_with(server: Server, seconds: float) -> float:
+    """Of one that did not answer when it was looked at last, nobody waits long for more."""
+    return seconds if server.is_reachable else min(seconds, ANSWER_LIMIT.total_seconds())
 
 
 async def raise_alarm(store: Store, server_id: str, message: str) -> None:

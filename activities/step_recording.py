@@ -14,15 +14,20 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.errors import ActivityFailure, application_error, unexpected_error
-from activities.messages import StepOutcome, StepReference
+from activities.messages import StepInput, StepOutcome, StepReference
 from domain.deployments import StepStatus
-from domain.errors import SeawayError
+from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.server_systems import lets_us_in
+from domain.servers import ServerStatus
 from store.store import Store
 
 HEARTBEAT_SECONDS = 1.0
 LOST_SERVER_PATIENCE = timedelta(minutes=10)
 logger = logging.getLogger("seaway.activities")
+
+
+class _GivenUp(ServerUnreachable):
+    """Nobody expects an answer of this server any more."""
 
 
 class StepRecording(Interceptor):
@@ -104,6 +109,8 @@ class _Recorder(ActivityInboundInterceptor):
     async def _mapped(self, input: ExecuteActivityInput, *, relentless: bool) -> Any:
         info = activity.info()
         try:
+            if relentless:
+                await self._refuse_given_up(input)
             return await self.next.execute_activity(input)
         except SeawayError as error:
             logger.warning(
@@ -121,8 +128,21 @@ class _Recorder(ActivityInboundInterceptor):
                 info.activity_type, error, attempt=info.attempt, relentless=relentless
             ) from None
 
+    async def _refuse_given_up(self, input: ExecuteActivityInput) -> None:
+        """Who forgets a server must not wait for what is undone there."""
+        argument = input.args[0] if input.args else None
+        if not isinstance(argument, StepInput) or not argument.server_id:
+            return
+        try:
+            server = await self._store.servers.get(argument.server_id)
+        except NotFound:
+            raise _GivenUp("The server has been removed.") from None
+        if server.status == ServerStatus.REMOVING and not server.is_reachable:
+            raise _GivenUp(f"The server '{server.name}' does not answer, and is being removed.")
+
     def _is_lost(self, error: SeawayError, first_tried_at: datetime) -> bool:
-        return not lets_us_in(error.code) and datetime.now(UTC) - first_tried_at >= self._patience
+        is_late = datetime.now(UTC) - first_tried_at >= self._patience
+        return isinstance(error, _GivenUp) or (is_late and not lets_us_in(error.code))
 
     async def _fail(self, reference: StepReference, error: ApplicationError) -> None:
         await self._move(reference, StepStatus.FAILED, message=error.message)

@@ -24,7 +24,7 @@ from activities.messages import (
     ServerRequest,
 )
 from api.operations import ANSWER_LIMIT, Operations
-from domain.deployments import OperationKind
+from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.identifiers import derived_identifier, new_identifier
 from domain.servers import ServerStatus
@@ -105,17 +105,19 @@ class ServerOperations:
             )
         request_id = new_identifier()
         gone = {"without_server_id": server.id} if forget else {}
-        for application in applications:
-            await self._delete(application, requested_by, request_id, gone)
         request = ServerRequest(
             server_id=server.id,
             request_id=request_id,
             requested_by=requested_by,
             with_resources=with_resources,
+            forget=forget,
         )
-        # The workflow may be looking at the server still, for half a minute where that does not answer.
+        # At once: what deployments have to undo on a server that is given up is passed over.
         await self._store.servers.set(server.id, status=ServerStatus.REMOVING)
         try:
+            for application in applications:
+                if not (forget and await self._is_being_deleted(application)):
+                    await self._delete(application, requested_by, request_id, gone)
             await self._send(names.REMOVE_UPDATE, server, request, request_id, ServerReceipt)
         except (NotPossibleNow, TransientError):
             await self._store.servers.set(server.id, status=server.status)
@@ -209,6 +211,12 @@ class ServerOperations:
     def _lives_elsewhere_too(self, application: Application) -> bool:
         configuration, _ = self._store.applications.configured(application)
         return len(set(configuration.server_ids)) > 1
+
+    async def _is_being_deleted(self, application: Application) -> bool:
+        rows = await self._store.deployments.all_of_application(application.id)
+        return any(
+            row.kind == OperationKind.DELETE and not DeploymentStatus(row.status).is_final for row in rows
+        )
 
     async def _delete(
         self, application: Application, requested_by: str, request_id: str, options: dict[str, str]

@@ -173,6 +173,8 @@ class ApplicationWorkflow:
         self._state.waiting, superseded = enqueue(self._state.waiting, command)
         self._superseded += [(older, command.deployment_id) for older in superseded]
         self._state.deleting = self._state.deleting or command.kind is OperationKind.DELETE
+        if command.without_server_id:
+            self._end_running()  # it waits for that server
         before = [*([running] if running else []), *(one.deployment_id for one in self._state.waiting[:-1])]
         return m.CommandReceipt(
             deployment_id=command.deployment_id,
@@ -200,8 +202,12 @@ class ApplicationWorkflow:
                     self._state.deleting = False
                 return m.CancelReceipt(deployment_id=request.deployment_id, was_queued=True)
         if self._running is not None and self._running.deployment_id == request.deployment_id:
+            self._end_running()
+            return m.CancelReceipt(deployment_id=request.deployment_id, was_running=True)
+        return m.CancelReceipt(deployment_id=request.deployment_id)
+
+    def _end_running(self) -> None:
+        if self._running is not None:
             self._cancel_running = True
             if self._child is not None:
                 self._child.cancel()
-            return m.CancelReceipt(deployment_id=request.deployment_id, was_running=True)
-        return m.CancelReceipt(deployment_id=request.deployment_id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -26,6 +28,8 @@ LOOKS_IN_ONE_HISTORY = 50
 RESOURCES_PAUSE = timedelta(seconds=2)
 RESOURCES_LIMIT = timedelta(hours=1)
 CANCELLED = "Cancelled. Ask for it again."
+REMOVAL_ENDS_LOOK = "removal-ends-look"
+"""Workflows from before go on as they began (Temporal's patching)."""
 
 STEPS: tuple[tuple[ServerStepName, s.Signature[m.ServerTask, m.StepOutcome], Policy], ...] = (
     (ServerStepName.REACH, s.REACH_SERVER, SHORT),
@@ -43,7 +47,7 @@ class ServerWorkflow:
     """Provisions a server when asked, and looks at it every minute once it has been usable.
 
     Updates: `provision` and `remove` answer at once; what they began is told by the query `progress`. A
-    removal ends a provisioning under way. It lives until the server is removed.
+    removal ends a provisioning or a look under way. It lives until the server is removed.
 
     It also keeps the slots of builds: see `ServerSlots`.
     """
@@ -53,6 +57,7 @@ class ServerWorkflow:
         self._state = state
         self._slots = ServerSlots(state)
         self._provisioning: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[Any] | None = None
         self._looks = 0
         self._look_now = False
 
@@ -101,10 +106,23 @@ class ServerWorkflow:
     async def _look(self) -> bool:
         self._looks += 1
         self._look_now = False
-        condition = await _single(s.CHECK_SERVER, self._task, LOOK)
+        look = call(s.CHECK_SERVER, self._task, LOOK)
+        try:
+            [condition] = await all_or_nothing([self._ended_by_removal(look)])
+        except ActivityError as error:
+            if is_cancelled_exception(error) and workflow.cancellation_reason() is None:
+                return False  # by a removal, which is next
+            raise
         self._state.settle(condition)
         await self._settle_what_it_missed()
         return condition.is_gone
+
+    async def _ended_by_removal(self, look: Coroutine[Any, Any, m.ServerCondition]) -> m.ServerCondition:
+        self._looking = asyncio.current_task()
+        try:
+            return await look
+        finally:
+            self._looking = None
 
     async def _settle_what_it_missed(self) -> None:
         if not self._state.was_away or self._state.status is not ServerStatus.USABLE:
@@ -175,7 +193,9 @@ class ServerWorkflow:
         self._state.status = ServerStatus.REMOVING
         until = self._state.removal_until = self._state.removal_until or workflow.now() + RESOURCES_LIMIT
         waits = request.with_resources and workflow.now() < until
-        removal = m.RemoveServer(server_id=self._state.server_id, resources_leave=waits)
+        removal = m.RemoveServer(
+            server_id=self._state.server_id, resources_leave=waits, forget=request.forget
+        )
         answer = await _single(s.REMOVE_SERVER, removal, UNDO)
         if not answer.kept_by:
             return True
@@ -229,6 +249,9 @@ class ServerWorkflow:
             self._state.removal, self._state.provision = request, False
             if self._provisioning is not None:
                 self._provisioning.cancel()
+            # Of a server that does not answer, a look takes half a minute.
+            if self._looking is not None and workflow.patched(REMOVAL_ENDS_LOOK):
+                self._looking.cancel()
         return m.ServerReceipt(server_id=request.server_id, repeated=repeated)
 
     @remove.validator

@@ -50,9 +50,9 @@ class Server:
         """Asks for all steps."""
         return await self.ask(names.PROVISION_UPDATE, request_id)
 
-    async def remove(self, request_id: str = "removal", *, with_resources: bool = False) -> m.ServerReceipt:
-        """Asks to let go of it."""
-        return await self.ask(names.REMOVE_UPDATE, request_id, with_resources=with_resources)
+    async def remove(self, request_id: str = "removal", **wish: bool) -> m.ServerReceipt:
+        """Asks to let go of it; `wish` are fields of the request."""
+        return await self.ask(names.REMOVE_UPDATE, request_id, **wish)
 
     async def progress(self) -> m.ServerProgress:
         """The workflow's own view."""

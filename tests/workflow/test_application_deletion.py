@@ -83,6 +83,17 @@ async def test_a_delete_begins_only_when_those_that_it_superseded_are_closed(ben
     assert closed < happened.index((bench.id_of("delete"), "begin-deployment began"))
 
 
+async def test_a_delete_without_a_server_that_is_gone_ends_what_waits_for_it(bench: Bench) -> None:
+    held = bench.fakes.hold("apply-routes", deployment_id=bench.id_of("running"))
+    await bench.submit(bench.command(DEPLOY, "running"))
+    await held.has_begun()
+
+    await bench.submit(bench.command(DELETE, "delete", without_server_id="gone"))
+
+    await ending(bench.queue)
+    assert bench.fakes.outcomes() == {bench.id_of("running"): CANCELLED, bench.id_of("delete"): FINISHED}
+
+
 async def test_a_failed_delete_lets_later_commands_pass(bench: Bench) -> None:
     bench.fakes.fail("apply-routes", "proxy_unavailable", deployment_id=bench.id_of("delete"))
     await bench.submit(bench.command(DELETE, "delete"))

@@ -161,6 +161,21 @@ async def test_a_removal_ends_a_provisioning_under_way(bench: Bench) -> None:
     )
 
 
+async def test_a_removal_ends_a_look_under_way(bench: Bench) -> None:
+    """One at a server that does not answer takes half a minute."""
+    bench.fakes.look_again_after = SOON
+    held = bench.fakes.hold("check-server")
+    server = Server(bench)
+    await server.provision()
+    await held.has_begun()
+    await server.remove(forget=True)
+    assert await ended(server) is WorkflowExecutionStatus.COMPLETED
+    happened = bench.fakes.timeline.entries
+    assert happened.index("check-server stopped") < happened.index("remove-server began")
+    (removal,) = bench.fakes.messages("remove-server")
+    assert removal.forget
+
+
 async def test_a_server_that_is_needed_stays(bench: Bench) -> None:
     bench.fakes.removals = [m.ServerRemoval(kept_by=("shop",), message="Needed by shop.")]
     server = Server(bench, is_watched=True, status=ServerStatus.USABLE, again_after=timedelta(hours=1))

@@ -161,6 +161,7 @@ async def test_a_server_that_does_not_answer_goes_with_its_applications_only_if_
     await until_called(bench, "begin-deployment")
     (begin,) = bench.fakes.messages("begin-deployment")
     assert begin.command.without_server_id == server.id
+    assert all(removal.forget for removal in bench.fakes.messages("remove-server"))
 
     answering = await add_server(store, team_id, "west", is_reachable=True)
     with pytest.raises(NotPossibleNow, match="'west' answers"):

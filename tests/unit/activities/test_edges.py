@@ -181,6 +181,13 @@ async def test_a_plan_names_the_edge_and_the_one_that_is_left(
     assert places == [one for one in (edge, left) if one is not None]
 
 
+async def test_a_delete_without_the_edge_asks_nothing_of_it(servers_store: Store) -> None:
+    application, _ = await released(servers_store, "far", edge="far")
+    plan = await plan_of(servers_store, application, OperationKind.DELETE, without_server_id="far")
+    assert (plan.servers, plan.edge, plan.left_edge) == ((), None, None)
+    assert StepName.EDGE not in {step.name for step in plan.steps}
+
+
 @dataclass
 class FoundProxy:
     """The proxy of a server that was away, with routes as the edge of every application."""

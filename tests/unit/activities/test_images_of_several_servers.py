@@ -55,8 +55,15 @@ async def application_on(store: Store, *servers: str, host_ports: bool = False) 
     return await store.applications.create(row, configuration)
 
 
-async def plan_of(store: Store, application: Application, kind: OperationKind) -> m.ReleasePlan:
-    command = m.Command(deployment_id="new", application_id=application.id, kind=kind)
+async def plan_of(
+    store: Store, application: Application, kind: OperationKind, without_server_id: str = ""
+) -> m.ReleasePlan:
+    command = m.Command(
+        deployment_id="new",
+        application_id=application.id,
+        kind=kind,
+        without_server_id=without_server_id,
+    )
     return await ActivityEnvironment().run(RecordActivities(store).begin, m.BeginDeployment(command=command))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -13,7 +13,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.messages import StepInput, StepReference
 from activities.step_recording import StepRecording
 from domain.deployments import StepName, StepStatus
-from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable
+from domain.errors import EngineUnavailable, NotFound, SeawayError, ServerUnreachable
+from domain.servers import ServerStatus
 
 LONG_AGO, JUST_NOW = timedelta(0), timedelta(hours=1)
 
@@ -30,9 +31,27 @@ class Rows:
         self.moves.append((status, values["message"]))
 
 
-async def undone(error: SeawayError, patience: timedelta) -> tuple[ApplicationError, Rows]:
+class ServerRows:
+    """Stands for the servers' table, which has one or none."""
+
+    def __init__(self, **server: object) -> None:
+        self.server = SimpleNamespace(name="east", **server) if server else None
+
+    async def get(self, _id: str) -> object:
+        if self.server is None:
+            raise NotFound("There is no such server.")
+        return self.server
+
+
+ANSWERS = ServerRows(status=ServerStatus.USABLE, is_reachable=True)
+AWAY = ServerRows(status=ServerStatus.UNREACHABLE, is_reachable=False)
+
+
+async def undone(
+    error: SeawayError, patience: timedelta, servers: ServerRows = ANSWERS
+) -> tuple[ApplicationError, Rows]:
     rows = Rows()
-    store: Any = SimpleNamespace(deployments=rows)
+    store: Any = SimpleNamespace(deployments=rows, servers=servers)
 
     async def fail(_input: object) -> object:
         raise error
@@ -40,7 +59,7 @@ async def undone(error: SeawayError, patience: timedelta) -> tuple[ApplicationEr
     following: Any = SimpleNamespace(execute_activity=fail)
     recorder = StepRecording(store, patience=patience).intercept_activity(following)
     step = StepReference(deployment_id="d" * 24, name=StepName.START, server="east", undo=True)
-    given: Any = SimpleNamespace(args=[StepInput(step=step, application_id="a" * 24)])
+    given: Any = SimpleNamespace(args=[StepInput(step=step, application_id="a" * 24, server_id="e" * 24)])
     with pytest.raises(ApplicationError) as caught:
         await ActivityEnvironment().run(recorder.execute_activity, given)
     return caught.value, rows
@@ -54,13 +73,40 @@ async def test_a_server_that_stays_away_is_given_up_at_once_when_the_patience_is
 
 
 @pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        (
+            ServerRows(status=ServerStatus.REMOVING, is_reachable=False),
+            "'east' does not answer, and is being",
+        ),
+        (ServerRows(), "has been removed"),
+    ],
+)
+async def test_a_server_that_is_forgotten_is_not_asked_to_undo_anything(
+    servers: ServerRows, said: str
+) -> None:
+    asked = AssertionError("It is not asked at all.")
+    failure, rows = await undone(cast(SeawayError, asked), JUST_NOW, servers)
+    assert (failure.non_retryable, failure.type) == (True, "server_unreachable")
+    [(status, message)] = rows.moves
+    assert (status, said in (message or "")) == (StepStatus.FAILED, True)
+
+
+@pytest.mark.parametrize(
     ("error", "patience"),
     [
         (ServerUnreachable("East does not answer."), JUST_NOW + timedelta(days=36500)),
         (EngineUnavailable("Docker does not answer."), LONG_AGO),
     ],
 )
-async def test_whatever_else_is_undone_until_it_works(error: SeawayError, patience: timedelta) -> None:
-    failure, rows = await undone(error, patience)
+@pytest.mark.parametrize(
+    "servers",
+    [AWAY, ANSWERS, ServerRows(status=ServerStatus.REMOVING, is_reachable=True)],
+    ids=["away", "answers", "removed while it answers"],
+)
+async def test_whatever_else_is_undone_until_it_works(
+    error: SeawayError, patience: timedelta, servers: ServerRows
+) -> None:
+    failure, rows = await undone(error, patience, servers)
     assert not failure.non_retryable
     assert rows.moves == []

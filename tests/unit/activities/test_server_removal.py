@@ -26,6 +26,8 @@ class Machine:
 
     network: str = "seaway"
     removed: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     @property
     def engine(self) -> Machine:
@@ -48,14 +50,16 @@ class Machine:
         self.removed.append(arguments[-1])
         return Completed(0, "", "")
 
-    async def parts(self, _server_id: str) -> Machine:
+    async def parts(self, server_id: str) -> Machine:
+        self.asked.append(server_id)
         return self
 
-    async def link(self, _server_id: str) -> Any:
+    async def link(self, server_id: str) -> Any:
+        self.asked.append(server_id)
         raise ServerUnreachable("Nobody looks into its data folder here.")
 
-    async def forget(self, _server_id: str) -> None:
-        pass
+    async def forget(self, server_id: str) -> None:
+        self.forgotten.append(server_id)
 
 
 async def removed(store: Store, *, theirs_folder: str) -> list[str]:
@@ -75,6 +79,18 @@ async def removed(store: Store, *, theirs_folder: str) -> list[str]:
 
 async def test_what_another_team_uses_on_the_same_machine_stays(servers_store: Store) -> None:
     assert await removed(servers_store, theirs_folder=FOLDER) == []
+
+
+async def test_of_a_server_that_is_forgotten_nothing_is_asked(servers_store: Store) -> None:
+    await servers_store.servers.set("far", host_key=KEY, data_folder=FOLDER)
+    machine = Machine()
+    servers: Any = machine
+    activities = ServerCheckActivities(servers_store, servers)
+    removal = m.RemoveServer(server_id="far", forget=True)
+    answer = await ActivityEnvironment().run(activities.remove, removal)
+    assert answer.kept_by == ()
+    assert "far" not in {one.id for one in await servers_store.servers.all_remote()}
+    assert (machine.removed, machine.forgotten, machine.asked) == ([], ["far"], [])
 
 
 async def test_who_only_names_a_host_key_keeps_nothing_there(servers_store: Store) -> None:
