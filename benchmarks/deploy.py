@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -26,164 +20,13 @@ import docker
 import httpx
 from temporalio.client import Client
 
-from tests.harness.http_connection import HttpConnection, Target
+from benchmarks.floor import Floor
+from benchmarks.installation import Bench, answers, percentile, run, running
 from tests.harness.images import ensure_base_images
-from tests.harness.processes import ManagedProcess, free_port
+from tests.harness.processes import ManagedProcess
 from tests.harness.repositories import GitRepository
 
-START_LIMIT_SECONDS = 60
-ANSWER_LIMIT_SECONDS = 120
-POLL_SECONDS = 0.005
 RATIO_TARGET, FIRST_STEP_TARGET_MS, EVENTS_TARGET, MEMORY_TARGET_MB = 1.3, 150, 200, 450
-
-
-@dataclass
-class Ports:
-    """Free ports, so that the benchmark runs beside anything."""
-
-    api: int = field(default_factory=free_port)
-    http: int = field(default_factory=free_port)
-    https: int = field(default_factory=free_port)
-    proxy_api: int = field(default_factory=free_port)
-    temporal: int = field(default_factory=free_port)
-    temporal_ui: int = field(default_factory=free_port)
-
-
-@dataclass
-class Bench:
-    """One running Seaway and what is needed to release on it."""
-
-    ports: Ports
-    folder: Path
-    instance: str
-    process: ManagedProcess
-    api: httpx.AsyncClient
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Bench]:
-    """`seaway up` on its own ports, ended and cleaned up afterwards."""
-    ports, instance = Ports(), f"bench-{os.getpid()}"
-    environment = os.environ | {
-        "SEAWAY_DATA_DIR": str(folder / "data"),
-        "SEAWAY_INSTANCE": instance,
-        "SEAWAY_REQUESTS_PER_MINUTE": "100000",  # it polls more than a person would
-        "SEAWAY_PORT": str(ports.api),
-        "SEAWAY_HTTP_PORT": str(ports.http),
-        "SEAWAY_HTTPS_PORT": str(ports.https),
-        "SEAWAY_PROXY_API_PORT": str(ports.proxy_api),
-        "SEAWAY_TEMPORAL_PORT": str(ports.temporal),
-        "SEAWAY_TEMPORAL_UI_PORT": str(ports.temporal_ui),
-    }
-    process = ManagedProcess(
-        [sys.executable, "-m", "seaway", "up"], log_path=folder / "seaway.log", env=environment
-    )
-    with process:
-        await process.wait_for_output("Ready", START_LIMIT_SECONDS)
-        credentials = json.loads((folder / "data" / "credentials.json").read_text())
-        headers = {"Authorization": f"Bearer {credentials['token']}"}
-        url = credentials["url"] + "/api/v1"
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as api:
-            yield Bench(ports, folder, instance, process, api)
-        await process.terminate(30)
-
-
-async def answers(bench: Bench, host: str, version: str) -> None:
-    """Returns when the proxy gives this version for the host."""
-    # Seaway is watched from the request on, the floor only at its end: a heavier client would slow one side.
-    target = Target.of(f"http://{host}", address=("127.0.0.1", bench.ports.http))
-    async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
-        connection = await HttpConnection.open(target)
-        try:
-            while True:
-                answer = await connection.get("/")
-                if answer.status == 200 and answer.body.decode().strip() == version:
-                    return
-                await asyncio.sleep(POLL_SECONDS)
-        finally:
-            await connection.close()
-
-
-class Floor:
-    """The same release by hand, with the fewest possible commands."""
-
-    host = "floor.localhost"
-
-    def __init__(self, bench: Bench, repository: GitRepository) -> None:
-        self._bench = bench
-        self._repository = repository
-        self._mirror = bench.folder / "floor.git"
-        self._tree = bench.folder / "floor-tree"
-        self._routes = bench.folder / "data" / "proxy" / "dynamic" / "floor.yml"
-        self._previous = ""
-        run("git", "clone", "--quiet", "--bare", repository.url, str(self._mirror))
-
-    async def release(self, version: str) -> float:
-        """Seconds until the version answers; the old container is removed after the clock stopped."""
-        began = time.perf_counter()
-        await asyncio.to_thread(self._build, version)
-        name = f"floor-{self._bench.instance}-{version}"
-        await asyncio.to_thread(self._start, name)
-        address = await asyncio.to_thread(self._address, name)
-        await self._healthy(f"http://{address}:3000/health")
-        self._route(name)
-        await answers(self._bench, self.host, version)
-        seconds = time.perf_counter() - began
-        if self._previous:
-            await asyncio.to_thread(run, "docker", "rm", "--force", self._previous)
-        self._previous = name
-        return seconds
-
-    def _build(self, version: str) -> None:
-        run("git", "--git-dir", str(self._mirror), "fetch", "--quiet", "origin", "main")
-        self._tree.mkdir(exist_ok=True)
-        run(
-            "git", "--git-dir", str(self._mirror), "--work-tree", str(self._tree),
-            "checkout", "--quiet", "--force", "FETCH_HEAD", "--", ".",
-        )  # fmt: skip
-        client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-        run(
-            client, "build", "--quiet", "--tag", f"floor:{version}", str(self._tree),
-            environment={"DOCKER_BUILDKIT": "1"},
-        )  # fmt: skip
-        self._image = f"floor:{version}"
-
-    def _start(self, name: str) -> None:
-        run(
-            "docker", "run", "--detach", "--init", "--name", name, "--network", self._bench.instance,
-            "--env", "PORT=3000", self._image,
-        )  # fmt: skip
-
-    def _address(self, name: str) -> str:
-        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return run("docker", "inspect", "--format", template, name).strip()
-
-    async def _healthy(self, url: str) -> None:
-        async with httpx.AsyncClient(timeout=5) as client:
-            for _ in range(int(ANSWER_LIMIT_SECONDS / 0.02)):
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(url)).status_code == 200:
-                        return
-                await asyncio.sleep(0.02)
-        raise TimeoutError(url)
-
-    def _route(self, name: str) -> None:
-        content = {
-            "http": {
-                "routers": {"floor": {"rule": f"Host(`{self.host}`)", "service": "floor"}},
-                "services": {"floor": {"loadBalancer": {"servers": [{"url": f"http://{name}:3000"}]}}},
-            }
-        }
-        # Written beside the watched folder: a half-written file must not be read.
-        temporary = self._bench.folder / "data" / "floor.yml"
-        temporary.write_text(json.dumps(content))
-        temporary.rename(self._routes)
-
-    def remove(self) -> None:
-        """Takes the container and the route away."""
-        self._routes.unlink(missing_ok=True)
-        if self._previous:
-            run("docker", "rm", "--force", self._previous)
 
 
 class Seaway:
@@ -256,19 +99,6 @@ class Seaway:
         return await self._bench.api.get(f"/applications/{self._application}")
 
 
-def run(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    """The output of a command that must succeed."""
-    done = subprocess.run(
-        arguments,
-        env=os.environ | (environment or {}),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    return done.stdout
-
-
 def resident_megabytes(process: ManagedProcess) -> dict[str, float]:
     """The proportional memory of Seaway's own processes (PSS: shared pages counted once), by name."""
     pids = [process.pid, *_children(process.pid)]
@@ -284,12 +114,6 @@ def resident_megabytes(process: ManagedProcess) -> dict[str, float]:
 def _children(pid: int) -> list[int]:
     children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return children + [grandchild for child in children for grandchild in _children(child)]
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which this share of the values lies, nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
 
 
 async def measure(pairs: int, show: Callable[[str], None]) -> None:

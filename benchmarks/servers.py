@@ -22,7 +22,7 @@ from typing import Any
 import docker
 import httpx
 
-from benchmarks.deploy import ANSWER_LIMIT_SECONDS, POLL_SECONDS, Bench, percentile, run, running
+from benchmarks.installation import ANSWER_LIMIT_SECONDS, POLL_SECONDS, Bench, percentile, run, running
 from tests.harness.http_connection import HttpConnection, Target
 from tests.harness.images import SAMPLE_APPLICATION_FOLDER, ensure_base_images
 from tests.harness.repositories import GitRepository

@@ -19,15 +19,8 @@ from api.pages import pages_router
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
 from domain.servers import ServerStatus
 from store.columns import now
-from tests.harness.pages_world import (
-    EMAIL,
-    PASSWORD,
-    World,
-    make_database,
-    open_world,
-    seed_fleet,
-    seed_registry,
-)
+from tests.harness.pages_seeds import seed_fleet, seed_registry
+from tests.harness.pages_world import EMAIL, PASSWORD, World, make_database, open_world
 from tests.harness.waiting import eventually
 
 CHROMIUM = os.environ.get("SEAWAY_CHROMIUM", "/usr/bin/chromium")

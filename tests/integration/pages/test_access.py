@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from sqlmodel import select
 
 from store.tables import Membership, Variable
-from tests.harness.pages_world import PASSWORD, World, seed_fleet, seed_harbour, seed_registry
+from tests.harness.pages_seeds import seed_fleet, seed_harbour, seed_registry
+from tests.harness.pages_world import PASSWORD, World
 from tests.integration.pages.conftest import Visit
 
 TABS = ("", "/variables", "/settings", "/logs", "/deploy", "/restart", "/stop", "/scale", "/delete")

@@ -12,7 +12,8 @@ from api.pages.visitors import Visitor
 from domain.configuration import GitSource, ImageSource, PortMapping, RoutingOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotFound, NotPossibleNow, TransientError
-from tests.harness.pages_world import World, seed_harbour
+from tests.harness.pages_seeds import seed_harbour
+from tests.harness.pages_world import World
 from tests.integration.pages.conftest import Visit
 
 HOSTILE = """<img src=x onerror=alert(1)>'"><script>alert(2)</script>"""

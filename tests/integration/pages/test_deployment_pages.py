@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from domain.deployments import DeploymentStatus, StepName, StepStatus
-from tests.harness.pages_world import World, seed_harbour
+from tests.harness.pages_seeds import seed_harbour
+from tests.harness.pages_world import World
 from tests.integration.pages.conftest import Visit
 
 

@@ -9,7 +9,8 @@ import pytest
 from domain.errors import EngineUnavailable, SeawayError
 from domain.registries import RegistryCheck, RegistryLogin, RegistryState
 from store.tables import Registry, Server
-from tests.harness.pages_world import World, seed_registry
+from tests.harness.pages_seeds import seed_registry
+from tests.harness.pages_world import World
 from tests.integration.pages.conftest import Visit
 
 PASSWORD = "hunter2 of the registry"

@@ -7,7 +7,9 @@ import asyncssh
 from domain.errors import ServerUnreachable
 from domain.servers import ServerStatus
 from store.tables import Server
-from tests.harness.pages_world import World, new_host_key, seed_fleet
+from tests.harness.pages_seeds import seed_fleet
+from tests.harness.pages_stand_ins import new_host_key
+from tests.harness.pages_world import World
 from tests.integration.pages.conftest import Visit
 from tests.integration.pages.test_application_pages import SettingsForm
 

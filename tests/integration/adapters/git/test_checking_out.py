@@ -1,0 +1,144 @@
+"""The files of a commit, written out by real Git."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.git import GitMirrors
+from domain.errors import UnknownRevision
+from tests.harness.processes import REPOSITORY_ROOT
+from tests.harness.waiting import eventually
+from tests.integration.adapters.git.git_calls import check_out, files, resolve
+from tests.integration.adapters.git_servers import (
+    Repository,
+)
+
+pytestmark = pytest.mark.integration
+
+
+class TestCheckOut:
+    """From a commit to a folder."""
+
+    async def test_the_tree_is_what_a_clone_has_but_without_git(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        (repository.path / "link").symlink_to("../../outside")
+        (repository.path / "run.sh").write_text("#!/bin/sh")
+        (repository.path / "run.sh").chmod(0o755)
+        commit = repository.commit(
+            {
+                ".gitattributes": "secret.txt export-ignore\nversion.txt export-subst\nlines.txt eol=crlf\n",
+                "secret.txt": "kept",
+                "version.txt": "$Format:%H$",
+                "lines.txt": "one\n",
+                "deep/er/file": "x",
+            }
+        )
+        await resolve(mirrors, repository.url)
+        previous = os.umask(0o077)
+        try:
+            tree = await check_out(mirrors, repository.url, commit, tmp_path / "trees" / "1")
+        finally:
+            os.umask(previous)
+        assert not list(tree.rglob(".git"))
+        assert (tree / "link").readlink() == Path("../../outside")
+        assert (tree / "secret.txt").read_text() == "kept"
+        assert (tree / "version.txt").read_text() == "$Format:%H$"
+        assert (tree / "lines.txt").read_bytes() == b"one\r\n"
+        modes = {str(path.relative_to(tree)): path.lstat().st_mode & 0o777 for path in tree.rglob("*")}
+        assert modes["run.sh"] == 0o755
+        assert modes["app.txt"] == 0o644
+        assert modes["deep"] == modes["deep/er"] == tree.stat().st_mode & 0o777 == 0o755
+        assert [path.name for path in tree.parent.iterdir()] == ["1"]
+
+    async def test_times_follow_the_commit(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        first = await resolve(mirrors, repository.url)
+        second = repository.commit({"other.txt": "x"})
+        await resolve(mirrors, repository.url)
+        times = []
+        for name, commit in [("a", first), ("b", first), ("c", second)]:
+            tree = await check_out(mirrors, repository.url, commit, tmp_path / name)
+            times.append((tree / "app.txt").stat().st_mtime_ns)
+        assert times[0] == times[1] != times[2]
+        assert times[2] // 10**9 == int(repository.git("log", "-1", "--format=%ct"))
+
+    async def test_a_complete_destination_is_kept_and_a_half_made_one_is_removed(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        commit = await resolve(mirrors, repository.url)
+        abandoned = tmp_path / "tree.tmp-0123456789abcdef"
+        (abandoned / "tree").mkdir(parents=True)
+        (abandoned / "tree" / "app.txt").write_text("half")
+        tree = await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+        assert not abandoned.exists()
+        (tree / "mark").touch()
+        await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+        assert (tree / "mark").exists()
+
+    async def test_several_at_once_for_one_destination_give_one_whole_tree(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        commit = repository.commit({f"file{number}": "x" for number in range(200)})
+        other = GitMirrors(tmp_path / "mirrors")
+        await asyncio.gather(
+            *(
+                check_out(one, repository.url, commit, tmp_path / "out" / "tree")
+                for one in [mirrors, other] * 3
+            )
+        )
+        assert len(files(tmp_path / "out" / "tree")) == 201
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["tree"]
+
+    async def test_a_worker_killed_in_the_middle_leaves_nothing_that_the_next_does_not_mend(
+        self, repository: Repository, tmp_path: Path
+    ) -> None:
+        commit = repository.commit({f"folder{number}/file": "x" * 1000 for number in range(3000)})
+        program = (
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from adapters.git import GitMirrors\n"
+            "from domain.git_references import parse_repository\n"
+            "root, url, commit, destination = sys.argv[1:]\n"
+            "asyncio.run(GitMirrors(Path(root)).check_out(parse_repository(url), commit, Path(destination),"
+            " submodules=True, lfs=True, credential=None))\n"
+        )
+        out = tmp_path / "out"
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program,
+            str(tmp_path / "mirrors"), repository.url, commit, str(out / "tree"),
+            cwd=REPOSITORY_ROOT,
+        )  # fmt: skip
+        await eventually(lambda: any(out.glob("tree.tmp-*/tree/folder*")), interval_seconds=0.001)
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+        assert not (out / "tree").exists()
+        mirrors = GitMirrors(tmp_path / "mirrors")
+        tree = await check_out(mirrors, repository.url, commit, out / "tree")
+        assert len(files(tree)) == 3001
+        assert [path.name for path in out.iterdir()] == ["tree"]
+
+    async def test_cancelling_leaves_nothing(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        commit = repository.commit({f"folder{number}/file": "x" for number in range(2000)})
+        out = tmp_path / "out"
+        task = asyncio.create_task(check_out(mirrors, repository.url, commit, out / "tree"))
+        await eventually(lambda: any(out.glob("tree.tmp-*/tree/folder*")), interval_seconds=0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert list(out.iterdir()) == []
+
+    async def test_a_commit_that_the_repository_lacks_is_unknown(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        with pytest.raises(UnknownRevision):
+            await check_out(mirrors, repository.url, "0123456789" * 4, tmp_path / "tree")
