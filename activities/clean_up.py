@@ -85,4 +85,8 @@ async def surplus_images(store: Store, application_id: str, present: Sequence[st
         # The deployment that cleans up is not finished yet, and serves already.
         current = await store.deployments.get(application.current_deployment_id)
         kept.append(KeptDeployment(current.id, current.image, now(), is_current=True))
+    for deployment_id in {row.deployment_id for row in await store.releases.of(application_id)}:
+        # A server that releases went on without still has an older one.
+        older = await store.deployments.get(deployment_id)
+        kept.append(KeptDeployment(older.id, older.image, now(), is_current=True))
     return images_to_remove(kept, present, configuration.images_to_keep)

@@ -54,12 +54,13 @@ class CommandActivities:
     async def _execute(
         self, run: m.RunCommand, configuration: ApplicationConfiguration, command: str, kind: str
     ) -> m.StepOutcome:
-        if run.served is None:
+        served = run.served.on(run.server_id) if run.served is not None else None
+        if served is None:
             return m.StepOutcome(skipped=True, message="Nothing runs yet that could run it.")
         parts = await self._servers.parts(run.server_id)
-        name = replica_name(run.application_id, run.served.release_id, 1)
+        name = replica_name(run.application_id, served.release_id, 1)
         if parts.swarm is not None:
-            service = service_name(run.application_id, run.served.release_id)
+            service = service_name(run.application_id, served.release_id)
             parts, name = await task_container(self._store, self._servers, run.server_id, parts, service)
         tail: deque[str] = deque(maxlen=SHOWN_LINES)
         redact = redactor_for(configuration)

@@ -128,8 +128,15 @@ async def settle_edges(store: Store, parts: ServerParts, server: Server, port: i
 async def _servers_of(
     store: Store, configuration: ApplicationConfiguration, serve: m.Served
 ) -> Sequence[Server]:
+    """Those that have the release; others have an older one, which is better than nothing at all."""
+    having = serve.servers or configuration.server_ids
+    older = [server_id for one in serve.elsewhere for server_id in one.servers]
+    return await _known(store, having) or await _known(store, older)
+
+
+async def _known(store: Store, server_ids: Iterable[str]) -> Sequence[Server]:
     found = []
-    for server_id in serve.servers or configuration.server_ids:
+    for server_id in server_ids:
         try:
             found.append(await store.servers.get(server_id))
         except NotFound:

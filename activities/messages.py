@@ -75,6 +75,8 @@ class StepReference(Message):
     name: StepName
     server: str
     undo: bool = False
+    is_lost: bool = False
+    """The server was out of reach before anything was changed there, so an undo does not wait for it."""
 
 
 class StepInput(Message):
@@ -111,10 +113,24 @@ class Served(Message):
     release_id: str
     replicas: int
     servers: tuple[str, ...] = ()
+    elsewhere: tuple[Served, ...] = ()
+    """What servers have instead that this release went on without."""
 
     def is_on(self, server_id: str) -> bool:
         """Whether this server has them."""
         return not self.servers or server_id in self.servers
+
+    def on(self, server_id: str) -> Served | None:
+        """What this server has: these replicas, those that it has instead, or nothing."""
+        if self.is_on(server_id):
+            return self
+        return next((one for one in self.elsewhere if one.is_on(server_id)), None)
+
+    def only_on(self, servers: tuple[str, ...], left_out: str, before: Served | None) -> Served:
+        """The same on these servers, and on one that is left out what that had before."""
+        had = before.on(left_out) if before is not None else None
+        kept = (had.model_copy(update={"servers": (left_out,), "elsewhere": ()}),) if had is not None else ()
+        return self.model_copy(update={"servers": servers, "elsewhere": (*self.elsewhere, *kept)})
 
 
 class ReleasePlan(Message):
@@ -149,6 +165,16 @@ class ReleasePlan(Message):
     """Spreads the visitors over all servers; without one, visitors choose a server by its address."""
     left_edge: PlannedServer | None = None
     """Was the edge of the version from before and shall not be it any more."""
+    required: int = 0
+    """So many servers have to prove the release; 0 stands for all of them."""
+
+    def without(self, server: PlannedServer, steps: tuple[Step, ...]) -> ReleasePlan:
+        """The same, going on without one of its servers, by these steps."""
+        remaining = tuple(one for one in self.servers if one.id != server.id)
+        serve = self.serve
+        if serve is not None:
+            serve = serve.only_on(tuple(one.id for one in remaining), server.id, self.served)
+        return self.model_copy(update={"servers": remaining, "steps": steps, "serve": serve})
 
     def on(self, name: StepName) -> tuple[PlannedServer, ...]:
         """The servers on which this step is planned."""
@@ -172,6 +198,16 @@ class ResolveSource(StepInput):
     limit: timedelta = timedelta(minutes=5)
     look_on: tuple[str, ...] = ()
     """The ids of the servers that may have the image; without any, only the step's own server is asked."""
+    passes_over: bool = False
+    """Whether a server that stays out of reach is told of, in place of failing the step."""
+
+
+class Unreached(Message):
+    """A server that could not be asked, and why."""
+
+    server_id: str
+    code: str
+    message: str
 
 
 class ResolvedSource(StepOutcome):
@@ -184,6 +220,7 @@ class ResolvedSource(StepOutcome):
     """On every server that was asked."""
     present_on: tuple[str, ...] = ()
     """The ids of those that have it."""
+    unreached: tuple[Unreached, ...] = ()
 
 
 class LeaseBuildSlot(Message):
@@ -317,6 +354,19 @@ class BeginDeployment(Message):
     command: Command
 
 
+class LeaveOutServer(Message):
+    """Record that a release goes on without this server, which failed in a step; both by their names.
+
+    What only that server was to do, `instead` does.
+    """
+
+    deployment_id: str
+    server: str
+    instead: str
+    failed: StepName
+    message: str
+
+
 class RecordRelease(Message):
     """This is what serves now; None means nothing does, because the application was stopped."""
 
@@ -334,6 +384,8 @@ class FinishDeployment(Message):
     error_message: str = ""
     error_detail: str = ""
     superseded_by: str | None = None
+    note: str = ""
+    """What there is to know about one that has finished: which servers it left out."""
 
 
 class ForgetApplication(Message):

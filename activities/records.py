@@ -12,18 +12,19 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.deployment_rows import row_of
+from activities.serving import held, serving
 from domain.builders import fits
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import DeploymentStatus, OperationKind, StepStatus
 from domain.errors import DeploymentError, NotFound, NotPossibleNow
 from domain.image_distribution import building_server
 from domain.release_planning import BRINGS_UP, planned_steps, pushes, stops_first
+from domain.release_policies import required_servers
 from domain.servers import ServerStatus
 from domain.swarm import check_fits
 from store.columns import now
 from store.store import Store
 from store.tables import Deployment, Server
-from store.tables.applications import DesiredState
 
 SEVERAL_ARCHITECTURES = (
     "One name in a registry holds the image of one architecture, and this application's servers have "
@@ -40,14 +41,14 @@ class RecordActivities:
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
-        return [self.begin, self.record_release, self.finish, self.forget]
+        return [self.begin, self.leave_out, self.record_release, self.finish, self.forget]
 
     @activity.defn(name=s.BEGIN_DEPLOYMENT.name)
     async def begin(self, begin: m.BeginDeployment) -> m.ReleasePlan:
         """Takes the snapshot that this deployment releases, and plans its steps."""
         command = begin.command
         row = await self._store.deployments.record(row_of(command))
-        served = await self._served(command.application_id)
+        served = await serving(self._store, command.application_id)
         configuration = await self._configuration(command, row, served)
         servers = [await self._store.servers.get(server) for server in configuration.server_ids]
         left = await self._left(configuration, served)
@@ -72,7 +73,7 @@ class RecordActivities:
             [server.name for server in servers],
             replaces=served is not None,
             build_on=build_on.name if build_on else None,
-            replaces_on_first=served is not None and bool(servers) and served.is_on(servers[0].id),
+            replaces_on_first=served is not None and bool(servers) and bool(served.on(servers[0].id)),
             left=[server.name for server in left],
             edges=[one.name for one in (edge, left_edge) if one is not None],
         )
@@ -109,6 +110,7 @@ class RecordActivities:
             left=tuple(m.PlannedServer(id=server.id, name=server.name) for server in left),
             edge=edge,
             left_edge=left_edge,
+            required=_required(configuration, len(servers)) if serve is not None else 0,
         )
 
     async def _edges(
@@ -144,24 +146,11 @@ class RecordActivities:
     async def _left(self, configuration: ApplicationConfiguration, served: m.Served | None) -> list[Server]:
         """The servers that the version from before is on and the new one is not."""
         found = []
-        for server_id in served.servers if served else ():
+        for server_id in held(served) if served else ():
             if server_id not in configuration.server_ids:
                 with contextlib.suppress(NotFound):  # a server that was removed has nothing to clean up
                     found.append(await self._store.servers.get(server_id))
         return found
-
-    async def _served(self, application_id: str) -> m.Served | None:
-        application = await self._store.applications.get(application_id)
-        if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
-            return None
-        current = await self._store.deployments.get(application.current_deployment_id)
-        snapshot = self._store.deployments.released(current)
-        return m.Served(
-            configuration_of=current.id,
-            release_id=current.release_id or current.id,
-            replicas=snapshot.runtime.replicas,
-            servers=snapshot.server_ids,
-        )
 
     async def _configuration(
         self, command: m.Command, row: Deployment, served: m.Served | None
@@ -169,6 +158,13 @@ class RecordActivities:
         if row.snapshot_sealed is not None:
             return self._store.deployments.released(row)
         present = await self._store.applications.configuration(command.application_id)
+        wanted = await self._wanted(command, present, served)
+        # How much may be risked is decided now, also for what goes back to then.
+        return wanted.model_copy(update={"min_available": present.min_available})
+
+    async def _wanted(
+        self, command: m.Command, present: ApplicationConfiguration, served: m.Served | None
+    ) -> ApplicationConfiguration:
         match command.kind:
             case OperationKind.DEPLOY:
                 return _as_asked(present, command)
@@ -196,21 +192,23 @@ class RecordActivities:
             raise NotPossibleNow("The application was never deployed. Deploy it first.")
         return await self._store.deployments.get(application.current_deployment_id)
 
+    @activity.defn(name=s.LEAVE_OUT_SERVER.name)
+    async def leave_out(self, leave: m.LeaveOutServer) -> m.Nothing:
+        """What is left of the deployment does not concern this server any more."""
+        await self._store.deployments.leave_out(
+            leave.deployment_id, leave.server, leave.instead, leave.failed, leave.message
+        )
+        return m.Nothing()
+
     @activity.defn(name=s.RECORD_RELEASE.name)
     async def record_release(self, record: m.RecordRelease) -> m.Nothing:
         """Makes this release the current one; a stop keeps the last one to start from."""
         command = record.command
         if record.serve is None:
-            await self._store.applications.set_state(
-                command.application_id, desired_state=DesiredState.STOPPED
-            )
+            await self._store.releases.record(command.application_id, None, {})
             return m.Nothing()
         await self._store.deployments.update(command.deployment_id, release_id=record.serve.release_id)
-        await self._store.applications.set_state(
-            command.application_id,
-            desired_state=DesiredState.RUNNING,
-            current_deployment_id=command.deployment_id,
-        )
+        await self._store.releases.record(command.application_id, command.deployment_id, held(record.serve))
         if command.kind is OperationKind.SCALE:
             await self._store.applications.set_replicas(command.application_id, record.serve.replicas)
         return m.Nothing()
@@ -225,7 +223,11 @@ class RecordActivities:
                 "status": finish.status,
                 "finished_at": now(),
                 "superseded_by": finish.superseded_by,
+                "note": finish.note,
             }
+            if finish.status is DeploymentStatus.FINISHED:
+                # What failed on a server that was left out is no failure of the deployment.
+                values |= {"error_code": "", "error_message": ""}
             if finish.error_code:
                 values |= {"error_code": finish.error_code, "error_message": finish.error_message}
             await self._close_steps(finish)
@@ -244,11 +246,11 @@ class RecordActivities:
                 )
 
     async def _settle_domains(self, application_id: str) -> None:
-        served = await self._served(application_id)
-        snapshot = await self._store.deployments.snapshot(served.configuration_of) if served else None
-        await self._store.applications.settle_released_domains(
-            application_id, snapshot.routing.domains if snapshot else ()
-        )
+        served = await serving(self._store, application_id)
+        releases = (served, *served.elsewhere) if served else ()
+        snapshots = [await self._store.deployments.snapshot(one.configuration_of) for one in releases]
+        domains = [domain for snapshot in snapshots for domain in snapshot.routing.domains]
+        await self._store.applications.settle_released_domains(application_id, domains)
 
     @activity.defn(name=s.FORGET_APPLICATION.name)
     async def forget(self, forget: m.ForgetApplication) -> m.Nothing:
@@ -258,6 +260,11 @@ class RecordActivities:
         except NotFound:
             activity.logger.info("the application is forgotten already")
         return m.Nothing()
+
+
+def _required(configuration: ApplicationConfiguration, servers: int) -> int:
+    required = required_servers(configuration.min_available, servers)
+    return required if required < servers else 0
 
 
 def _planned(server: Server | None) -> m.PlannedServer | None:

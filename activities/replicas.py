@@ -110,7 +110,10 @@ class ReplicaActivities:
     async def resume(self, resume: m.PauseReplicas) -> m.StepOutcome:
         """Starts the old replicas again and waits until they are healthy."""
         parts = await self._servers.parts(resume.server_id)
-        configuration = await self._store.deployments.snapshot(resume.served.configuration_of)
+        served = resume.served.on(resume.server_id)
+        if served is None:
+            return m.StepOutcome()
+        configuration = await self._store.deployments.snapshot(served.configuration_of)
         watch = HealthWatch(parts, configuration)
         for state in await self._replicas(parts, resume):
             await parts.engine.start(state.name)
@@ -121,7 +124,7 @@ class ReplicaActivities:
         return m.StepOutcome()
 
     async def _replicas(self, parts: ServerParts, pause: m.PauseReplicas) -> list[ContainerState]:
-        names = _kept_names(pause.application_id, pause.served)
+        names = _kept_names(pause, pause.served)
         return [state for state in await _containers(parts, pause.application_id) if state.name in names]
 
     @activity.defn(name=s.DRAIN_REPLICAS.name)
@@ -130,7 +133,7 @@ class ReplicaActivities:
         parts = await self._servers.parts(drain.server_id)
         if parts.swarm is not None:
             return await self._services.drain(drain, parts)
-        leaving = await self._leaving(parts, drain.application_id, drain.keep)
+        leaving = await self._leaving(parts, drain)
         quiet = 0
         began = datetime.now(UTC)
         while leaving and quiet < QUIET_SAMPLES:
@@ -149,7 +152,7 @@ class ReplicaActivities:
     async def retire(self, retire: m.RetireReplicas) -> m.StepOutcome:
         """Stops and removes every container of the application that shall not stay."""
         parts = await self._servers.parts(retire.server_id)
-        kept = _kept_names(retire.application_id, retire.keep)
+        kept = _kept_names(retire, retire.keep)
         going = [
             state
             for state in await _containers(parts, retire.application_id)
@@ -166,13 +169,11 @@ class ReplicaActivities:
             count += await self._services.retire(retire, parts)
         return m.StepOutcome(message=f"{_count(count)} removed")
 
-    async def _leaving(
-        self, parts: ServerParts, application_id: str, keep: m.Served | None
-    ) -> list[ContainerState]:
-        kept = _kept_names(application_id, keep)
+    async def _leaving(self, parts: ServerParts, drain: m.DrainReplicas) -> list[ContainerState]:
+        kept = _kept_names(drain, drain.keep)
         return [
             state
-            for state in await _containers(parts, application_id)
+            for state in await _containers(parts, drain.application_id)
             if state.name not in kept and state.running and state.labels.get(PORTS_LABEL)
         ]
 
@@ -182,11 +183,13 @@ async def _containers(parts: ServerParts, application_id: str) -> list[Container
     return await parts.engine.list_containers(labels)
 
 
-def _kept_names(application_id: str, keep: m.Served | None) -> frozenset[str]:
-    if keep is None:
+def _kept_names(step: m.StepInput, keep: m.Served | None) -> frozenset[str]:
+    """What of `keep` is on the step's server, which may have an older release than others."""
+    here = keep.on(step.server_id) if keep is not None else None
+    if here is None:
         return frozenset()
     return frozenset(
-        replica_name(application_id, keep.release_id, number) for number in range(1, keep.replicas + 1)
+        replica_name(step.application_id, here.release_id, number) for number in range(1, here.replicas + 1)
     )
 
 

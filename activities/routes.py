@@ -35,7 +35,7 @@ class RouteActivities:
         """New requests go to these replicas when this returns; with none, the routes are withdrawn."""
         parts = await self._servers.parts(apply.server_id)
         # Going back on a server that had nothing before means to withdraw.
-        serve = apply.serve if apply.serve is not None and apply.serve.is_on(apply.server_id) else None
+        serve = apply.serve.on(apply.server_id) if apply.serve is not None else None
         routes: tuple[Route, ...] = ()
         entrance: Entrance | None = None
         if serve is not None:

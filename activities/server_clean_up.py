@@ -125,13 +125,13 @@ async def _known(
         except NotFound:
             continue
         surplus = await surplus_images(store, application_id, present)
-        release_id = ""
+        releases = {row.release_id for row in await store.releases.of(application_id)}
         if application.current_deployment_id is not None:
             current = await store.deployments.get(application.current_deployment_id)
-            release_id = current.release_id or current.id
+            releases.add(current.release_id or current.id)
         known[application_id] = KnownApplication(
             kept_images=frozenset(present) - frozenset(surplus),
-            current_release_id=release_id,
+            serving_release_ids=frozenset(releases),
             is_busy=application_id in busy,
         )
     return known

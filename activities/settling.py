@@ -16,6 +16,7 @@ from activities.replicas import DEFAULT_GRACE_SECONDS
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
 from activities.service_releases import remove_service
+from activities.serving import serving
 from adapters.docker.states import ContainerState
 from adapters.docker.swarm_states import ServiceState
 from adapters.proxy import ApplicationRoutes, Entrance, Route
@@ -26,7 +27,6 @@ from domain.services import SERVICE_ROLE
 from domain.settling import ReleaseFacts, leftovers
 from store.store import Store
 from store.tables import Deployment
-from store.tables.applications import DesiredState
 
 Found = ContainerState | ServiceState
 """Replicas of a release: one container, or all of them as a service of a Swarm."""
@@ -73,41 +73,26 @@ class SettlingActivities:
     ) -> int:
         # The other way round, a release that ends meanwhile would be over and not yet what serves.
         rows = await self._store.deployments.all_of_application(application_id)
-        serving = await self._serving(application_id)
-        if serving and server_id not in self._store.deployments.released(serving).server_ids:
-            serving = None  # it serves elsewhere
-        facts = self._facts(server_id, rows, serving)
+        served = await serving(self._store, application_id)
+        # It may serve elsewhere only, and a release that went on without this server left it the one before.
+        here = served.on(server_id) if served is not None else None
+        facts = self._facts(server_id, rows, here)
         routed = await parts.proxy.current(application_id)
         releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}
         over = leftovers(releases | ({routed.release_id} if routed else set()), facts)
         if routed is not None and routed.release_id in over:
-            await self._route(parts, application_id, serving)
+            await self._route(parts, application_id, here)
         going = [state for state in replicas if state.labels.get(RELEASE_LABEL) in over]
         await asyncio.gather(*[_remove(parts, state) for state in going])
         return len(going)
 
-    async def _serving(self, application_id: str) -> Deployment | None:
-        application = await self._store.applications.get(application_id)
-        if application.current_deployment_id is None or application.desired_state == DesiredState.STOPPED:
-            return None
-        return await self._store.deployments.get(application.current_deployment_id)
-
     async def _served(self, application_id: str) -> m.Served | None:
-        serving = await self._serving(application_id)
-        if serving is None:
-            return None
-        configuration = self._store.deployments.released(serving)
-        return m.Served(
-            configuration_of=serving.id,
-            release_id=serving.release_id or serving.id,
-            replicas=configuration.runtime.replicas,
-            servers=configuration.server_ids,
-        )
+        return await serving(self._store, application_id)
 
-    def _facts(self, server_id: str, rows: Sequence[Deployment], serving: Deployment | None) -> ReleaseFacts:
+    def _facts(self, server_id: str, rows: Sequence[Deployment], here: m.Served | None) -> ReleaseFacts:
         final = [row for row in rows if DeploymentStatus(row.status).is_final]
         return ReleaseFacts(
-            serving=(serving.release_id or serving.id) if serving else None,
+            serving=here.release_id if here else None,
             # The same machine may be in use under another name, whose releases are not ours to end.
             ended=frozenset(row.id for row in final if self._was_for(server_id, row)),
             is_changing=len(final) < len(rows),
@@ -117,24 +102,22 @@ class SettlingActivities:
         has_begun = row.snapshot_sealed is not None
         return has_begun and server_id in self._store.deployments.released(row).server_ids
 
-    async def _route(self, parts: ServerParts, application_id: str, serving: Deployment | None) -> None:
+    async def _route(self, parts: ServerParts, application_id: str, here: m.Served | None) -> None:
         routes: tuple[Route, ...] = ()
         entrance: Entrance | None = None
-        if serving is not None:
-            configuration = self._store.deployments.released(serving)
-            release, replicas = serving.release_id or serving.id, configuration.runtime.replicas
-            served = m.Served(configuration_of=serving.id, release_id=release, replicas=replicas)
-            routes = routes_of(configuration, served, as_service=parts.swarm is not None)
+        if here is not None:
+            configuration = await self._store.deployments.snapshot(here.configuration_of)
+            routes = routes_of(configuration, here, as_service=parts.swarm is not None)
             if configuration.routing.edge_server_id is not None:
                 entrance = entrance_of(
                     configuration, routes, edge_token(self._store.encryption, application_id)
                 )
-        if serving is None or not routes:
+        if here is None or not routes:
             await parts.proxy.withdraw(application_id)
             return
         await parts.proxy.apply(
             ApplicationRoutes(
-                application_id=application_id, release_id=release, routes=routes, entrance=entrance
+                application_id=application_id, release_id=here.release_id, routes=routes, entrance=entrance
             )
         )
 

@@ -21,6 +21,7 @@ class Signature(Generic[Input, Output]):
 
 
 BEGIN_DEPLOYMENT = Signature("begin-deployment", m.BeginDeployment, m.ReleasePlan)
+LEAVE_OUT_SERVER = Signature("leave-out-server", m.LeaveOutServer, m.Nothing)
 RECORD_RELEASE = Signature("record-release", m.RecordRelease, m.Nothing)
 FINISH_DEPLOYMENT = Signature("finish-deployment", m.FinishDeployment, m.Nothing)
 FORGET_APPLICATION = Signature("forget-application", m.ForgetApplication, m.Nothing)

@@ -11,13 +11,16 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.environments import build_environment
+from activities.errors import TRANSIENT_ATTEMPTS
 from activities.servers import Servers, Surroundings
 from adapters.git import GitCredential, GitMirrors
 from domain.builds import build_inputs, build_key
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import OperationKind
+from domain.errors import SeawayError
 from domain.git_references import parse_repository
 from domain.image_references import image_tag_for
+from domain.release_policies import OF_THE_MACHINE
 from store.store import Store
 from store.tables import Deployment
 
@@ -73,13 +76,14 @@ class SourceActivities:
             branch=source.branch,
             image=image,
         )
-        present = await self._present_on(resolve, image)
+        present, unreached = await self._present_on(resolve, image)
         return m.ResolvedSource(
             commit=revision.commit,
             reference=revision.ref,
             image=image,
             image_present=len(present) == len(_asked(resolve)),
             present_on=present,
+            unreached=unreached,
             message=f"{revision.ref.removeprefix('refs/heads/')} is at {revision.commit[:12]}",
         )
 
@@ -93,13 +97,14 @@ class SourceActivities:
             image=earlier.image,
             image_id=earlier.image_id,
         )
-        present = await self._present_on(resolve, earlier.image)
+        present, unreached = await self._present_on(resolve, earlier.image)
         return m.ResolvedSource(
             commit=earlier.commit,
             reference=earlier.branch,
             image=earlier.image,
             image_present=len(present) == len(_asked(resolve)),
             present_on=present,
+            unreached=unreached,
             message=f"the image of {earlier.commit[:12] or earlier.image}",
         )
 
@@ -109,13 +114,22 @@ class SourceActivities:
         application = await self._store.applications.get(command.application_id)
         return await self._store.deployments.get(application.current_deployment_id or "")
 
-    async def _present_on(self, resolve: m.ResolveSource, image: str) -> tuple[str, ...]:
-        having = []
+    async def _present_on(
+        self, resolve: m.ResolveSource, image: str
+    ) -> tuple[tuple[str, ...], tuple[m.Unreached, ...]]:
+        """The servers that have the image, and those that cannot be asked and may be done without."""
+        having, unreached = [], []
         for server_id in _asked(resolve):
-            parts = await self._servers.parts(server_id)
-            if await parts.engine.image_id(image) is not None:
-                having.append(server_id)
-        return tuple(having)
+            try:
+                parts = await self._servers.parts(server_id)
+                if await parts.engine.image_id(image) is not None:
+                    having.append(server_id)
+            except SeawayError as error:
+                may_pass = error.retryable and activity.info().attempt < TRANSIENT_ATTEMPTS
+                if may_pass or not resolve.passes_over or error.code not in OF_THE_MACHINE:
+                    raise
+                unreached.append(m.Unreached(server_id=server_id, code=error.code, message=error.message))
+        return tuple(having), tuple(unreached)
 
 
 def _asked(resolve: m.ResolveSource) -> tuple[str, ...]:

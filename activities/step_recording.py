@@ -61,7 +61,7 @@ class _Recorder(ActivityInboundInterceptor):
 
     async def _back(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
         try:
-            answer = await self._mapped(input, relentless=True)
+            answer = await self._mapped(input, relentless=True, at_once=reference.is_lost)
         except ApplicationError as error:
             if error.non_retryable:
                 await self._move(reference, StepStatus.FAILED, message=error.message)
@@ -106,7 +106,10 @@ class _Recorder(ActivityInboundInterceptor):
         if failure:
             raise failure
 
-    async def _mapped(self, input: ExecuteActivityInput, *, relentless: bool) -> Any:
+    async def _mapped(
+        self, input: ExecuteActivityInput, *, relentless: bool, at_once: bool = False
+    ) -> Any:
+        """`at_once`: the server was out of reach before, so there is no patience with it."""
         info = activity.info()
         try:
             if relentless:
@@ -116,7 +119,9 @@ class _Recorder(ActivityInboundInterceptor):
             logger.warning(
                 "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
             )
-            is_lost = relentless and self._is_lost(error, info.scheduled_time)
+            is_lost = relentless and (
+                not lets_us_in(error.code) if at_once else self._is_lost(error, info.scheduled_time)
+            )
             raise application_error(
                 error, attempt=info.attempt, relentless=relentless, is_lost=is_lost
             ) from None

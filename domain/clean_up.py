@@ -32,7 +32,9 @@ class KnownApplication:
     """What of an application stays. While an operation on it is open, everything does."""
 
     kept_images: frozenset[str]
-    current_release_id: str
+    serving_release_ids: frozenset[str]
+    """Of its servers: one that a release went on without has another one."""
+
     is_busy: bool
 
 
@@ -52,7 +54,7 @@ def _is_left_over(one: FoundContainer, application: KnownApplication | None, now
         return False
     if one.role == RELEASE_COMMAND_ROLE:
         return True
-    return one.role == REPLICA_ROLE and one.release_id not in ("", application.current_release_id)
+    return one.role == REPLICA_ROLE and one.release_id not in {"", *application.serving_release_ids}
 
 
 def images_to_remove(names: Sequence[str], known: Mapping[str, KnownApplication]) -> tuple[str, ...]:

@@ -219,3 +219,6 @@ class ApplicationConfiguration(Frozen):
     hooks: Hooks = Hooks()
     environment: tuple[EnvironmentVariable, ...] = ()
     images_to_keep: int = 5
+    min_available: int | None = Field(
+        default=None, description="So many servers suffice for a release; None: all of them or none."
+    )

@@ -15,7 +15,15 @@ from store.columns import now
 from store.database import Database
 from store.domain_claims import claim_domains, claims_of
 from store.encryption import KeyRing
-from store.tables import Application, ClaimedDomain, Deployment, DeploymentStep, LogLine, Variable
+from store.tables import (
+    Application,
+    ClaimedDomain,
+    Deployment,
+    DeploymentStep,
+    LogLine,
+    ServerRelease,
+    Variable,
+)
 from store.tables.applications import DesiredState
 
 Written = Mapping[str, object]
@@ -225,6 +233,7 @@ class ApplicationStore:
         deployments = select(Deployment.id).where(Deployment.application_id == application_id)
         async with self._database.writing() as session:
             for statement in (
+                delete(ServerRelease).where(col(ServerRelease.application_id) == application_id),
                 delete(LogLine).where(col(LogLine.deployment_id).in_(deployments)),
                 delete(DeploymentStep).where(col(DeploymentStep.deployment_id).in_(deployments)),
                 delete(Deployment).where(col(Deployment.application_id) == application_id),

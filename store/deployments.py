@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.configuration import REVEAL, ApplicationConfiguration
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from domain.errors import NotFound
+from domain.release_policies import steps_without
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
@@ -204,6 +205,25 @@ class DeploymentStore:
             row.attempt = row.attempt if attempt is None else attempt
             row.message = row.message if message is None else message
             session.add(row)
+
+    async def leave_out(
+        self, deployment_id: str, server: str, instead: str, failed: StepName, message: str
+    ) -> None:
+        """The deployment goes on without a server: see `domain.release_policies.steps_without`."""
+        async with self._database.writing() as session:
+            query = select(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
+            rows = (await session.exec(query.order_by(col(DeploymentStep.position)))).all()
+            changed = steps_without([_step(row) for row in rows], server, instead, failed, message)
+            for row, step in zip(rows, changed, strict=True):
+                if step == _step(row):
+                    continue
+                if step.status is StepStatus.PENDING:
+                    row.server, row.started_at, row.finished_at = step.server, None, None
+                    row.status, row.attempt = StepStatus.PENDING, 0
+                else:
+                    _move(row, step.status, now())
+                row.message = step.message
+                session.add(row)
 
 
 def _move(row: DeploymentStep, status: StepStatus, at: datetime) -> None:

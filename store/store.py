@@ -13,6 +13,7 @@ from store.logs import LogStore
 from store.metrics import MetricStore
 from store.projects import ProjectStore
 from store.registries import RegistryStore
+from store.releases import ReleaseStore
 from store.servers import ServerStore
 from store.watch import WatchStore
 
@@ -31,6 +32,7 @@ class Store:
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)
         self.projects = ProjectStore(database)
+        self.releases = ReleaseStore(database)
         self.registries = RegistryStore(database, keys)
         self.servers = ServerStore(database, keys)
         self.watch = WatchStore(database)

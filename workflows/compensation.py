@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -11,6 +11,11 @@ from temporalio.exceptions import is_cancelled_exception
 
 Result = TypeVar("Result")
 Undo = Callable[[], Awaitable[None]]
+UndoOnServer = Callable[[str], Awaitable[None]]
+"""The part of an undo that concerns one server, by its id."""
+
+GoesOn = Callable[[Sequence[BaseException]], bool]
+"""Whether these failures may be done without."""
 
 
 class Evicted(BaseException):
@@ -25,10 +30,18 @@ class Compensations:
 
     def __init__(self) -> None:
         self._undos: list[Undo] = []
+        self._parts: list[UndoOnServer] = []
 
-    def push(self, undo: Undo) -> None:
-        """Remembers how to take back what comes next."""
+    def push(self, undo: Undo, on_server: UndoOnServer | None = None) -> None:
+        """Remembers how to take back what comes next, and that on one server alone, if it can be."""
         self._undos.append(undo)
+        if on_server is not None:
+            self._parts.append(on_server)
+
+    async def unwind_on(self, server_id: str) -> None:
+        """Takes back, on this server alone, what was done so far, the newest first; the stack stays."""
+        for undo in reversed(self._parts.copy()):
+            await undo(server_id)
 
     def forget(self) -> None:
         """From here on there is no way back."""
@@ -72,6 +85,26 @@ async def all_or_nothing(works: list[Coroutine[Any, Any, Result]]) -> list[Resul
     if failures:
         raise min(failures, key=is_cancelled_exception)
     return [task.result() for task in tasks]
+
+
+async def as_many_as_possible(
+    works: list[Coroutine[Any, Any, Result]], goes_on: GoesOn
+) -> list[Result | BaseException]:
+    """Like `all_or_nothing`, but where `goes_on` accepts the failures so far: these are among the results."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        while running := [task for task in tasks if not task.done()]:
+            await workflow.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            failures = [failure for task in tasks if task.done() and (failure := _failure_of(task))]
+            if failures and not goes_on(failures):
+                break
+        else:
+            return [_failure_of(task) or task.result() for task in tasks]
+    except asyncio.CancelledError:
+        await _end(tasks)
+        raise
+    await _end(tasks)
+    raise min(failures, key=is_cancelled_exception)
 
 
 async def _end(tasks: list[asyncio.Task[Result]]) -> None:

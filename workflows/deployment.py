@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call
     from workflows.compensation import Compensations, all_or_nothing, to_the_end
     from workflows.failures import Failure, failure_of
+    from workflows.left_out import LeftOutServers
     from workflows.policies import RECORD, RESOLVE, SHORT, UNDO, within
     from workflows.progress import ProgressTracker
     from workflows.release import InputFor, ReleaseSteps
@@ -33,7 +34,9 @@ class DeploymentWorkflow:
     Steps: resolve source, build, send the image to the other servers, pre-deploy command, release
     command, start, health, switch, edge, post-deploy command, drain, stop old, clean up. Failure or
     cancellation of any step before "stop old" undoes all that was done, newest first, and the old
-    version serves throughout; from there on the operation only goes forward. Query: `progress`.
+    version serves throughout; from there on the operation only goes forward. Where the plan requires fewer
+    servers than all, what fails on one is undone there, and the release goes on without that server. Query:
+    `progress`.
     """
 
     @workflow.init
@@ -41,9 +44,17 @@ class DeploymentWorkflow:
         self._command = command
         self._tracker = ProgressTracker()
         self._compensations = Compensations()
-        self._plan = m.ReleasePlan(servers=())
-        self._steps = ReleaseSteps(command.deployment_id, self._plan, self._tracker)
+        self._left_out = LeftOutServers(command.deployment_id, self._tracker, self._compensations)
+        self._steps = self._steps_of(m.ReleasePlan(servers=()))
         self._slots = DeploymentSlots(command)
+
+    def _steps_of(self, plan: m.ReleasePlan) -> ReleaseSteps:
+        return ReleaseSteps(self._command.deployment_id, plan, self._tracker, self._left_out)
+
+    @property
+    def _plan(self) -> m.ReleasePlan:
+        """As it is now: a server that was left out is not in it any more."""
+        return self._steps.plan
 
     @workflow.signal(name=names.BUILD_SLOT_GRANTED_SIGNAL, description="The slot that was waited for")
     def build_slot_granted(self, grant: m.BuildSlotGrant) -> None:
@@ -79,9 +90,9 @@ class DeploymentWorkflow:
     async def _release(self) -> None:
         # By itself, a call that ends well in spite of a cancellation would hide that cancellation.
         begin = call(s.BEGIN_DEPLOYMENT, m.BeginDeployment(command=self._command), SHORT)
-        [self._plan] = await all_or_nothing([begin])
-        self._tracker.plan(self._plan.steps)
-        self._steps = ReleaseSteps(self._command.deployment_id, self._plan, self._tracker)
+        [plan] = await all_or_nothing([begin])
+        self._tracker.plan(plan.steps)
+        self._steps = self._steps_of(plan)
         if self._plan.serve is not None:
             await self._prepare_image()
             await self._run_commands_before()
@@ -118,7 +129,8 @@ class DeploymentWorkflow:
         )
         if any(self._needs_slot(answer) for answer in everywhere):
             planned = zip(self._plan.servers, everywhere, strict=True)
-            await all_or_nothing([self._build_in_turn(build, *where) for where in planned])
+            builds = [self._build_in_turn(build, *where) for where in planned]
+            await self._steps.together(StepName.BUILD, builds)
         else:
             await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
         await self._push(resolved.image, self._plan.servers[0])
@@ -147,18 +159,57 @@ class DeploymentWorkflow:
         """One server builds, unless another one has the image; all others get it from there."""
         servers = self._plan.servers
         resolve = self._for(
-            m.ResolveSource, command=self._command, look_on=tuple(server.id for server in servers)
+            m.ResolveSource,
+            command=self._command,
+            look_on=tuple(server.id for server in servers),
+            passes_over=bool(self._plan.required),
         )
         first = builder if builder in servers else servers[0]
         [resolved] = await self._steps.run(
             StepName.RESOLVE_SOURCE, s.RESOLVE_SOURCE, resolve, RESOLVE, [first]
         )
         self._show_reference(resolved)
-        builds = self._needs_slot(resolved) and not resolved.present_on
+        await self._leave_out_unreached(resolved)
+        while True:
+            builder = self._plan.servers[0] if self._left_out.has(builder.id) else builder
+            try:
+                builder, sender = await self._build_once(builder, resolved)
+                break
+            except ActivityError as error:
+                if builder not in self._plan.servers or not self._steps.may_leave_out(StepName.BUILD, error):
+                    raise
+                self._slots.release([builder.id])
+                # Another server takes the build over, so it is the next step that shows what happened here.
+                await self._steps.leave_out(StepName.DISTRIBUTE, builder, failure_of(error))
+        await self._push(resolved.image, sender)
+        limit = self._plan.build_limit
+        if not resolved.image_present:
+            others = [server for server in self._plan.servers if server != builder]
+            discard = self._for(m.DiscardImage, image=resolved.image)
+            self._undo(StepName.DISTRIBUTE, s.DISCARD_IMAGE, discard, others)
+        distribute = self._for(m.DistributeImage, source=sender, image=resolved.image, limit=limit)
+        await self._steps.run(StepName.DISTRIBUTE, s.DISTRIBUTE_IMAGE, distribute, within(limit))
+
+    async def _leave_out_unreached(self, resolved: m.ResolvedSource) -> None:
+        """Servers that could not even be asked for the image. Raises ApplicationError for too many."""
+        failures = {one.server_id: Failure(one.code, one.message) for one in resolved.unreached}
+        lost = [server for server in self._plan.servers if server.id in failures]
+        for server in lost:
+            failure = failures[server.id]
+            if len(self._plan.servers) <= self._plan.required:
+                raise ApplicationError(failure.message, type=failure.code, non_retryable=True)
+            await self._steps.leave_out(StepName.DISTRIBUTE, server, failure)
+
+    async def _build_once(
+        self, builder: m.PlannedServer, resolved: m.ResolvedSource
+    ) -> tuple[m.PlannedServer, m.PlannedServer]:
+        """The server that has built, and the one that has the image afterwards and gives it to the others."""
+        servers = self._plan.servers
+        builds = self._needs_slot(resolved) and not self._has_image(resolved)
         if builds and self._plan.builders:
             wish = self._slots.wish(self._steps, self._plan.builders, builder)
             builder = await self._slots.lease(wish)
-        sender_id = sending_server(builder.id, resolved.present_on)
+        sender_id = sending_server(builder.id, self._has_image(resolved))
         sender = next((server for server in servers if server.id == sender_id), builder)
         if self._plan.builders and not builds:
             # Where nothing is built, a build server need not even answer.
@@ -180,12 +231,10 @@ class DeploymentWorkflow:
         else:
             await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])
             self._slots.release()
-        await self._push(resolved.image, sender)
-        if not resolved.image_present:
-            others = [server for server in servers if server != builder]
-            self._undo(StepName.DISTRIBUTE, s.DISCARD_IMAGE, discard, others)
-        distribute = self._for(m.DistributeImage, source=sender, image=resolved.image, limit=limit)
-        await self._steps.run(StepName.DISTRIBUTE, s.DISTRIBUTE_IMAGE, distribute, within(limit))
+        return builder, sender
+
+    def _has_image(self, resolved: m.ResolvedSource) -> list[str]:
+        return [server_id for server_id in resolved.present_on if not self._left_out.has(server_id)]
 
     async def _push(self, image: str, source: m.PlannedServer) -> None:
         """To the registry that the application names, by the server that has the image."""
@@ -194,7 +243,7 @@ class DeploymentWorkflow:
             return
         limit = self._plan.build_limit
         push = self._for(m.PushImage, source=source, image=image, limit=limit)
-        self._undo(StepName.PUSH, s.WITHDRAW_IMAGE, push, servers)
+        self._undo(StepName.PUSH, s.WITHDRAW_IMAGE, push, servers, of_servers=False)
         await self._steps.run(StepName.PUSH, s.PUSH_IMAGE, push, within(limit), servers)
 
     def _show_reference(self, resolved: m.ResolvedSource) -> None:
@@ -219,31 +268,47 @@ class DeploymentWorkflow:
 
     async def _start_new(self, serve: m.Served) -> None:
         limit = self._plan.health_limit
-        start = self._for(m.StartReplicas, serve=serve, first=self._plan.start_from, limit=limit)
+        start = self._start_from(self._for(m.StartReplicas, serve=serve, limit=limit))
         remove_new = self._for(m.RetireReplicas, keep=self._plan.served)
         self._undo(StepName.START, s.RETIRE_REPLICAS, remove_new)
         await self._steps.run(StepName.START, s.START_REPLICAS, start, SHORT)
         await self._steps.run(StepName.HEALTH, s.CHECK_HEALTH, start, within(limit))
 
+    def _start_from(self, start: InputFor[m.StartReplicas]) -> InputFor[m.StartReplicas]:
+        """More replicas of what serves; all of them where something else does."""
+        served, first = self._plan.served, self._plan.start_from
+
+        def make(step: m.StepReference, server_id: str) -> m.StartReplicas:
+            has_some = served is None or served.is_on(server_id)
+            return start(step, server_id).model_copy(update={"first": first if has_some else 1})
+
+        return make
+
     async def _switch(self) -> None:
-        self._compensations.push(self._switch_back)
+        concerned = self._plan.servers
+
+        async def back_on(server_id: str) -> None:
+            await self._switch_back([server for server in concerned if server.id == server_id])
+
+        self._compensations.push(self._switch_back, back_on)
         switch = self._for(m.ApplyRoutes, serve=self._plan.serve, lets_edge_in=self._plan.lets_edge_in)
         await self._steps.run(StepName.SWITCH, s.APPLY_ROUTES, switch, SHORT)
         if self._plan.edge is not None:
             await self._spread_at(self._plan.edge)
 
-    async def _switch_back(self) -> None:
+    async def _switch_back(self, servers: Sequence[m.PlannedServer] | None = None) -> None:
         back = self._for(m.ApplyRoutes, serve=self._plan.served, lets_edge_in=self._plan.lets_edge_in)
-        await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back)
+        await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back, servers)
         if self._plan.serve is not None and self._plan.drain_undone:
             # Visitors may be in the midst of an answer from the new version, which is removed next.
             deadline = workflow.now() + self._plan.drain
             drain = self._for(m.DrainReplicas, keep=self._plan.served, deadline=deadline)
-            await self._steps.undo(StepName.SWITCH, s.DRAIN_REPLICAS, drain)
+            await self._steps.undo(StepName.SWITCH, s.DRAIN_REPLICAS, drain, servers)
 
     async def _spread_at(self, edge: m.PlannedServer) -> None:
         """Visitors of the edge reach all servers, which have switched by now; undone before these are."""
-        self._undo(StepName.EDGE, s.APPLY_EDGE, self._for(m.ApplyEdge, serve=self._plan.served), [edge])
+        before = self._for(m.ApplyEdge, serve=self._plan.served)
+        self._undo(StepName.EDGE, s.APPLY_EDGE, before, [edge], of_servers=False)
         spread = self._for(m.ApplyEdge, serve=self._plan.serve)
         await self._steps.run(StepName.EDGE, s.APPLY_EDGE, spread, SHORT, [edge])
 
@@ -284,6 +349,7 @@ class DeploymentWorkflow:
             delete_volumes=self._command.delete_volumes,
         )
         await self._steps.run_where_possible(StepName.CLEAN_UP, s.CLEAN_UP, clean_up, UNDO)
+        await self._left_out.settle()
         await self._finish(DeploymentStatus.FINISHED, Failure())
         if deletes:
             forget = m.ForgetApplication(application_id=self._command.application_id)
@@ -319,15 +385,25 @@ class DeploymentWorkflow:
         signature: s.Signature[s.Input, s.Output],
         make: InputFor[s.Input],
         servers: Sequence[m.PlannedServer] | None = None,
+        *,
+        of_servers: bool = True,
     ) -> None:
-        async def undo() -> None:
-            await self._steps.undo(name, signature, make, servers)
+        """Pushes an undo on these servers or all; without `of_servers` it is of the release as a whole."""
+        concerned = self._plan.servers if servers is None else servers
 
-        self._compensations.push(undo)
+        async def undo() -> None:
+            staying = [one for one in concerned if not (of_servers and self._left_out.has(one.id))]
+            await self._steps.undo(name, signature, make, staying)
+
+        async def undo_on(server_id: str) -> None:
+            await self._steps.undo(name, signature, make, [one for one in concerned if one.id == server_id])
+
+        self._compensations.push(undo, undo_on if of_servers else None)
 
     async def _give_up(self, failure: Failure, *, cancelled: bool) -> None:
         self._tracker.cancellable = False
         self._slots.release()
+        await self._left_out.settle()
         await self._compensations.unwind()
         status = DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED
         await self._finish(status, failure)
@@ -345,6 +421,7 @@ class DeploymentWorkflow:
                 error_code=failure.code,
                 error_message=failure.message,
                 error_detail=failure.detail,
+                note=self._left_out.note if status is DeploymentStatus.FINISHED else "",
             ),
             RECORD,
         )

@@ -33,6 +33,10 @@ class ProgressTracker:
         """Takes over the planned steps, all pending."""
         self._steps = {(step.name, step.server): step for step in steps}
 
+    def has(self, name: StepName, server: str) -> bool:
+        """Whether the step is planned there."""
+        return (name, server) in self._steps
+
     def place(self, name: StepName, planned: str, server: str) -> None:
         """The step runs on another server than was planned; it keeps its place."""
         if planned != server and (name, planned) in self._steps:

@@ -4,36 +4,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from workflows.calls import call
-from workflows.compensation import all_or_nothing
+from workflows.compensation import all_or_nothing, as_many_as_possible
+from workflows.left_out import LeftOutServers
 from workflows.policies import UNDO, Policy
 
 with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities.signatures import Input, Output, Signature
     from domain.deployments import StepName, StepStatus
+    from domain.release_policies import MAY_BE_LEFT_OUT, goes_on
     from domain.server_systems import lets_us_in
-    from workflows.failures import failure_of
+    from workflows.failures import Failure, failure_of
     from workflows.progress import ProgressTracker
 
 CANCELLED = "Cancelled."
 LEFT_FOR_LATER = "What is left there is taken away when the server answers again."
+Result = TypeVar("Result")
 InputFor = Callable[[m.StepReference, str], Input]
 """Builds an activity's input for a step on the server with this id."""
 
 
 class ReleaseSteps:
-    """Runs a step on every server of the plan: all of them succeed, or the step has failed."""
+    """Runs a step on every server of the plan: all of them succeed, or the step has failed.
 
-    def __init__(self, deployment_id: str, plan: m.ReleasePlan, tracker: ProgressTracker) -> None:
+    Where the plan requires fewer than all, it goes on without those that fail, and `plan` has them no more.
+    """
+
+    def __init__(
+        self,
+        deployment_id: str,
+        plan: m.ReleasePlan,
+        tracker: ProgressTracker,
+        left_out: LeftOutServers,
+    ) -> None:
+        self.plan = plan
         self._deployment_id = deployment_id
-        self._plan = plan
         self._tracker = tracker
+        self._left_out = left_out
 
     async def run(
         self,
@@ -45,12 +58,46 @@ class ReleaseSteps:
     ) -> list[Output]:
         """One step, forward. Raises what the activity raised, and CancelledError once cancelled.
 
-        `servers` are those that it runs on, where these are not all of the plan's.
+        `servers` are those that it runs on, where these are not all of the plan's; none of them may fail.
         """
-        chosen = self._plan.servers if servers is None else servers
+        if servers is None:
+            works = [self._forward(name, one, signature, make, policy) for one in self.plan.servers]
+            return await self.together(name, works)
         return await all_or_nothing(
-            [self._forward(name, server, signature, make, policy) for server in chosen]
+            [self._forward(name, server, signature, make, policy) for server in servers]
         )
+
+    async def together(self, name: StepName, works: list[Coroutine[Any, Any, Result]]) -> list[Result]:
+        """One piece of work for each of the plan's servers; the results of those that go on."""
+        servers = self.plan.servers
+        if not self.plan.required:
+            return await all_or_nothing(works)
+        results = await as_many_as_possible(works, lambda failures: self._goes_on(name, failures))
+        succeeded = []
+        for server, result in zip(servers, results, strict=True):
+            if not isinstance(result, BaseException):
+                succeeded.append(result)
+            elif name in MAY_BE_LEFT_OUT:  # one that is lost later has switched, and keeps what it has
+                await self.leave_out(name, server, failure_of(result))
+        return succeeded
+
+    def may_leave_out(self, name: StepName, error: BaseException) -> bool:
+        """Whether the release may go on without a server on which this step failed so."""
+        return bool(self.plan.required) and self._goes_on(name, [error])
+
+    def _goes_on(self, name: StepName, failures: Sequence[BaseException]) -> bool:
+        if any(is_cancelled_exception(one) for one in failures):
+            return False
+        if not all(isinstance(one, ActivityError | ApplicationError) for one in failures):
+            return False
+        codes = [failure_of(one).code for one in failures]
+        return goes_on(name, codes, len(self.plan.servers), self.plan.required)
+
+    async def leave_out(self, name: StepName, server: m.PlannedServer, failure: Failure) -> None:
+        """Goes on without this server, which failed in this step and keeps what it had."""
+        self.plan = self._left_out.out_of(self.plan, server, name, failure)
+        self._show_all()
+        await self._left_out.record(server, self.plan, name)
 
     async def run_where_possible(
         self,
@@ -61,7 +108,7 @@ class ReleaseSteps:
         servers: Sequence[m.PlannedServer] | None = None,
     ) -> None:
         """One step, past the point of no return: a lost server is passed over."""
-        chosen = self._plan.servers if servers is None else servers
+        chosen = self.plan.servers if servers is None else servers
         await all_or_nothing(
             [self._forward_if_possible(name, one, signature, make, policy) for one in chosen]
         )
@@ -74,7 +121,7 @@ class ReleaseSteps:
         servers: Sequence[m.PlannedServer] | None = None,
     ) -> None:
         """Takes one step back on the servers that it ran on, trying until it works or the server is lost."""
-        chosen = self._plan.servers if servers is None else servers
+        chosen = self.plan.servers if servers is None else servers
         works: list[Coroutine[Any, Any, None]] = [
             self._back(name, server, signature, make) for server in chosen
         ]
@@ -124,7 +171,11 @@ class ReleaseSteps:
         make: InputFor[Input],
     ) -> None:
         reference = m.StepReference(
-            deployment_id=self._deployment_id, name=name, server=server.name, undo=True
+            deployment_id=self._deployment_id,
+            name=name,
+            server=server.name,
+            undo=True,
+            is_lost=self._left_out.is_lost(server.id),
         )
         summary = f"undo {name.replace('_', ' ')} on {server.name}"
         try:
@@ -132,7 +183,8 @@ class ReleaseSteps:
         except ActivityError as error:
             self._pass_over(name, server, error)
             return
-        self._move(name, server, StepStatus.COMPENSATED)
+        if self._tracker.has(name, server.name):  # another server may have taken the step over
+            self._move(name, server, StepStatus.COMPENSATED)
 
     async def _forward_if_possible(
         self,
@@ -152,8 +204,13 @@ class ReleaseSteps:
         failure = failure_of(error)
         if lets_us_in(failure.code):
             raise error
+        if not self._tracker.has(name, server.name):
+            return
         self._move(name, server, StepStatus.FAILED, f"{failure.message} {LEFT_FOR_LATER}")
 
     def _move(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         self._tracker.move(name, server.name, status, workflow.now(), message)
+        self._show_all()
+
+    def _show_all(self) -> None:
         workflow.set_current_details(self._tracker.markdown())

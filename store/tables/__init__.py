@@ -3,7 +3,7 @@
 from store.tables.access import ApiToken, Membership, Team, User
 from store.tables.applications import Application, ClaimedDomain, Variable
 from store.tables.audit import AuditEvent
-from store.tables.deployments import Deployment, DeploymentStep, LogLine
+from store.tables.deployments import Deployment, DeploymentStep, LogLine, ServerRelease
 from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
 from store.tables.registries import Registry
@@ -26,6 +26,7 @@ __all__ = [
     "Registry",
     "Server",
     "ServerEvent",
+    "ServerRelease",
     "ServerStep",
     "ServerWatch",
     "Team",

@@ -50,6 +50,8 @@ class Deployment(SQLModel, table=True):
     snapshot_sealed: str | None = None
     configuration_hash: str = ""
     superseded_by: str | None = None
+    note: str = ""
+    """What there is to know about one that has finished."""
     error_code: str = ""
     error_message: str = ""
     error_detail: str = ""
@@ -57,6 +59,23 @@ class Deployment(SQLModel, table=True):
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     serving_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ServerRelease(SQLModel, table=True):
+    """Which release of an application a server has; one that has none has no row.
+
+    No foreign key to the server: the row of one that was removed tells until the next release that the
+    application's current release was there and nowhere else.
+    """
+
+    __tablename__ = "server_release"
+
+    application_id: str = Field(foreign_key="application.id", primary_key=True)
+    server_id: str = Field(primary_key=True)
+    deployment_id: str
+    """The deployment whose configuration and number of replicas it has."""
+    release_id: str
+    since: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class DeploymentStep(SQLModel, table=True):

@@ -149,6 +149,7 @@ class FakeActivities:
         self.plan: Planner = planner or (lambda command: plan_of(command.kind, command.deployment_id))
         self.image_present = False
         self.present_on: tuple[str, ...] = ()
+        self.unreached: tuple[m.Unreached, ...] = ()
         self.reference = "main"
         self.skipped: set[str] = set()
         self.calls: list[Call] = []
@@ -268,6 +269,7 @@ class FakeActivities:
                 image=f"seaway/application:{call.deployment_id}",
                 image_present=set(asked) <= set(present),
                 present_on=present,
+                unreached=self.unreached if call.message.passes_over else (),
             )
         if issubclass(signature.answers, m.StepOutcome):
             return signature.answers(message=f"{call.label} done", skipped=call.label in self.skipped)

@@ -39,6 +39,7 @@ def plan_of(
     needs_build_slot: bool = False,
     push: PushOptions = NOT_PUSHED,
     edges: Sequence[str] = (),
+    required: int = 0,
 ) -> ReleasePlan:
     """The plan of an operation on an application that runs already, unless it `replaces` nothing.
 
@@ -87,6 +88,7 @@ def plan_of(
         builders=building,
         needs_build_slot=needs_build_slot,
         drain_undone=not stop_first,
+        required=required,
     )
 
 

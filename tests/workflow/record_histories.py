@@ -57,6 +57,19 @@ async def deployment_behind_an_edge(bench: Bench) -> WorkflowHandle[Any, Any]:
     return await bench.deploy()
 
 
+async def deployment_without_a_server(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Two of three servers suffice; the first one is full, so another one builds."""
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind,
+        command.deployment_id,
+        hooks=ALL_HOOKS,
+        servers=("east", "west", "north"),
+        required=2,
+    )
+    bench.fakes.fail("build-image", "disk_full", "No room.", server="east")
+    return await bench.deploy()
+
+
 async def deployment_failed(bench: Bench) -> WorkflowHandle[Any, Any]:
     """The last step before the point of no return fails."""
     bench.fakes.plan = lambda command: plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS)
@@ -114,6 +127,7 @@ SCENARIOS: dict[str, Scenario] = {
     "deployment-finished": deployment_finished,
     "deployment-distributed": deployment_distributed,
     "deployment-behind-an-edge": deployment_behind_an_edge,
+    "deployment-without-a-server": deployment_without_a_server,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,

@@ -65,14 +65,14 @@ def test_the_activities_are_those_that_the_workflows_call_with_the_same_types() 
     }
 
 
-def types_in(annotation: object) -> Iterator[object]:
-    """The annotation itself, what it is composed of, and the fields of models in it."""
+def types_in(annotation: object, around: tuple[object, ...] = ()) -> Iterator[object]:
+    """The annotation itself, what it is composed of, and the fields of models in it, which may nest."""
     yield annotation
     for part in typing.get_args(annotation):
-        yield from types_in(part)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from types_in(part, around)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in around:
         for field in annotation.model_fields.values():
-            yield from types_in(field.annotation)
+            yield from types_in(field.annotation, (*around, annotation))
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)

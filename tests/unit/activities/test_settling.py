@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.messages import ServerTask
 from activities.settling import SettlingActivities
+from domain.configuration import Domain, RoutingOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus
 
+NOBODY: Mapping[str, str] = {}
 LABELS = {"seaway.application": "shop", "seaway.role": "replica"}
 
 
@@ -22,6 +25,7 @@ class Machine:
     def __init__(self) -> None:
         self.removed: list[str] = []
         self.withdrawn: list[str] = []
+        self.applied: list[str] = []
 
     async def list_containers(self, _labels: object) -> list[Any]:
         return [
@@ -38,16 +42,24 @@ class Machine:
     async def current(self, _application_id: str) -> Any:
         return SimpleNamespace(release_id="new")
 
+    async def apply(self, routes: Any) -> None:
+        self.applied.append(routes.release_id)
+
     async def withdraw(self, application_id: str) -> None:
         self.withdrawn.append(application_id)
 
 
 async def settled(
-    server_id: str, *, ends_meanwhile: bool = False, **servers_of_releases: tuple[str, ...]
+    server_id: str,
+    *,
+    ends_meanwhile: bool = False,
+    behind: Mapping[str, str] = NOBODY,
+    **servers_of_releases: tuple[str, ...],
 ) -> Machine:
     """The machine, after the server's row by this id was settled; `new` is what serves.
 
-    With `ends_meanwhile`, from the second look at the database on.
+    With `ends_meanwhile`, from the second look at the database on. `behind` is which servers have which
+    release, where that was written down.
     """
     machine = Machine()
     looks = 0
@@ -64,6 +76,9 @@ async def settled(
             status=DeploymentStatus.FINISHED,
             server_ids=servers,
             snapshot_sealed="",
+            application_id="shop",
+            runtime=RuntimeOptions(),
+            routing=RoutingOptions(domains=(Domain(host="shop.example.com"),)),
         )
         for release, servers in servers_of_releases.items()
     }
@@ -90,12 +105,16 @@ async def settled(
             found[-1].status = DeploymentStatus.IN_PROGRESS
         return found
 
+    async def held(_application_id: str) -> list[Any]:
+        return [SimpleNamespace(server_id=one, deployment_id=release) for one, release in behind.items()]
+
     deployments = SimpleNamespace(
-        get=deployment, all_of_application=all_of_application, released=lambda row: row
+        get=deployment, snapshot=deployment, all_of_application=all_of_application, released=lambda row: row
     )
     store: Any = SimpleNamespace(
         applications=SimpleNamespace(get=application, list=no_applications),
         deployments=deployments,
+        releases=SimpleNamespace(of=held),
         servers=SimpleNamespace(get=server),
     )
     servers: Any = SimpleNamespace(parts=parts)
@@ -108,6 +127,17 @@ async def settled(
 async def test_what_another_row_of_the_same_machine_has_there_stays(twin: str) -> None:
     machine = await settled(twin, old=("east",), new=("east",))
     assert (machine.removed, machine.withdrawn) == ([], [])
+
+
+async def test_a_server_that_a_release_went_on_without_comes_back_to_the_release_before() -> None:
+    servers = ("east", "west")
+    having = {"east": "new", "west": "old"}
+
+    machine = await settled("west", behind=having, old=servers, new=servers)
+    assert (machine.removed, machine.applied) == (["shop-new"], ["old"])
+
+    machine = await settled("east", behind=having, old=servers, new=servers)
+    assert (machine.removed, machine.applied) == (["shop-old"], [])
 
 
 async def test_what_the_server_had_before_the_application_moved_away_goes() -> None:

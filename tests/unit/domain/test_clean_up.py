@@ -24,7 +24,7 @@ applications = st.builds(
     kept_images=st.frozensets(
         st.sampled_from([f"seaway/{one}:{tag}" for one in APPLICATIONS for tag in "abc"])
     ),
-    current_release_id=st.sampled_from(["", "r1", "r2"]),
+    serving_release_ids=st.frozensets(st.sampled_from(["r1", "r2"])),
     is_busy=st.booleans(),
 )
 known = st.dictionaries(st.sampled_from(["shop", "blog"]), applications)
@@ -56,7 +56,10 @@ def test_a_container_that_goes_has_ended_is_ours_and_of_no_current_release(found
             and NOW - one.ended_at >= STOPPED_FOR
             and (
                 one.role == "release-command"
-                or (one.role == "replica" and one.release_id != known[one.application_id].current_release_id)
+                or (
+                    one.role == "replica"
+                    and one.release_id not in known[one.application_id].serving_release_ids
+                )
             )
             for one in reasons
         )
@@ -74,7 +77,7 @@ def test_an_image_that_goes_is_of_a_known_idle_application_that_does_not_keep_it
 
 
 def test_what_nobody_needs_goes():
-    idle = {"shop": KnownApplication(frozenset(["seaway/shop:new"]), "r2", is_busy=False)}
+    idle = {"shop": KnownApplication(frozenset(["seaway/shop:new"]), frozenset(["r2"]), is_busy=False)}
     old = FoundContainer("shop-r1-1", "shop", "replica", "r1", LONG_AGO)
     current = FoundContainer("shop-r2-1", "shop", "replica", "r2", LONG_AGO)
     command = FoundContainer("shop-d-release", "shop", "release-command", "", LONG_AGO)
@@ -83,7 +86,16 @@ def test_what_nobody_needs_goes():
 
 
 def test_while_something_is_done_to_an_application_all_of_it_stays():
-    busy = {"shop": KnownApplication(frozenset(), "r2", is_busy=True)}
+    busy = {"shop": KnownApplication(frozenset(), frozenset(["r2"]), is_busy=True)}
     old = FoundContainer("shop-r1-1", "shop", "replica", "r1", LONG_AGO)
     assert containers_to_remove([old], busy, NOW) == ()
     assert images_to_remove(["seaway/shop:old"], busy) == ()
+
+
+def test_the_older_release_of_a_server_that_is_behind_stays():
+    behind = {
+        "shop": KnownApplication(frozenset(["seaway/shop:old"]), frozenset(["r1", "r2"]), is_busy=False)
+    }
+    old = FoundContainer("shop-r1-1", "shop", "replica", "r1", LONG_AGO)
+    assert containers_to_remove([old], behind, NOW) == ()
+    assert images_to_remove(["seaway/shop:old"], behind) == ()
