@@ -14,7 +14,7 @@ from adapters.cancellation import uninterrupted
 from adapters.host_commands import Completed
 from adapters.processes import OnLine
 from adapters.ssh.commands import END_LIMIT_SECONDS, attend, command_line, end
-from adapters.ssh.failures import link_lost, translated
+from adapters.ssh.failures import link_lost, not_begun, translated
 from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ROOT, ServerAddress, SshSettings, SshTarget
@@ -94,18 +94,23 @@ class SshConnection:
     ) -> Completed:
         """Runs a command to its end; with `sudo` as root, where the user is not root.
 
-        Raises DeadlineExceeded after `timeout`, the time to connect included. Whatever is raised, the command
-        and what it started in its process group have ended before, which may take another 8 s; after the link
-        broke, they end when the server notices it. The server needs `sh` and `head`.
+        After `timeout`, the time to connect included, it raises DeadlineExceeded; ServerUnreachable if the
+        command has not even begun. Whatever is raised, the command and what it started in its process group
+        have ended before, which may take another 8 s; after the link broke, they end when the server notices
+        it. The server needs `sh` and `head`.
         """
         sudo = sudo and self._target.address.user != ROOT
         line = command_line(arguments, input_bytes=len(input), sudo=sudo)
+        begun = asyncio.Event()
         try:
             async with asyncio.timeout(timeout.total_seconds()) as limit, self._used(self._sessions):
-                return await self._run(line, input, on_line)
+                return await self._run(line, input, on_line, begun)
         except TimeoutError as error:
             if not limit.expired():
                 raise
+            if not begun.is_set():
+                # No fault of the command: the same may work in a moment.
+                raise not_begun(self._target.address, timeout.total_seconds()) from error
             raise DeadlineExceeded(
                 f"{arguments[0]} on {self._target.address.endpoint} took longer than "
                 f"{timeout.total_seconds():g} s and was stopped."
@@ -175,13 +180,14 @@ class SshConnection:
                 self._sftp = await self._open_session(_start_sftp)
             return self._sftp[1]
 
-    async def _run(self, line: str, input: bytes, on_line: OnLine | None) -> Completed:
+    async def _run(self, line: str, input: bytes, on_line: OnLine | None, begun: asyncio.Event) -> Completed:
         opening = asyncio.create_task(self._start(line))
         try:
             process = await asyncio.shield(opening)
         except asyncio.CancelledError:
             await uninterrupted(_end_unwanted(opening))
             raise
+        begun.set()
         try:
             with translated(self._target.address):
                 completed = await attend(process, input, on_line)

@@ -88,6 +88,14 @@ def no_answer(address: ServerAddress, seconds: float, *, connected: bool) -> Ser
     )
 
 
+def not_begun(address: ServerAddress, seconds: float) -> ServerUnreachable:
+    """For a command whose time was over before the server had taken it."""
+    return ServerUnreachable(
+        f"The server {address.endpoint} took no command within {seconds:g} s. "
+        + NOT_ANSWERING.format(port=address.port)
+    )
+
+
 def link_lost(address: ServerAddress, reason: str = "") -> ServerUnreachable:
     """For work that was under way when the link broke."""
     return ServerUnreachable(f"The SSH connection to {address.endpoint} broke off.", detail=reason)

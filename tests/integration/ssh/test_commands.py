@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ssh import commands
-from adapters.ssh.connection import SshConnection
+from adapters.ssh.connection import ServerAddress, SshConnection, SshSettings
 from domain.errors import DeadlineExceeded, NotPossibleNow, ServerUnreachable
 from tests.harness.ssh_daemon import SshDaemon
 from tests.harness.ssh_servers import SshServer
@@ -122,6 +123,19 @@ async def test_a_command_that_takes_too_long_is_ended_with_its_children(connecti
         )
     assert time.monotonic() - begun < 10
     await eventually(lambda: processes_with(mark) == [], timeout_seconds=2)
+
+
+async def test_a_command_that_no_server_takes_in_time_is_no_command_that_took_too_long(
+    shared_daemon: SshDaemon, connect: Connect
+):
+    """The one may work in a moment, the other would take too long again."""
+    patient = SshSettings(login_seconds=30)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = ServerAddress("127.0.0.1", deaf.getsockname()[1])
+        connection = connect(shared_daemon, patient, address=address)
+        with pytest.raises(ServerUnreachable, match=r"took no command within 0\.2 s") as refused:
+            await connection.run(["true"], timeout=timedelta(seconds=0.2))
+    assert refused.value.retryable
 
 
 @pytest.mark.drill
