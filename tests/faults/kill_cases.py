@@ -40,6 +40,9 @@ class KillCase:
     before: RuntimeOptions = RUNTIME
     after: RuntimeOptions = RUNTIME
     variables: Mapping[str, str] = field(default_factory=dict)
+    pushes: bool = False
+    ballast_megabytes: int = 0
+    """In a layer of v2, so that pushing it takes a while."""
 
     def __str__(self) -> str:
         """For the names of tests and the table."""
@@ -130,4 +133,24 @@ def _backward() -> list[KillCase]:
     ]
 
 
-CASES = tuple(_forward() + _middles() + _backward())
+def _with_registry() -> list[KillCase]:
+    failing = HOOKS.model_copy(update={"post_deploy": "echo this fails; exit 7"})
+    forward = [Fault(one.name, moment) for one in (s.PUSH_IMAGE, s.PUBLISH_IMAGE) for moment in MOMENTS]
+    backward = [Fault(s.WITHDRAW_IMAGE.name, moment, undo=True) for moment in MOMENTS]
+    return [
+        *(KillCase(fault, pushes=True) for fault in forward),
+        KillCase(Fault(s.PUSH_IMAGE.name, Moment.MIDDLE, seconds=0.3), pushes=True, ballast_megabytes=60),
+        *(
+            KillCase(
+                fault,
+                pushes=True,
+                ends=DeploymentStatus.FAILED,
+                error_code="command_failed",
+                hooks=failing,
+            )
+            for fault in backward
+        ),
+    ]
+
+
+CASES = tuple(_forward() + _middles() + _backward() + _with_registry())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker.errors
 
-from domain.configuration import RuntimeOptions
+from domain.configuration import PushOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus, StepName, StepStatus
 from domain.replicas import APPLICATION_LABEL, replica_name
 from tests.harness.images import PYTHON
@@ -64,12 +64,16 @@ class ReleaseScenario:
         *,
         worker: str = "worker",
         runtime: RuntimeOptions | None = None,
+        registry: str = "",
     ) -> ReleaseScenario:
-        """Releases v1."""
+        """Releases v1, to that registry too if one is given."""
         repository = await asyncio.to_thread(GitRepository, folder)
         application = await seaway.create_application(
             repository, worker=worker, runtime=runtime or RuntimeOptions()
         )
+        if registry:
+            push = PushOptions(name=f"{registry}/team/{application.row.name}", tag="latest")
+            await seaway.configure(application, push=push)
         dockerfile = DOCKERFILE.format(base=PYTHON, name=application.id, lines=LINES)
         await asyncio.to_thread(repository.release, "v1", {"Dockerfile": dockerfile})
         first = await seaway.release(application)
@@ -89,6 +93,12 @@ class ReleaseScenario:
         """Commits another Dockerfile; `base` and `name` in it are filled in as well. Blocks."""
         dockerfile = template.format(base=PYTHON, name=self.application.id, **values)
         self.repository.commit({"Dockerfile": dockerfile})
+
+    async def make_heavy(self, megabytes: int) -> None:
+        """The next image is so much larger, so that it takes its time on any way."""
+        ballast = f"RUN head -c {megabytes}000000 /dev/urandom > /ballast\n"
+        template = DOCKERFILE.replace("RUN echo", f"{ballast}RUN echo", 1)
+        await asyncio.to_thread(self.commit_dockerfile, template, lines=LINES)
 
     async def deploy_second(self, **configuration: object) -> str:
         """Asks for v2, with these changes of the configuration."""

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from api.server_operations import ServerOperations
 from domain.build_log import UNHEARD
-from domain.configuration import RuntimeOptions
+from domain.configuration import Domain, RoutingOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus, Step, StepName, StepStatus
 from domain.replicas import replica_name
 from domain.servers import ServerStatus
@@ -23,7 +23,7 @@ from store.tables import PrivateKey, Server
 from tests.faults.link_cases import SILENT_SECONDS, Cut
 from tests.faults.release_scenario import DOCKERFILE, LINES, MOST_EVENTS, ReleaseScenario
 from tests.harness.images import PYTHON
-from tests.harness.installation import SeawayInstallation
+from tests.harness.installation import DeployedApplication, SeawayInstallation
 from tests.harness.load import LoadGenerator
 from tests.harness.remains import processes_with
 from tests.harness.repositories import GitRepository
@@ -86,6 +86,11 @@ class RemoteServer:
             for server in service["loadBalancer"]["servers"]
         }
 
+    def route_files(self, application_id: str) -> set[str]:
+        """The files of the application that its proxy reads: its routes, and those of an edge."""
+        found = self.run("ls", f"{self.row.data_folder}/proxy/dynamic").split()
+        return {name for name in found if name.startswith(application_id)}
+
     def remains(self, application_id: str) -> RemoteRemains:
         """All that there is of the application."""
         return RemoteRemains(
@@ -139,6 +144,11 @@ async def provisioned(seaway: SeawayInstallation, machine: SshServer, worker: Wo
     return RemoteServer(machine, row)
 
 
+def behind(application: DeployedApplication, edge: RemoteServer) -> RoutingOptions:
+    """Visitors of the application come by that server."""
+    return RoutingOptions(domains=(Domain(host=application.host),), edge_server_id=edge.row.id)
+
+
 class RemoteRelease(ReleaseScenario):
     """v1 serves on these servers, and a deployment of v2 is under way or over."""
 
@@ -153,12 +163,15 @@ class RemoteRelease(ReleaseScenario):
         *,
         worker: str,
         runtime: RuntimeOptions,
+        edge: RemoteServer | None = None,
     ) -> RemoteRelease:
-        """Releases v1."""
+        """Releases v1, whose visitors that edge spreads over the servers."""
         repository = await asyncio.to_thread(GitRepository, folder)
         application = await seaway.create_application(
             repository, worker=worker, runtime=runtime, server_ids=tuple(one.row.id for one in servers)
         )
+        if edge is not None:
+            await seaway.configure(application, routing=behind(application, edge))
         dockerfile = DOCKERFILE.format(base=PYTHON, name=application.id, lines=LINES)
         await asyncio.to_thread(repository.release, "v1", {"Dockerfile": dockerfile})
         scenario = cls(seaway, application, repository, await seaway.release(application))

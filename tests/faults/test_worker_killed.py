@@ -7,18 +7,23 @@ of its own.
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from pydantic import SecretStr
 
 from activities import signatures as s
 from domain.deployments import DeploymentStatus
+from store.tables import Registry
 from tests.faults.kill_cases import CASES, KillCase
 from tests.faults.release_scenario import ReleaseScenario
 from tests.harness.installation import SeawayInstallation
 from tests.harness.planned_faults import Moment
+from tests.harness.private_registry import PrivateRegistry
 from tests.harness.side_by_side import SideBySide, selected
 
 LANES = 3
@@ -47,10 +52,45 @@ class Outcome:
     failed: int
 
 
-async def kill_once(case: KillCase, scenario: ReleaseScenario) -> Outcome:
+@pytest.fixture(scope="module")
+async def registry(
+    seaway: SeawayInstallation, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PrivateRegistry]:
+    """Seaway knows how to log in there."""
+    password = secrets.token_hex(12)
+    async with PrivateRegistry(tmp_path_factory.mktemp("registry"), "robot", password) as one:
+        [local] = [one for one in await seaway.store.servers.deployable() if one.is_local]
+        row = Registry(
+            team_id=local.team_id, name="tests", host=one.host, username=one.username, password_sealed=""
+        )
+        await seaway.store.registries.add(row, SecretStr(password))
+        yield one
+
+
+async def assert_pushed(scenario: ReleaseScenario, registry: PrivateRegistry, serving: str) -> None:
+    """The registry has each version once, and its `latest` is what serves; here nothing is named for it."""
+    seaway, name = scenario.seaway, repository_of(scenario)
+    rows = [await seaway.store.deployments.get(one) for one in (scenario.first, scenario.second)]
+    keys = {row.id: row.image.rpartition(":")[2] for row in rows}
+    assert await registry.tags(name) == {*keys.values(), "latest"}
+    assert await registry.digest(name, "latest") == await registry.digest(name, keys[serving])
+    here = await asyncio.to_thread(seaway.docker.images.list, f"{registry.host}/{name}")
+    assert [image.tags for image in here] == []
+    usable = {row.id for row in rows if row.pushed_image}
+    assert usable == {scenario.first, serving}
+
+
+def repository_of(scenario: ReleaseScenario) -> str:
+    """Where its images are in the registry."""
+    return f"team/{scenario.application.row.name}"
+
+
+async def kill_once(case: KillCase, scenario: ReleaseScenario, registry: PrivateRegistry) -> Outcome:
     """Releases v2, kills the worker, starts another one at once, and looks at everything afterwards."""
     seaway, worker = scenario.seaway, scenario.application.worker
     await seaway.set_variables(scenario.application, case.variables)
+    if case.ballast_megabytes:
+        await scenario.make_heavy(case.ballast_megabytes)
     async with scenario.load() as load:
         worker.plan(case.fault)
         began = time.monotonic()
@@ -69,6 +109,9 @@ async def kill_once(case: KillCase, scenario: ReleaseScenario) -> Outcome:
         await scenario.assert_undone(case.ends, case.error_code)
     assert await scenario.read("/data/released") == ["v2"]
     await scenario.assert_build_log_whole()
+    if case.pushes:
+        serving = scenario.second if case.ends is DeploymentStatus.FINISHED else scenario.first
+        await assert_pushed(scenario, registry, serving)
     report.assert_no_failures(FEWEST_REQUESTS)
     events = await seaway.events(scenario.second)
     return Outcome(deployment.status, ended - killed, ended - began, events, report.succeeded, report.failed)
@@ -76,15 +119,24 @@ async def kill_once(case: KillCase, scenario: ReleaseScenario) -> Outcome:
 
 @pytest.fixture(scope="module")
 async def outcomes(
-    request: pytest.FixtureRequest, seaway: SeawayInstallation, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    seaway: SeawayInstallation,
+    registry: PrivateRegistry,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[SideBySide[KillCase, Outcome]]:
     """The selected cases, under way."""
 
     async def run(case: KillCase, lane: int) -> Outcome:
         folder = tmp_path_factory.mktemp("killed")
-        scenario = await ReleaseScenario.start(seaway, folder, worker=f"lane-{lane}", runtime=case.before)
+        scenario = await ReleaseScenario.start(
+            seaway,
+            folder,
+            worker=f"lane-{lane}",
+            runtime=case.before,
+            registry=registry.host if case.pushes else "",
+        )
         try:
-            return await kill_once(case, scenario)
+            return await kill_once(case, scenario, registry)
         finally:
             scenario.application.worker.release()
             await seaway.remove(scenario.application)

@@ -80,6 +80,12 @@ class PrivateRegistry:
         engine.images.remove(reference)
         return reference
 
+    async def tags(self, name: str) -> set[str]:
+        """The tags of a repository."""
+        async with httpx.AsyncClient(trust_env=False, auth=(self.username, self.password)) as client:
+            answer = await client.get(f"http://{self.host}/v2/{name}/tags/list")
+        return set(answer.json().get("tags") or ()) if answer.status_code == 200 else set()
+
     async def digest(self, name: str, tag: str) -> str:
         """Which image a tag means at this moment; "" where there is none."""
         manifest = "application/vnd.docker.distribution.manifest.v2+json"
