@@ -54,6 +54,9 @@ class CleanUpActivities:
         if self._times_folder is not None:
             times = FileTimes.of(self._times_folder, clean.application_id)
             await asyncio.to_thread(times.remove)
+        if parts.swarm is not None:
+            configuration = await self._store.applications.configuration(clean.application_id)
+            await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
         for image in await parts.engine.images_with_prefix(f"seaway/{clean.application_id}"):
             await parts.engine.remove_image(image)
         if clean.delete_volumes:
@@ -61,9 +64,6 @@ class CleanUpActivities:
             for volume in configuration.runtime.volumes:
                 if volume.kind is VolumeKind.NAMED:
                     await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
-        if parts.swarm is not None:
-            configuration = await self._store.applications.configuration(clean.application_id)
-            await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
         await parts.files.remove_tree(files_folder(clean.application_id) / "files")
         if clean.delete_volumes:
             await parts.files.remove_tree(files_folder(clean.application_id))

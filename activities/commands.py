@@ -15,8 +15,8 @@ from activities.application_secrets import redactor_for
 from activities.environments import replica_environment
 from activities.replica_specifications import prepare_mounts, release_command_specification
 from activities.servers import ServerParts, Servers, Surroundings
-from activities.service_releases import task_container
 from activities.step_log import Write, step_log
+from activities.task_containers import task_container
 from domain.configuration import ApplicationConfiguration
 from domain.errors import CommandFailed, DeadlineExceeded
 from domain.replicas import release_command_name, replica_name

@@ -15,6 +15,7 @@ from activities import signatures as s
 from activities.server_checks import ask_engine, raise_alarm
 from activities.server_step_recording import ServerSteps, StepOutput
 from activities.servers import Servers
+from activities.swarm_forming import take_part
 from adapters import server_setup
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
@@ -30,10 +31,8 @@ from domain.server_systems import (
     status_after,
 )
 from domain.servers import MINIMUM_ENGINE, ServerStatus, ServerStepName, is_supported_engine
-from domain.swarm import SwarmRole, require_role
 from store.columns import now
 from store.store import Store
-from store.tables import Server
 
 ENGINE_FOLDER = PurePosixPath("/var/lib/docker")
 ENGINE_START_SECONDS = 60.0
@@ -182,7 +181,7 @@ class ProvisioningActivities:
 
     @activity.defn(name=s.CHECK_ENGINE_VERSION.name)
     async def check_engine_version(self, task: m.ServerTask) -> m.StepOutcome:
-        """Raises NotPossibleNow for an engine that is too old."""
+        """Raises NotPossibleNow for an engine that is too old, or not in the Swarm that it should be in."""
 
         async def work(output: StepOutput) -> m.StepOutcome:
             server = await self._store.servers.get(task.server_id)
@@ -193,16 +192,10 @@ class ProvisioningActivities:
                 raise NotPossibleNow(
                     f"The server has Docker {facts.version}; Seaway needs {wanted} or newer. Upgrade it."
                 )
-            return m.StepOutcome(message=f"Docker {facts.version}" + await self._part_in_swarm(server))
+            part = await take_part(self._store, self._servers, server)
+            return m.StepOutcome(message=f"Docker {facts.version}{part}")
 
         return await self._steps.run(task.server_id, ServerStepName.ENGINE_VERSION, work)
-
-    async def _part_in_swarm(self, server: Server) -> str:
-        """For people; raises NotPossibleNow where the engine is not what the server is said to be."""
-        parts = await self._servers.parts(server.id)
-        role = (await parts.engine.swarm()).role
-        require_role(role, is_manager=server.is_swarm_manager, is_worker=server.is_swarm_worker)
-        return "" if role is SwarmRole.NONE else f", {role} of a Swarm"
 
     @activity.defn(name=s.ENSURE_FOLDERS.name)
     async def ensure_folders(self, task: m.ServerTask) -> m.StepOutcome:

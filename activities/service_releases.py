@@ -11,11 +11,11 @@ from activities import messages as m
 from activities.environments import replica_environment
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.service_health import ServiceHealth
-from activities.service_specifications import service_specification
+from activities.service_specifications import keep_files, service_specification
 from activities.swarm_nodes import known_nodes, nodes_with_image, require_nodes
 from adapters.connections import connections_to, outgoing_connections
-from adapters.docker.swarm_states import RUNNING, ServiceState
-from domain.errors import CommandFailed, DeadlineExceeded, ImageNotFound, NotPossibleNow
+from adapters.docker.swarm_states import ServiceState
+from domain.errors import CommandFailed, DeadlineExceeded, ImageNotFound
 from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, PORTS_LABEL, ROLE_LABEL, application_labels
 from domain.services import SERVICE_ROLE, service_name
 from domain.swarm import check_fits, without
@@ -67,6 +67,7 @@ class ServiceReleases:
             image_id=image_id,
             network=parts.network,
             constraints=(*wanted, *without(nodes, has_image)),
+            files=await keep_files(parts.engine, configuration),
             environment=replica_environment(configuration, self._surroundings, deployment, name),
         )
         await parts.engine.ensure_service(specification)
@@ -115,6 +116,7 @@ class ServiceReleases:
             else:
                 removed += service.replicas
                 await remove_service(parts, service)
+        await parts.engine.remove_unused_secrets(application_labels(retire.application_id))
         return removed
 
     async def _leaving(self, parts: ServerParts, drain: m.DrainReplicas) -> frozenset[tuple[str, int]]:
@@ -144,20 +146,6 @@ async def remove_service(parts: ServerParts, service: ServiceState) -> None:
     """The service is gone, after its grace."""
     grace = service.labels.get(GRACE_LABEL, "")
     await parts.engine.remove_service(service.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
-
-
-async def task_container(
-    store: Store, servers: Servers, manager_id: str, parts: ServerParts, service: str
-) -> tuple[ServerParts, str]:
-    """A running replica: the node's parts and the container's id. Raises NotPossibleNow without any."""
-    state = await parts.engine.service(service)
-    tasks = await parts.engine.tasks(state.id) if state is not None else []
-    known = await known_nodes(store, servers, manager_id)
-    for task in tasks:
-        node = known.get(task.node_id)
-        if task.state == RUNNING and task.is_wanted and node is not None and task.container_id:
-            return node.parts, task.container_id
-    raise NotPossibleNow("No replica runs on a node of the Swarm that Seaway reaches.")
 
 
 async def _open_connections(parts: ServerParts, targets: Collection[tuple[str, int]]) -> int | None:

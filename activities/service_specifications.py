@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from adapters.docker.service_specifications import HealthCommand, ServiceSpecification
+from adapters.docker.engine import DockerEngine
+from adapters.docker.service_specifications import FileSpecification, HealthCommand, ServiceSpecification
 from adapters.docker.specifications import MountSpecification
 from domain.configuration import ApplicationConfiguration, HealthCheckKind, Volume, VolumeKind
 from domain.names import slug
 from domain.replicas import application_labels
-from domain.services import service_labels, service_name, task_labels
+from domain.services import file_name, service_labels, service_name, task_labels
 from domain.volumes import volume_name_for
+
+
+async def keep_files(
+    engine: DockerEngine, configuration: ApplicationConfiguration
+) -> tuple[FileSpecification, ...]:
+    """The Swarm keeps the application's files afterwards, for whichever node needs them."""
+    application_id = configuration.application_id
+    labels = application_labels(application_id)
+    kept = []
+    for volume in configuration.runtime.volumes:
+        if volume.kind is VolumeKind.FILE:
+            content = volume.content or SecretStr("")
+            name = file_name(application_id, content)
+            secret_id = await engine.ensure_secret(name, content, labels)
+            kept.append(FileSpecification(name, secret_id, volume.target))
+    return tuple(kept)
 
 
 def service_specification(
@@ -21,6 +38,7 @@ def service_specification(
     image_id: str,
     network: str,
     constraints: tuple[str, ...],
+    files: tuple[FileSpecification, ...],
     environment: dict[str, SecretStr],
 ) -> ServiceSpecification:
     """All replicas answer to the service's name, and to the application's name and aliases."""
@@ -36,7 +54,12 @@ def service_specification(
         labels=service_labels(configuration, release_id),
         container_labels=task_labels(configuration),
         aliases=tuple(dict.fromkeys([slug(configuration.name), *runtime.network_aliases])),
-        mounts=tuple(_mount(configuration.application_id, volume) for volume in runtime.volumes),
+        mounts=tuple(
+            _mount(configuration.application_id, volume)
+            for volume in runtime.volumes
+            if volume.kind is not VolumeKind.FILE
+        ),
+        files=files,
         volume_labels=application_labels(configuration.application_id),
         limits=runtime.limits,
         restart_policy=runtime.restart_policy,

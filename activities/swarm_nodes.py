@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from activities.servers import ServerParts, Servers
@@ -12,7 +14,7 @@ from adapters.docker.image_transfer import send_image
 from domain.configuration import ApplicationConfiguration, VolumeKind
 from domain.errors import DeploymentError, NotFound, SeawayError
 from domain.image_distribution import transferred
-from domain.services import names_of
+from domain.services import TASK_OF_LABEL, names_of
 from domain.swarm import SwarmNode, SwarmRole, admitted
 from domain.volumes import volume_name_for
 from store.store import Store
@@ -20,6 +22,9 @@ from store.tables import Server
 
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.5
+TASKS_GO_SECONDS = 20.0
+"""How long nodes may need to remove the containers of a service that is gone."""
+
 ADD_IT = (
     "Add it to Seaway as a server with is_swarm_worker, so that images are sent there, or keep replicas off "
     "it with a placement constraint."
@@ -130,26 +135,44 @@ class NodeImages:
     async def remove_everything(
         self, manager_id: str, configuration: ApplicationConfiguration, *, volumes: bool
     ) -> None:
-        """Nothing of the application is left on the other nodes, as far as they answer."""
-        application_id = configuration.application_id
-        for node in await self._others(manager_id):
-            engine = node.parts.engine
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    for image in await engine.images_with_prefix(f"seaway/{application_id}"):
-                        await engine.remove_image(image)
-                    for volume in configuration.runtime.volumes if volumes else ():
-                        if volume.kind is VolumeKind.NAMED:
-                            await engine.remove_volume(volume_name_for(application_id, volume.source))
-            except (SeawayError, TimeoutError):
-                continue
+        """Nothing of the application is left on the other nodes, as far as they answer.
 
-    async def _others(self, manager_id: str) -> list[KnownNode]:
+        On the manager, only its tasks' containers are gone.
+        """
+        known = await self._known(manager_id)
+        await asyncio.gather(*[_remove_tasks(node, configuration.application_id) for node in known])
+        others = [node for node in known if node.server.id != manager_id]
+        await asyncio.gather(*[_remove_rest(node, configuration, volumes=volumes) for node in others])
+
+    async def _known(self, manager_id: str) -> list[KnownNode]:
         try:
-            known = await known_nodes(self._store, self._servers, manager_id)
+            return [*(await known_nodes(self._store, self._servers, manager_id)).values()]
         except NotFound:
             return []
-        return [node for node in known.values() if node.server.id != manager_id]
+
+
+async def _remove_tasks(node: KnownNode, application_id: str) -> None:
+    """The Swarm removes containers a moment after their service, and until then they keep their image."""
+    engine = node.parts.engine
+    deadline = time.monotonic() + TASKS_GO_SECONDS
+    with suppress(SeawayError, TimeoutError):
+        async with asyncio.timeout(TASKS_GO_SECONDS + ANSWER_SECONDS):
+            while left := await engine.list_containers({TASK_OF_LABEL: application_id}):
+                if time.monotonic() > deadline:
+                    await asyncio.gather(*[engine.remove(state.name) for state in left])
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def _remove_rest(node: KnownNode, configuration: ApplicationConfiguration, *, volumes: bool) -> None:
+    engine, application_id = node.parts.engine, configuration.application_id
+    with suppress(SeawayError, TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            for image in await engine.images_with_prefix(f"seaway/{application_id}"):
+                await engine.remove_image(image)
+            for volume in configuration.runtime.volumes if volumes else ():
+                if volume.kind is VolumeKind.NAMED:
+                    await engine.remove_volume(volume_name_for(application_id, volume.source))
 
 
 async def _discard(node: KnownNode, images: Sequence[str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+
+from pydantic import SecretStr
 
 from domain.configuration import ApplicationConfiguration
 from domain.replicas import (
@@ -25,6 +28,15 @@ TASK_OF_LABEL = "seaway.task-of"
 def service_name(application_id: str, release_id: str) -> str:
     """The service of a release, which is also its name on the network (RFC 1035, 63 characters)."""
     return f"{application_id}-{release_id}"
+
+
+def file_name(application_id: str, content: SecretStr) -> str:
+    """What the Swarm calls a file of an application: another content is another file, as a rollback needs.
+
+    At most 64 characters, as Docker wants it.
+    """
+    digest = hashlib.sha256(content.get_secret_value().encode()).hexdigest()
+    return f"{application_id}-{digest[:32]}"
 
 
 def service_labels(configuration: ApplicationConfiguration, release_id: str) -> dict[str, str]:

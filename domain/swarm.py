@@ -12,10 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pydantic import SecretStr
+
 from domain.configuration import ApplicationConfiguration, Volume, VolumeKind
 from domain.errors import InvalidInput, NotPossibleNow
 
 LONGEST_CONSTRAINTS = 4096
+LARGEST_FILE_BYTES = 500 * 1024
+"""What a secret of a Swarm may hold, and not less than one byte (`docker secret create`)."""
+
 CONSTRAINTS_FIELD = "swarm_placement_constraints"
 PINS = frozenset(["node.id", "node.hostname", "node.ip"])
 _CONSTRAINT = re.compile(
@@ -174,10 +179,19 @@ def require_role(role: SwarmRole, *, is_manager: bool, is_worker: bool) -> None:
 
 
 def _check_volume(volume: Volume, *, is_pinned: bool) -> None:
-    if volume.kind is VolumeKind.FILE or not (volume.kind is VolumeKind.NAMED or volume.source[:1] == "/"):
+    if volume.kind is VolumeKind.FILE:
+        content = (volume.content or SecretStr("")).get_secret_value().encode()
+        if not 0 < len(content) <= LARGEST_FILE_BYTES:
+            raise InvalidInput(
+                f"A Swarm keeps files of 1 to {LARGEST_FILE_BYTES:,} bytes; the one at {volume.target} has "
+                f"{len(content):,}. Put it into the image.",
+                field="volumes",
+            )
+        return
+    if volume.kind is VolumeKind.BIND and volume.source[:1] != "/":
         raise InvalidInput(
             f"What is mounted at {volume.target} is kept on one server, and a Swarm may start replicas on "
-            "another. Put it into the image or into an environment variable.",
+            "another. Put it into the image, or make it a file with content, which the Swarm keeps.",
             field="volumes",
         )
     if not is_pinned:

@@ -14,6 +14,7 @@ from typing import Final
 from activities.environments import replica_environment
 from activities.replica_specifications import one_off_command_specification, prepare_mounts
 from activities.servers import ServerParts, Servers, Surroundings
+from activities.task_containers import task_container
 from adapters.cancellation import uninterrupted
 from adapters.docker.engine import DockerEngine
 from adapters.docker.specifications import ContainerSpecification
@@ -32,6 +33,7 @@ from domain.replicas import (
     ROLE_LABEL,
     one_off_command_name,
 )
+from domain.services import service_name
 from domain.terminals import Start, TerminalSession
 from store.store import Store
 from store.tables import Application
@@ -154,6 +156,19 @@ class SeawayTerminals:
                 "which makes a container of its own."
             )
         configuration = await self._store.deployments.snapshot(application.current_deployment_id)
+        manager = await self._servers.parts(configuration.server_ids[0])
+        if manager.swarm is not None:
+            deployment = await self._store.deployments.get(application.current_deployment_id)
+            service = service_name(application.id, deployment.release_id or deployment.id)
+            return await task_container(
+                self._store,
+                self._servers,
+                configuration.server_ids[0],
+                manager,
+                service,
+                number=number,
+                server=server,
+            )
         running: list[int] = []
         for server_id in await self._places(application, configuration, server):
             parts = await self._servers.parts(server_id)

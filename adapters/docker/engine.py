@@ -10,12 +10,24 @@ from adapters.docker.registry_checks import RegistryChecks
 from adapters.docker.remains import Remains
 from adapters.docker.services import Services
 from adapters.docker.states import EngineFacts, engine_facts
+from adapters.docker.swarm_files import SwarmFiles
+from adapters.docker.swarm_forming import SwarmForming
 from adapters.docker.terminals import Terminals
 from adapters.docker.watching import Watching
 
 
 class DockerEngine(
-    ImagePushes, Containers, Logs, Executions, Watching, Terminals, Remains, RegistryChecks, Services
+    ImagePushes,
+    Containers,
+    Logs,
+    Executions,
+    Watching,
+    Terminals,
+    Remains,
+    RegistryChecks,
+    Services,
+    SwarmFiles,
+    SwarmForming,
 ):
     """An engine behind the unix socket path that it is made with. `close()` it when done.
 

@@ -30,6 +30,15 @@ class HealthCommand:
 
 
 @dataclass(frozen=True)
+class FileSpecification:
+    """A secret of the Swarm, by name and id, that tasks find as a file at `target`."""
+
+    name: str
+    id: str
+    target: str
+
+
+@dataclass(frozen=True)
 class ServiceSpecification:
     """Everything that decides how the tasks of a service run; `replicas` may change without a new service.
 
@@ -48,6 +57,7 @@ class ServiceSpecification:
     aliases: tuple[str, ...] = ()
     mounts: tuple[MountSpecification, ...] = ()
     volume_labels: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[FileSpecification, ...] = ()
     limits: ResourceLimits = NO_LIMITS
     restart_policy: str = "unless-stopped"
     stop_grace_seconds: int = 30
@@ -103,6 +113,8 @@ def _container(specification: ServiceSpecification) -> dict[str, Any]:
         "StopGracePeriod": specification.stop_grace_seconds * NANOSECONDS,
         "Mounts": [_mount(mount, specification.volume_labels) for mount in specification.mounts],
     }
+    if specification.files:
+        container["Secrets"] = [_file(file) for file in specification.files]
     if specification.entrypoint:
         container["Command"] = list(specification.entrypoint)
     if specification.command:
@@ -129,6 +141,12 @@ def _mount(mount: MountSpecification, volume_labels: Mapping[str, str]) -> dict[
     if named:
         body["VolumeOptions"] = {"Labels": dict(volume_labels)}
     return body
+
+
+def _file(file: FileSpecification) -> dict[str, Any]:
+    # Whoever the image's user is: files of other servers can be read by all, too.
+    where = {"Name": file.target, "UID": "0", "GID": "0", "Mode": 0o444}
+    return {"File": where, "SecretID": file.id, "SecretName": file.name}
 
 
 def _resources(limits: ResourceLimits) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from adapters.docker.connection import EngineConnection, EngineRefusal
+from adapters.docker.connection import EngineRefusal
 from adapters.docker.refusals import replica_refusal
 from adapters.docker.service_specifications import ServiceSpecification, service_request
 from adapters.docker.specifications import SPECIFICATION_LABEL
 from adapters.docker.states import LogEntry
 from adapters.docker.streams import LogReader
+from adapters.docker.swarm_requests import SwarmRequests, filtered
 from adapters.docker.swarm_states import (
     ServiceState,
     TaskState,
@@ -23,7 +23,7 @@ from adapters.docker.swarm_states import (
     service_state,
     task_state,
 )
-from domain.errors import EngineUnavailable, NotFound, NotPossibleNow, ReplicaRefused
+from domain.errors import EngineUnavailable, NotFound, ReplicaRefused
 from domain.swarm import SwarmMembership, SwarmNode
 
 STOP_MARGIN_SECONDS = 15.0
@@ -32,15 +32,10 @@ STOP_MARGIN_SECONDS = 15.0
 POLL_SECONDS = 0.2
 # The engine's words for a container that is in the network already, running or not (20.10 to 28).
 JOINED = re.compile(r"already (?:exists in|attached to) network")
-NO_MANAGER = re.compile(r"not a swarm manager|not part of a swarm", re.IGNORECASE)
-NOT_A_MANAGER = (
-    "This server is no manager of a Docker Swarm. Run `docker swarm init` on it, or promote it with "
-    "`docker node promote` on another manager."
-)
 UPDATE_TRIES = 5
 
 
-class Services(EngineConnection):
+class Services(SwarmRequests):
     """What an engine does with a Swarm. All but `swarm` want a manager, and say so where it is none."""
 
     async def swarm(self) -> SwarmMembership:
@@ -146,12 +141,12 @@ class Services(EngineConnection):
     async def services(self, labels: Mapping[str, str]) -> list[ServiceState]:
         """Every service that has all these labels (an empty value: any value), by name."""
         wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
-        answer = await self._asked("GET", "/services", query=_filters(label=wanted))
+        answer = await self._asked("GET", "/services", query=filtered(label=wanted))
         return sorted((service_state(one) for one in answer), key=lambda state: state.name)
 
     async def tasks(self, service_id: str = "") -> list[TaskState]:
         """The tasks of a service, or of all, oldest first; a few of each slot that have ended too."""
-        query = _filters(service=[service_id]) if service_id else {}
+        query = filtered(service=[service_id]) if service_id else {}
         states = [task_state(one) for one in await self._asked("GET", "/tasks", query=query)]
         return sorted(states, key=lambda state: (str(state.created_at), state.id))
 
@@ -199,41 +194,3 @@ class Services(EngineConnection):
         if state is None:
             raise EngineUnavailable(f"The service {name} was removed just now.")
         return state
-
-    async def _asked(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """The answer as JSON. Raises EngineRefusal; the SDK's own methods know less than the API."""
-
-        def ask(client: Any) -> Any:
-            answer = client.request(
-                method,
-                f"{client.base_url}/v{client.api_version}{path}",
-                params=query,
-                json=body,
-                timeout=client.timeout,
-            )
-            if answer.status_code >= 400:
-                reason = _reason(answer)
-                if NO_MANAGER.search(reason):
-                    raise NotPossibleNow(NOT_A_MANAGER, detail=reason)
-                raise EngineRefusal(answer.status_code, reason)
-            return answer.json() if answer.content else None
-
-        return await self.call(ask)
-
-
-def _filters(**values: list[str]) -> dict[str, str]:
-    return {"filters": json.dumps(values)}
-
-
-def _reason(answer: Any) -> str:
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(answer.text).strip()

@@ -12,6 +12,7 @@ from api.routes.parameters import ContextOf, Uuid
 from api.safeguards import check_volume
 from api.shapes.answers import Done
 from api.shapes.storages import CreateStorage, StorageAnswer, Storages, storage_uuid, volume_to_mount
+from api.swarm import check_places, places
 from domain.configuration import ApplicationConfiguration, Volume
 from domain.errors import Conflict, NotFound
 from store.tables import Application
@@ -48,8 +49,12 @@ async def create_storage_by_application_uuid(
         volumes = configuration.runtime.volumes
         if any(one.target == volume.target for one in volumes):
             raise Conflict(f"Something is mounted at {volume.target} already. Delete it first.")
-        return _with_volumes(configuration, (*volumes, volume)), written
+        changed = _with_volumes(configuration, (*volumes, volume))
+        check_places(servers, changed)
+        return changed, written
 
+    application = await context.store.applications.get(uuid, team_id=principal.team_id)
+    servers = await places(context, context.store.applications.configured(application)[0].server_ids)
     await context.store.applications.modify(uuid, team_id=principal.team_id, edit=edit)
     await audit(context, principal, "storage.create", "application", uuid, volume.target)
     return StorageAnswer.of(uuid, volume, with_secrets=sees_secrets(principal))

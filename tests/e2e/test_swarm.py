@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.applications import Application, create, statuses
 from tests.e2e.installation import Installation, installed
-from tests.e2e.remote import add_key, add_server, load_images, version_at
+from tests.e2e.remote import add_key, add_server, load_images, until_usable, version_at
 from tests.harness.images import BaseImages
 from tests.harness.load import LoadGenerator
 from tests.harness.repositories import GitRepository
@@ -22,6 +22,11 @@ from tests.harness.waiting import eventually
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.drill]
 IMPATIENT = {"SEAWAY_SERVER_CHECK_SECONDS": "3", "SEAWAY_LOST_SERVER_SECONDS": "5"}
 REPLICAS = 4
+BESIDE = """
+import urllib.request
+print(open("/etc/shop/settings.toml").read().strip())
+print(urllib.request.urlopen("http://{}:3000/", timeout=10).read().decode().strip())
+"""
 
 
 @dataclass
@@ -46,10 +51,31 @@ class Swarm:
 
     async def services(self) -> list[str]:
         """The names of all services."""
-        _, output = await asyncio.to_thread(
-            self.manager.run, "docker", "service", "ls", "--format", "{{.Name}}"
-        )
-        return output.split()
+        return await self._listed("service", "ls", "--format", "{{.Name}}")
+
+    async def files(self) -> list[str]:
+        """The names of all files that the Swarm keeps."""
+        return await self._listed("secret", "ls", "--format", "{{.Name}}")
+
+    async def tasks(self, application: str) -> set[str]:
+        """The ids of the tasks that shall run."""
+        (service,) = [name for name in await self.services() if name.startswith(application)]
+        return set(await self._listed("service", "ps", "-q", "-f", "desired-state=running", service))
+
+    async def _listed(self, *command: str) -> list[str]:
+        return (await ask_of(self.manager, "docker", *command)).split()
+
+    async def left_of(self, application: str) -> list[str]:
+        """The images and the containers that either machine has of an application."""
+        found = []
+        for machine in (self.manager, self.worker):
+            for look in (
+                ("images", "-q", f"seaway/{application}"),
+                ("ps", "-aq", "--filter", f"label=seaway.task-of={application}"),
+                ("ps", "-aq", "--filter", f"label=seaway.application={application}"),
+            ):
+                found += (await ask_of(machine, "docker", *look)).split()
+        return found
 
 
 async def ask_of(machine: SshServer, *argv: str) -> str:
@@ -63,15 +89,12 @@ async def ask_of(machine: SshServer, *argv: str) -> str:
 async def swarm(
     engine: docker.DockerClient, base_images: BaseImages, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Swarm]:
-    """Both are servers of Seaway's, so that images reach both."""
+    """Both are servers of Seaway's, which makes a Swarm of them."""
     async with installed(tmp_path_factory.mktemp("seaway"), engine, **IMPATIENT) as seaway:
         with SshServers(engine, tmp_path_factory.mktemp("swarm")) as servers:
             await seaway.start()
             manager, worker = [await asyncio.to_thread(servers.add, name) for name in ("manager", "worker")]
             await load_images([manager, worker], base_images.python)
-            await ask_of(manager, "docker", "swarm", "init", "--advertise-addr", manager.host)
-            token = await ask_of(manager, "docker", "swarm", "join-token", "-q", "worker")
-            await ask_of(worker, "docker", "swarm", "join", "--token", token, f"{manager.host}:2377")
             key = await add_key(seaway, servers.private_key)
             manager_id = await add_server(seaway, manager, key, is_swarm_manager=True)
             worker_id = await add_server(seaway, worker, key, is_swarm_worker=True)
@@ -94,7 +117,8 @@ async def service(swarm: Swarm, git_repository: GitRepository) -> AsyncIterator[
     await application.deploy()
     assert await version_at(swarm.manager, application.host) == "v1"
     yield application
-    await application.delete()
+    if (await swarm.seaway.api.get(f"/applications/{application.uuid}")).status_code != 404:
+        await application.delete()
 
 
 async def test_releases_on_a_swarm_are_noticed_by_no_visitor(
@@ -133,6 +157,107 @@ async def test_releases_on_a_swarm_are_noticed_by_no_visitor(
     load.report().assert_no_failures(20)
 
 
+async def test_seaway_forms_the_swarm_and_says_so(swarm: Swarm) -> None:
+    told = await swarm.seaway.ask("GET", f"/servers/{swarm.manager_id}/swarm")
+    assert [(node["role"], node["state"], node["server_uuid"]) for node in told["nodes"]] == [
+        ("manager", "ready", swarm.manager_id),
+        ("worker", "ready", swarm.worker_id),
+    ]
+    said = {
+        server_id: [step["message"] for step in await swarm.seaway.ask("GET", f"/servers/{server_id}/steps")]
+        for server_id in (swarm.manager_id, swarm.worker_id)
+    }
+    assert any("manager of a Swarm, which it has begun" in one for one in said[swarm.manager_id]), said
+    joined = f"worker of a Swarm, that of {swarm.manager.name}, which it has joined"
+    assert any(joined in one for one in said[swarm.worker_id]), said
+    # A second look leaves what is.
+    await swarm.seaway.ask("POST", f"/servers/{swarm.worker_id}/validate")
+    await until_usable(swarm.seaway, swarm.worker_id)
+    again = await swarm.seaway.ask("GET", f"/servers/{swarm.manager_id}/swarm")
+    assert [node["id"] for node in again["nodes"]] == [node["id"] for node in told["nodes"]]
+
+
+async def test_files_and_commands_reach_replicas_on_every_node(
+    swarm: Swarm, service: Application, git_repository: GitRepository
+) -> None:
+    seaway = swarm.seaway
+    await service.mount(type="file", mount_path="/etc/shop/settings.toml", content="colour = 'green'\n")
+    await service.deploy(force=True)
+    assert await swarm.nodes_of(service.uuid) == {swarm.manager.name, swarm.worker.name}
+    look = ("sh", "-c", "hostname; cat /etc/shop/settings.toml")
+    hosts = set()
+    for number in range(1, REPLICAS + 1):
+        shown = await seaway.command("exec", service.name, "--replica", str(number), "--", *look)
+        assert shown.exit_code == 0, shown.errors
+        host, colour = shown.output.splitlines()
+        assert colour == "colour = 'green'"
+        hosts.add(host)
+    assert len(hosts) == REPLICAS, "each number is a replica of its own"
+    there = await seaway.command("exec", service.name, "--server", swarm.worker.name, "--", *look)
+    assert there.exit_code == 0, there.errors
+    of_worker = await ask_of(swarm.worker, "docker", "ps", "--format", "{{.ID}}")
+    assert there.output.split()[0] in of_worker.split()
+    absent = await seaway.command("exec", service.name, "--replica", "9", "--", "true")
+    assert absent.exit_code != 0
+    assert "no running replica 9" in absent.errors
+
+    beside = await seaway.command("run", service.name, "--", "python3", "-c", BESIDE.format(service.name))
+    assert (beside.exit_code, beside.output.splitlines()) == (0, ["colour = 'green'", "v1"]), beside.errors
+
+    first = await service.deploy(force=True)
+    storages = (await seaway.ask("GET", f"/applications/{service.uuid}/storages"))["file_storages"]
+    await seaway.ask("DELETE", f"/applications/{service.uuid}/storages/{storages[0]['uuid']}")
+    await service.mount(type="file", mount_path="/etc/shop/settings.toml", content="colour = 'blue'\n")
+    await service.deploy(force=True)
+    shown = await seaway.command("exec", service.name, "--", *look)
+    assert shown.output.splitlines()[1] == "colour = 'blue'", shown
+    assert len(await swarm.files()) == 1, "no file of before is left"
+    await service.operate("rollback", deployment_uuid=first["uuid"])
+    shown = await seaway.command("exec", service.name, "--", *look)
+    assert shown.output.splitlines()[1] == "colour = 'green'", shown
+
+
+async def test_what_is_cancelled_restarted_and_deleted_leaves_nothing(
+    swarm: Swarm, service: Application, git_repository: GitRepository
+) -> None:
+    (before,) = await swarm.services()
+    ids = await swarm.tasks(service.uuid)
+    load = LoadGenerator(
+        f"http://{service.host}",
+        address=(swarm.manager.host, 80),
+        rate_per_second=10,
+        slow_every_seconds=0.0,
+        websockets=0,
+    )
+    async with load:
+        await service.set_variables(HEALTH_HANG="1")
+        git_repository.release("v2")
+        deployment = await service.start_deploy()
+
+        async def is_probed() -> bool:
+            steps = statuses(await service.shown(deployment))
+            return steps.get("health") == "running" and len(await swarm.services()) == 2
+
+        await eventually(is_probed, 60, 0.2, lambda: "replicas that are being probed")
+        await swarm.seaway.ask("POST", f"/deployments/{deployment}/cancel")
+        ended = await service.ended(deployment, 60)
+        assert ended["outcome"] == "cancelled-by-user"
+        assert await swarm.services() == [before]
+        assert await swarm.tasks(service.uuid) == ids
+        await service.set_variables(HEALTH_HANG="")
+        await service.operate("restart")
+        assert await version_at(swarm.manager, service.host) == "v1"
+        assert ids.isdisjoint(await swarm.tasks(service.uuid))
+    load.report().assert_no_failures(5)
+    await service.mount(type="file", mount_path="/etc/shop/note", content="x")
+    await service.deploy(force=True)
+    assert len(await swarm.files()) == 1
+    await service.delete()
+    assert await swarm.services() == []
+    assert await swarm.files() == []
+    assert await swarm.left_of(service.uuid) == []
+
+
 async def test_scaling_logs_and_commands_reach_all_nodes(swarm: Swarm, service: Application) -> None:
     await service.change(post_deployment_command="echo in a replica on $(hostname)")
     shown = await service.deploy(force=True)
@@ -142,6 +267,8 @@ async def test_scaling_logs_and_commands_reach_all_nodes(swarm: Swarm, service: 
     assert running["swarm_replicas"] == 2
     logs = await swarm.seaway.ask("GET", f"/applications/{service.uuid}/logs", params={"lines": 100})
     assert logs["logs"].count("listens on") == 2, logs
+    await service.operate("scale", replicas=REPLICAS)
+    assert len(await swarm.tasks(service.uuid)) == REPLICAS
     assert "in a replica on" in await service.log_of(shown["uuid"])
 
     await service.operate("stop")

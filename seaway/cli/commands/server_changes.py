@@ -52,12 +52,12 @@ def add(
     swarm_manager: Annotated[
         bool,
         typer.Option(
-            "--swarm-manager", help="Its applications are services of its Swarm.", rich_help_panel=_USE
+            "--swarm-manager", help="It manages a Swarm, begun if needed.", rich_help_panel=_USE
         ),
     ] = False,
     swarm_worker: Annotated[
         bool,
-        typer.Option("--swarm-worker", help="It gets images for a manager's Swarm.", rich_help_panel=_USE),
+        typer.Option("--swarm-worker", help="It joins your manager's Swarm.", rich_help_panel=_USE),
     ] = False,
     wildcard_domain: Annotated[
         str | None, typer.Option(help="Such as https://apps.example.com.", rich_help_panel=_USE)

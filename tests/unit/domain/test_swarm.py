@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from pydantic import SecretStr
 
 from domain.configuration import (
     ApplicationConfiguration,
@@ -16,8 +17,9 @@ from domain.configuration import (
     VolumeKind,
 )
 from domain.errors import InvalidInput, NotPossibleNow
-from domain.services import service_labels, service_name, task_labels
+from domain.services import file_name, service_labels, service_name, task_labels
 from domain.swarm import (
+    LARGEST_FILE_BYTES,
     SwarmNode,
     SwarmRole,
     admitted,
@@ -45,6 +47,10 @@ def configured(**runtime: object) -> ApplicationConfiguration:
         source=ImageSource(reference="shop:1"),
         runtime=RuntimeOptions.model_validate(runtime),
     )
+
+
+def file_of(size: int) -> Volume:
+    return Volume(kind=VolumeKind.FILE, source="a", target="/etc/a", content=SecretStr("x" * size))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +123,7 @@ def test_an_application_is_pinned_by_a_constraint_that_names_one_node(
         ({"limits": ResourceLimits(cpu_set="0")}, "limits_cpuset"),
         ({"limits": ResourceLimits(cpu_shares=2)}, "limits_cpu_shares"),
         ({"volumes": (Volume(kind=VolumeKind.FILE, source="a", target="/a"),)}, "volumes"),
+        ({"volumes": (file_of(LARGEST_FILE_BYTES + 1),)}, "volumes"),
         ({"volumes": (Volume(kind=VolumeKind.BIND, source="./a", target="/a"),)}, "volumes"),
         (
             {"volumes": (Volume(kind=VolumeKind.NAMED, source="a", target="/a"),)},
@@ -133,6 +140,18 @@ def test_what_a_service_cannot_have_is_refused_by_its_field(runtime: dict[str, o
 def test_a_volume_fits_where_the_application_is_pinned_to_one_node() -> None:
     volume = Volume(kind=VolumeKind.NAMED, source="data", target="/data")
     check_fits(configured(volumes=(volume,), placement_constraints=("node.hostname==hand",)))
+
+
+@pytest.mark.parametrize("size", [1, LARGEST_FILE_BYTES])
+def test_a_file_with_content_fits_because_the_swarm_sends_it_to_every_node(size: int) -> None:
+    check_fits(configured(volumes=(file_of(size),)))
+
+
+def test_another_content_is_another_file_and_its_name_tells_neither() -> None:
+    names = [file_name("a" * 24, SecretStr(content)) for content in ("green", "blue", "green")]
+    assert names[0] == names[2] != names[1]
+    assert all(len(name) <= 64 and name.startswith("a" * 24) for name in names)
+    assert not any("green" in name or "blue" in name for name in names)
 
 
 def test_a_swarm_is_one_server() -> None:

@@ -7,7 +7,12 @@ import dataclasses
 import pytest
 from pydantic import SecretStr
 
-from adapters.docker.service_specifications import HealthCommand, ServiceSpecification, service_request
+from adapters.docker.service_specifications import (
+    FileSpecification,
+    HealthCommand,
+    ServiceSpecification,
+    service_request,
+)
 from adapters.docker.specifications import SPECIFICATION_LABEL, MountSpecification
 from domain.configuration import ResourceLimits, VolumeKind
 
@@ -24,6 +29,7 @@ FULL = ServiceSpecification(
     aliases=("shop",),
     mounts=(MountSpecification(VolumeKind.NAMED, "data", "/data"),),
     volume_labels={"seaway.application": "shop"},
+    files=(FileSpecification("shop-1f2e", "s3cr3tid", "/etc/shop.toml"),),
     limits=ResourceLimits(memory_bytes=64, memory_reservation_bytes=32, nano_cpus=500),
     restart_policy="on-failure",
     stop_grace_seconds=20,
@@ -52,6 +58,13 @@ def test_every_part_of_a_service_is_in_the_create_request() -> None:
                         "Target": "/data",
                         "ReadOnly": False,
                         "VolumeOptions": {"Labels": {"seaway.application": "shop"}},
+                    }
+                ],
+                "Secrets": [
+                    {
+                        "File": {"Name": "/etc/shop.toml", "UID": "0", "GID": "0", "Mode": 0o444},
+                        "SecretID": "s3cr3tid",
+                        "SecretName": "shop-1f2e",
                     }
                 ],
                 "Healthcheck": {
@@ -100,6 +113,7 @@ def test_the_number_of_replicas_makes_no_other_service() -> None:
         {"health": None},
         {"limits": ResourceLimits()},
         {"command": ()},
+        {"files": ()},
     ],
 )
 def test_any_other_change_makes_another_service(change: dict[str, object]) -> None:
