@@ -51,9 +51,7 @@ def add(
     ] = False,
     swarm_manager: Annotated[
         bool,
-        typer.Option(
-            "--swarm-manager", help="It manages a Swarm, begun if needed.", rich_help_panel=_USE
-        ),
+        typer.Option("--swarm-manager", help="It manages a Swarm, begun if needed.", rich_help_panel=_USE),
     ] = False,
     swarm_worker: Annotated[
         bool,
