@@ -14,6 +14,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.application_secrets import redactor_for
+from activities.build_limits import limited
 from activities.build_slots import BuildSlotActivities
 from activities.build_turns import BuildTurn
 from activities.disk_guard import require_free_disk
@@ -144,19 +145,35 @@ class BuildActivities:
                     on_line=write,
                     times=FileTimes.of(self._surroundings.file_times_folder, configuration.application_id),
                 )
-                request = await self._request(build, configuration, tree, parts, write)
+                request = dataclasses.replace(
+                    await self._request(build, configuration, tree, parts, write),
+                    logins=logins,
+                    context_name=f"seaway/{configuration.application_id}",
+                )
                 if not await turn.begins():
                     return None
-                return await self._buildkit.build(
-                    dataclasses.replace(
-                        request, logins=logins, context_name=f"seaway/{configuration.application_id}"
-                    ),
-                    engine_socket=parts.engine.socket,
-                    on_line=lambda line: None if is_noise(line) else write(line),
-                    timeout=build.limit,
-                )
+                return await self._build_image(build, request, parts, write)
             finally:
                 await asyncio.shield(asyncio.to_thread(_empty, folder))
+
+    async def _build_image(
+        self, build: m.BuildImage, request: BuildRequest, parts: ServerParts, write: Write
+    ) -> str:
+        server = await self._store.servers.get(build.server_id)
+        async with limited(
+            parts,
+            server.name,
+            self._surroundings.build_shares,
+            write,
+            instance=self._surroundings.instance,
+            names_group=self._buildkit.names_group,
+        ) as group:
+            return await self._buildkit.build(
+                dataclasses.replace(request, group=group),
+                engine_socket=parts.engine.socket,
+                on_line=lambda line: None if is_noise(line) else write(line),
+                timeout=build.limit,
+            )
 
     async def _request(
         self,

@@ -15,10 +15,11 @@ from activities import messages as m
 from activities import signatures as s
 from activities.server_step_recording import note_shown_key
 from activities.servers import ServerParts, Servers
-from adapters import server_setup
+from adapters import build_limits, server_setup
 from adapters.docker.states import EngineFacts
 from adapters.ssh.forwarding import DockerSocketForward
 from adapters.traefik.settings import OWNER_LABEL
+from domain.build_limits import own_group
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import (
     DeadlineExceeded,
@@ -214,6 +215,7 @@ class ServerCheckActivities:
                 if is_data_folder(server.data_folder, self._instance):
                     await server_setup.remove_data_folder(parts.commands, PurePosixPath(server.data_folder))
                 await parts.engine.remove_network(parts.network)
+                await build_limits.remove(parts.commands, own_group(self._instance))
         except (SeawayError, TimeoutError) as error:
             # A server that is gone for good must not stay in the list for ever.
             logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)

@@ -14,6 +14,7 @@ from adapters.proxy import Proxy
 from adapters.reach import Reach
 from adapters.ssh.connection import SshConnection
 from adapters.traefik.tunnels import ProxyTunnels
+from domain.build_limits import BuildShares
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Surroundings:
     minimum_free_disk_bytes: int = 0
     edge_port: int = 9480
     """On which servers over SSH take what an application's edge sends them."""
+    instance: str = "seaway"
+    build_shares: BuildShares | None = None
+    """What builds may use; None looks at nothing."""
 
     @property
     def file_times_folder(self) -> Path:

@@ -30,6 +30,10 @@ DOCKER_FOLDERS: Final = ("/usr/bin", "/usr/local/bin")
 # Docker 23 moved BuildKit's client out of `docker build` into the plugin buildx.
 FIRST_WITHOUT_BUILDKIT: Final = 23
 VERSION: Final = re.compile(r"Docker version (\d+)\.")
+BUILDX_VERSION: Final = re.compile(r"buildx v?(\d+)\.(\d+)\.(\d+)")
+FIRST_TO_NAME_GROUPS: Final = (0, 8, 0)
+# Takes the option and forgets it (docker/buildx#1913).
+FORGETS_GROUPS: Final = (0, 11, 0)
 MISSING: Final = (
     "Docker cannot build images on this machine: no buildx was found, nor a Docker client before version 23. "
     "Install buildx (Debian 13, Ubuntu: apt-get install docker-buildx; Docker's own packages: "
@@ -54,17 +58,27 @@ async def find_build_command(
     with owned_folder(temporary, FOLDER_PREFIX) as folder:
         environment = client_environment(folder)
         for program in _standalone(search_path, plugin_folders):
-            if (await _probe([program, "version"], environment)).exit_code == 0:
-                return BuildCommand((program, "build", "--load"))
+            probed = await _probe([program, "version"], environment)
+            if probed.exit_code == 0:
+                return BuildCommand((program, "build", "--load"), names_group=_names_group(probed.output))
         dockers = list(_programs("docker", [*search_path.split(os.pathsep), *docker_folders]))
         for docker in dockers:
-            if (await _probe([docker, "buildx", "version"], environment)).exit_code == 0:
-                return BuildCommand((docker, "buildx", "build", "--load"))
+            probed = await _probe([docker, "buildx", "version"], environment)
+            if probed.exit_code == 0:
+                beginning = (docker, "buildx", "build", "--load")
+                return BuildCommand(beginning, names_group=_names_group(probed.output))
         for docker in dockers:
             version = VERSION.match((await _probe([docker, "--version"], environment)).output)
             if version and int(version[1]) < FIRST_WITHOUT_BUILDKIT:
                 return BuildCommand((docker, "build"), {"DOCKER_BUILDKIT": "1"})
     raise StartUpError(MISSING)
+
+
+def _names_group(output: str) -> bool:
+    """Whether this buildx tells an engine the control group of a build."""
+    found = BUILDX_VERSION.search(output)
+    version = (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+    return version >= FIRST_TO_NAME_GROUPS and version != FORGETS_GROUPS
 
 
 def _standalone(search_path: str, plugin_folders: Sequence[str]) -> Iterator[str]:

@@ -74,6 +74,10 @@ class BuildKit:
         """Removes what builds left behind whose worker was killed: ids of images, logins for registries."""
         remove_abandoned(Path(tempfile.gettempdir()), FOLDER_PREFIX)
 
+    async def names_group(self) -> bool:
+        """Whether a request's `group` reaches the engine. Raises StartUpError where there is no client."""
+        return (await self._find_command()).names_group
+
     async def build(
         self,
         request: BuildRequest,

@@ -28,6 +28,7 @@ from activities.sources import SourceActivities
 from activities.step_recording import StepRecording
 from adapters.buildkit import BuildKit
 from adapters.git import GitMirrors
+from domain.build_limits import BuildShares
 from domain.errors import SeawayError
 from seaway.build_slots import WorkflowSlotKeepers
 from seaway.settings import Settings
@@ -59,6 +60,8 @@ def surroundings_of(settings: Settings) -> Surroundings:
         https_port=settings.https_port,
         minimum_free_disk_bytes=settings.minimum_free_disk_mb * MEGABYTE,
         edge_port=settings.edge_port,
+        instance=settings.instance,
+        build_shares=BuildShares(settings.build_cpu_percent, settings.build_memory_percent),
     )
 
 

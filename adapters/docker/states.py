@@ -22,12 +22,19 @@ EXIT_CODES: dict[int, str] = {
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What `ping` learns: versions as the engine writes them, `cgroup` as `1` or `2`."""
+    """What `ping` learns: versions as the engine writes them, `cgroup` as `1` or `2`.
+
+    `processors` and `memory_bytes` are those of its machine, 0 where it does not say.
+    """
 
     version: str
     architecture: str
     operating_system: str
     cgroup: str
+    cgroup_driver: str = ""
+    is_rootless: bool = False
+    processors: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,15 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineF
         architecture=str(version.get("Arch", ""))[:LONGEST_FACT],
         operating_system=str(info.get("OperatingSystem", ""))[:LONGEST_FACT],
         cgroup=str(info.get("CgroupVersion") or "1"),
+        cgroup_driver=str(info.get("CgroupDriver") or "")[:LONGEST_FACT],
+        is_rootless="name=rootless" in (info.get("SecurityOptions") or ()),
+        processors=_number(info.get("NCPU")),
+        memory_bytes=_number(info.get("MemTotal")),
     )
+
+
+def _number(answer: object) -> int:
+    return answer if isinstance(answer, int) and 0 < answer < 2**63 else 0
 
 
 def container_state(answer: Mapping[str, Any]) -> ContainerState:

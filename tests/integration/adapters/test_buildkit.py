@@ -396,6 +396,23 @@ class TestClient:
         found = await find_build_command(str(tmp_path / "old"), folders, [])
         assert found.arguments == (whole, "build", "--load")
 
+    @pytest.mark.parametrize(
+        ("version", "expected"),
+        [
+            ("github.com/docker/buildx v0.31.1 1a2b3c", True),
+            ("github.com/docker/buildx 0.13.1+ds1 0.13.1+ds1-3", True),
+            ("github.com/docker/buildx v0.8.0 1a2b3c", True),
+            ("github.com/docker/buildx v0.11.0 1a2b3c", False),
+            ("github.com/docker/buildx v0.7.1 1a2b3c", False),
+            ("an unknown one", False),
+        ],
+    )
+    async def test_a_client_that_tells_engines_the_group_of_a_build_is_known(
+        self, version: str, expected: bool, tmp_path: Path
+    ) -> None:
+        self.program(tmp_path, "docker-buildx", f"echo {version}")
+        assert (await find_build_command(str(tmp_path), [], [])).names_group is expected
+
     async def test_without_any_client_it_says_what_to_install(self, tmp_path: Path) -> None:
         self.program(tmp_path / "new", "docker", self.NEW)
         with pytest.raises(StartUpError, match="apt-get install docker-buildx"):

@@ -65,6 +65,13 @@ def test_everything_that_a_build_can_have_with_values_named_but_not_told() -> No
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("command", [BUILDX, OLD])
+def test_a_build_names_the_group_that_it_is_held_in(command: BuildCommand) -> None:
+    held = build_arguments(command, replace(PLAIN, group="harbour-builds"), ID_FILE)
+    assert "--cgroup-parent=harbour-builds" in held
+    assert not any("cgroup" in argument for argument in build_arguments(command, PLAIN, ID_FILE))
+
+
 def test_the_environment_holds_the_values_and_nothing_of_the_worker() -> None:
     assert build_environment(OLD, FULL, "/run/engine.sock", Path("/private/docker")) == {
         "EMPTY": "",
