@@ -111,10 +111,15 @@ async def edge_routes(
 
 async def settle_edges(store: Store, parts: ServerParts, server: Server, port: int, serving: Serving) -> None:
     """A server that was away leads visitors where what serves now is, or nowhere."""
-    for application in await store.applications.list(team_id=server.team_id):
-        name = edge_name(application.id)
-        if await parts.proxy.current(name) is None:
+    names = await parts.proxy.names()
+    for name in sorted(one for one in names if one.endswith(RELEASE)):
+        try:
+            application = await store.applications.get(name.removesuffix(RELEASE))
+        except NotFound:
+            await _withdraw_forgotten(store, parts, name)
             continue
+        if application.team_id != server.team_id:
+            continue  # it uses the same machine by a row of its own
         rows = await store.deployments.all_of_application(application.id)
         if any(not DeploymentStatus(row.status).is_final for row in rows):
             continue  # who changes it at this moment looks after its edge, too
@@ -123,6 +128,14 @@ async def settle_edges(store: Store, parts: ServerParts, server: Server, port: i
             await parts.proxy.withdraw(name)
         else:
             await parts.proxy.apply(routes)
+
+
+async def _withdraw_forgotten(store: Store, parts: ServerParts, name: str) -> None:
+    """The application was deleted while its edge was away. Another Seaway's, whose token differs, stays."""
+    routes = await parts.proxy.current(name)
+    token = edge_token(store.encryption, name.removesuffix(RELEASE))
+    if routes is not None and routes.spread is not None and routes.spread.token == token:
+        await parts.proxy.withdraw(name)
 
 
 async def _servers_of(

@@ -78,6 +78,10 @@ class Proxy(Protocol):
         """What was applied last."""
         ...
 
+    async def names(self) -> frozenset[str]:
+        """What was applied and not withdrawn."""
+        ...
+
     async def unhealthy(self, application_id: str) -> frozenset[str]:
         """Where these routes spread: the upstreams that get no visitors, once all have been checked."""
         ...

@@ -40,6 +40,10 @@ class SwarmProxy:
         """See `Proxy`."""
         return await self._proxy.current(application_id)
 
+    async def names(self) -> frozenset[str]:
+        """See `Proxy`."""
+        return await self._proxy.names()
+
     async def unhealthy(self, application_id: str) -> frozenset[str]:
         """See `Proxy`."""
         return await self._proxy.unhealthy(application_id)

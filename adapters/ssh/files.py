@@ -98,6 +98,12 @@ class SftpRouteFolder:
         async with files_of(self._connection, PurePosixPath(folder), self._folder) as sftp:
             return await sftp.isdir(folder)
 
+    async def names(self) -> frozenset[str]:
+        """Which files there are."""
+        async with files_of(self._connection, self._dynamic / "any", self._folder) as sftp:
+            found = await names_in(sftp, self._dynamic)
+        return frozenset(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX))
+
     async def read(self, name: str) -> str | None:
         """The content, or None. Raises NotPossibleNow for what is larger than any of ours."""
         path = self._path(name)

@@ -147,6 +147,10 @@ class TraefikProxy:
         content = await self._files.read(application_id)
         return None if content is None else parse(content)
 
+    async def names(self) -> frozenset[str]:
+        """What there is a file of; its own is none of them."""
+        return await self._files.names() - {API_FILE}
+
     async def unhealthy(self, application_id: str) -> frozenset[str]:
         """See `Proxy`. Traefik takes all for healthy at first, and does not tell when it has asked them."""
         routes = await self.current(application_id)

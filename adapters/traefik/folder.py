@@ -27,6 +27,10 @@ class RouteFolder(Protocol):
         """Whether this folder is on the server."""
         ...
 
+    async def names(self) -> frozenset[str]:
+        """Which files there are."""
+        ...
+
     async def read(self, name: str) -> str | None:
         """The content, or None."""
         ...
@@ -61,6 +65,10 @@ class LocalRouteFolder:
         """Whether this folder is on this machine."""
         return await asyncio.to_thread(Path(folder).is_dir)
 
+    async def names(self) -> frozenset[str]:
+        """Which files there are."""
+        return await asyncio.to_thread(self._names)
+
     async def read(self, name: str) -> str | None:
         """The content, or None."""
         return await asyncio.to_thread(self._read, name)
@@ -82,6 +90,9 @@ class LocalRouteFolder:
         for leftover in self._staging.iterdir():
             leftover.unlink(missing_ok=True)
         return str(self._dynamic.stat().st_ino)
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(path.name.removesuffix(SUFFIX) for path in self._dynamic.glob(f"*{SUFFIX}"))
 
     def _read(self, name: str) -> str | None:
         try:

@@ -94,6 +94,9 @@ class TestRouteFolder:
         await folder.write("app", "routes: ü\n")
         assert await folder.read("app") == "routes: ü\n"
         assert (tmp_path / "proxy/dynamic/app.yml").read_text() == "routes: ü\n"
+        (tmp_path / "proxy/dynamic/notes.txt").touch()
+        assert await folder.names() == {"app"}
+        (tmp_path / "proxy/dynamic/notes.txt").unlink()
         for _ in range(2):
             await folder.remove("app")
         assert list((tmp_path / "proxy/dynamic").iterdir()) == []

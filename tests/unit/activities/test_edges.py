@@ -22,7 +22,7 @@ from activities.edges import (
     upstreams,
 )
 from activities.routes import routes_of
-from adapters.proxy import ApplicationRoutes, Route
+from adapters.proxy import ApplicationRoutes, Route, Spread
 from adapters.traefik.routes import render, validate
 from domain.configuration import (
     ApplicationConfiguration,
@@ -190,14 +190,20 @@ async def test_a_delete_without_the_edge_asks_nothing_of_it(servers_store: Store
 
 @dataclass
 class FoundProxy:
-    """The proxy of a server that was away, with routes as the edge of every application."""
+    """The proxy of a server that was away, with routes as the edge of these applications."""
 
+    edges: tuple[str, ...] = ()
+    token: str = "secret"
     applied: list[ApplicationRoutes] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     unreached: frozenset[str] = frozenset()
 
+    async def names(self) -> frozenset[str]:
+        return frozenset({*self.edges, *(edge_name(one) for one in self.edges)})
+
     async def current(self, name: str) -> ApplicationRoutes:
-        return ApplicationRoutes(name, "edge", (Route("shop.example", ("http://192.0.2.9:9480",)),))
+        routes = (Route("shop.example", ("http://192.0.2.9:9480",)),)
+        return ApplicationRoutes(name, "edge", routes, spread=Spread(self.token))
 
     async def apply(self, routes: ApplicationRoutes) -> None:
         self.applied.append(routes)
@@ -242,7 +248,7 @@ async def test_an_edge_that_was_away_leads_where_the_application_is_now(
 ) -> None:
     store = servers_store
     application, served = await released(store, "far", "new", edge=edge)
-    proxy = FoundProxy()
+    proxy = FoundProxy((application.id,))
     parts: Any = SimpleNamespace(proxy=proxy)
 
     async def serving(_application_id: str) -> m.Served:
@@ -256,3 +262,19 @@ async def test_an_edge_that_was_away_leads_where_the_application_is_now(
     expected = await edge_routes(store, application.id, "far", served, 9480)
     assert proxy.applied == ([expected] if edge else [])
     assert proxy.withdrawn == ([] if edge else [edge_name(application.id)])
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "another Seaway's"])
+async def test_an_edge_that_was_away_leads_to_no_application_that_was_deleted_meanwhile(
+    servers_store: Store, is_ours: bool
+) -> None:
+    gone = "g" * 24
+    token = edge_token(servers_store.encryption, gone) if is_ours else "of another one"
+    proxy = FoundProxy((gone,), token=token)
+    parts: Any = SimpleNamespace(proxy=proxy)
+
+    async def serving(_application_id: str) -> None:
+        raise AssertionError("There is nothing to ask for.")
+
+    await settle_edges(servers_store, parts, await servers_store.servers.get("far"), 9480, serving)
+    assert (proxy.applied, proxy.withdrawn) == ([], [edge_name(gone)] if is_ours else [])

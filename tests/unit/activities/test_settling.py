@@ -39,6 +39,9 @@ class Machine:
     async def remove(self, name: str) -> None:
         self.removed.append(name)
 
+    async def names(self) -> frozenset[str]:
+        return frozenset()
+
     async def current(self, _application_id: str) -> Any:
         return SimpleNamespace(release_id="new")
 

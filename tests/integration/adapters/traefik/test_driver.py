@@ -64,6 +64,7 @@ async def test_routes_are_served_once_applied_and_gone_once_withdrawn(running, r
     assert (await get(running)).text.strip() == "v1"
     assert await running.proxy.routes_applied(app) == "rel1"
     assert await running.proxy.current(app) == to(app, "rel1", name)
+    assert {app, API_FILE} & await running.proxy.names() == {app}
     for _ in range(2):
         await running.proxy.withdraw(app)
     assert (await get(running)).status_code == 404
