@@ -160,10 +160,11 @@ class BuildActivities:
         self, build: m.BuildImage, request: BuildRequest, parts: ServerParts, write: Write
     ) -> str:
         server = await self._store.servers.get(build.server_id)
+        usual = self._surroundings.build_shares
         async with limited(
             parts,
             server.name,
-            self._surroundings.build_shares,
+            usual and usual.unless(server.build_cpu_percent, server.build_memory_percent),
             write,
             instance=self._surroundings.instance,
             names_group=self._buildkit.names_group,

@@ -40,6 +40,10 @@ async def apply_fields(context: ApiContext, principal: Principal, server: Server
         await _check_runs_nothing(context, server)
     server.is_build_server = server.is_build_server if body.is_build_server is None else body.is_build_server
     server.concurrent_builds = body.concurrent_builds or server.concurrent_builds
+    if "build_cpu_percent" in given:
+        server.build_cpu_percent = body.build_cpu_percent
+    if "build_memory_percent" in given:
+        server.build_memory_percent = body.build_memory_percent
     await apply_swarm(context, principal, server, body)
     await _apply_way_in(context, principal, server, body)
 

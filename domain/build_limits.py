@@ -31,6 +31,13 @@ class BuildShares:
     processors_percent: int = 0
     memory_percent: int = 0
 
+    def unless(self, processors_percent: int | None, memory_percent: int | None) -> BuildShares:
+        """These, but for what a server says itself."""
+        return BuildShares(
+            self.processors_percent if processors_percent is None else processors_percent,
+            self.memory_percent if memory_percent is None else memory_percent,
+        )
+
 
 @dataclass(frozen=True)
 class BuildLimits:
@@ -89,5 +96,5 @@ def too_much_memory(limits: BuildLimits, server: str) -> str:
     limit = in_words(limits.memory_bytes)
     return (
         f"The build used more than {limit} of memory, the limit of builds on the server {server}. Let it use "
-        "less, let fewer builds run at once there, or raise SEAWAY_BUILD_MEMORY_PERCENT."
+        "less, let fewer builds run at once there, or raise its build_memory_percent."
     )

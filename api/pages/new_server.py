@@ -96,6 +96,22 @@ MORE = (
         hint="The line of /etc/ssh/ssh_host_ed25519_key.pub, if you have it at hand.",
     ),
     FieldView("concurrent_builds", "Builds at once", kind="number", value="2"),
+    FieldView(
+        "build_cpu_percent",
+        "Processors for builds, in percent",
+        kind="number",
+        is_optional=True,
+        placeholder="as on other servers",
+        hint="All builds together use no more of the server. 0 is no limit.",
+    ),
+    FieldView(
+        "build_memory_percent",
+        "Memory for builds, in percent",
+        kind="number",
+        is_optional=True,
+        placeholder="as on other servers",
+        hint="A build that needs more is killed, and says so. 0 is no limit.",
+    ),
     FieldView("is_build_server", "It builds images for other servers", kind="check", value="false"),
     FieldView(
         "is_swarm_manager", "Its applications are services of its Docker Swarm", kind="check", value="false"

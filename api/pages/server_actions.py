@@ -44,7 +44,14 @@ COMPARE = (
     "Do this only if the server was installed anew. Compare on the server itself: "
     "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 )
-OF_ANY_SERVER = ("wildcard_domain", "concurrent_builds", "is_build_server", "is_swarm_manager")
+OF_ANY_SERVER = (
+    "wildcard_domain",
+    "concurrent_builds",
+    "build_cpu_percent",
+    "build_memory_percent",
+    "is_build_server",
+    "is_swarm_manager",
+)
 
 
 @router.post("/servers/{server_id}/validate")
@@ -195,6 +202,8 @@ async def _setting_fields(context: Context, visitor: Visiting, server: Server) -
         "jump_server_uuid": server.jump_server_id or "",
         "wildcard_domain": server.wildcard_domain,
         "concurrent_builds": str(server.concurrent_builds),
+        "build_cpu_percent": _shown(server.build_cpu_percent),
+        "build_memory_percent": _shown(server.build_memory_percent),
         "is_build_server": "true" if server.is_build_server else "false",
         "is_swarm_manager": "true" if server.is_swarm_manager else "false",
         "is_swarm_worker": "true" if server.is_swarm_worker else "false",
@@ -223,6 +232,10 @@ async def _setting_fields(context: Context, visitor: Visiting, server: Server) -
         for field in fields
         if not server.is_local or field.name in (*OF_ANY_SERVER, "name", "description")
     )
+
+
+def _shown(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _show_settings(

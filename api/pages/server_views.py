@@ -170,9 +170,17 @@ class ServerReader:
             ("Data folder", server.data_folder),
             ("Wildcard domain", server.wildcard_domain),
             ("Builds at once", str(server.concurrent_builds)),
+            ("Limits of builds", _build_limits(server)),
             ("Builds", await self._builds(server)),
         )
         return tuple((name, value) for name, value in facts if value)
+
+
+def _build_limits(server: Server) -> str:
+    """What the server says itself; empty where that is what the settings say for all."""
+    shares = {"of processors": server.build_cpu_percent, "of memory": server.build_memory_percent}
+    said = {what: percent for what, percent in shares.items() if percent is not None}
+    return ", ".join(f"{percent} % {what}" if percent else f"none {what}" for what, percent in said.items())
 
 
 def _tags(server: Server) -> tuple[str, ...]:

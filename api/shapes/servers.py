@@ -16,6 +16,7 @@ from store.builds import ServerBuild
 from store.tables import Server, ServerStep
 
 Builds = Annotated[int, Field(ge=1, le=100)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class ServerFields(Body):
@@ -46,6 +47,14 @@ class ServerFields(Body):
         description="It is a node of a manager's Swarm: images are sent there, no application is put there.",
     )
     concurrent_builds: Builds | None = Field(default=None, description="How many builds run at once; 2.")
+    build_cpu_percent: Percent | None = Field(
+        default=None,
+        description="How much of its processors all builds use at most; 0: no limit, null: the usual 90.",
+    )
+    build_memory_percent: Percent | None = Field(
+        default=None,
+        description="How much of its memory all builds use at most; 0: no limit, null: the usual 75.",
+    )
     wildcard_domain: str | None = Field(
         default=None, description="Applications without a domain get one below it: http://apps.example.com."
     )
@@ -84,6 +93,8 @@ class ServerSettings(Answer):
     is_swarm_manager: bool
     is_swarm_worker: bool
     concurrent_builds: int
+    build_cpu_percent: int | None
+    build_memory_percent: int | None
     wildcard_domain: str | None
 
 
@@ -109,6 +120,8 @@ class ServerAnswer(Resource):
     is_swarm_manager: bool
     is_swarm_worker: bool
     concurrent_builds: int
+    build_cpu_percent: int | None
+    build_memory_percent: int | None
     system: str | None
     architecture: str | None
     engine_version: str | None
@@ -144,6 +157,8 @@ class ServerAnswer(Resource):
             is_swarm_manager=server.is_swarm_manager,
             is_swarm_worker=server.is_swarm_worker,
             concurrent_builds=server.concurrent_builds,
+            build_cpu_percent=server.build_cpu_percent,
+            build_memory_percent=server.build_memory_percent,
             system=server.system or None,
             architecture=server.architecture or None,
             engine_version=server.engine_version or None,
@@ -158,6 +173,8 @@ class ServerAnswer(Resource):
                 is_swarm_manager=server.is_swarm_manager,
                 is_swarm_worker=server.is_swarm_worker,
                 concurrent_builds=server.concurrent_builds,
+                build_cpu_percent=server.build_cpu_percent,
+                build_memory_percent=server.build_memory_percent,
                 wildcard_domain=server.wildcard_domain or None,
             ),
             checked_at=server.checked_at,

@@ -58,6 +58,9 @@ class Server(SQLModel, table=True):
     is_swarm_worker: bool = False
     """Gets the images of applications on managers of its Swarm, and no application of its own."""
     concurrent_builds: int = 2
+    build_cpu_percent: int | None = None
+    """How much of its processors builds may use; 0 is no limit, None what the settings say."""
+    build_memory_percent: int | None = None
     system: str = ""
     architecture: str = ""
     engine_version: str = ""

@@ -139,6 +139,14 @@ def change(
     concurrent_builds: Annotated[
         int | None, typer.Option(min=1, max=100, help="How many at once.", rich_help_panel=_USE)
     ] = None,
+    build_cpu_percent: Annotated[
+        int | None,
+        typer.Option(min=0, max=100, help="Processors for builds; 0: no limit.", rich_help_panel=_USE),
+    ] = None,
+    build_memory_percent: Annotated[
+        int | None,
+        typer.Option(min=0, max=100, help="Memory for builds; 0: no limit.", rich_help_panel=_USE),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="The pinned host key stays.", rich_help_panel=_WAY)
     ] = None,
@@ -163,6 +171,8 @@ def change(
         "is_swarm_manager": swarm_manager,
         "is_swarm_worker": swarm_worker,
         "concurrent_builds": concurrent_builds,
+        "build_cpu_percent": build_cpu_percent,
+        "build_memory_percent": build_memory_percent,
         "ip": address,
         "user": user,
         "port": port,

@@ -81,6 +81,8 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "is_swarm_manager": True,
         "is_swarm_worker": False,
         "concurrent_builds": 4,
+        "build_cpu_percent": 50,
+        "build_memory_percent": 0,
         "wildcard_domain": "https://apps.example.com",
         "proxy_type": "traefik",
     }
@@ -99,6 +101,8 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "is_swarm_manager": True,
         "is_swarm_worker": False,
         "concurrent_builds": 4,
+        "build_cpu_percent": 50,
+        "build_memory_percent": 0,
         "wildcard_domain": "https://apps.example.com",
     }
     assert (await client.get(f"/servers/{added['uuid']}")).json() == added
@@ -120,6 +124,8 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         ("private_key_uuid", None),
         ("host_key", "ssh-ed25519 nonsense"),
         ("concurrent_builds", 0),
+        ("build_cpu_percent", 101),
+        ("build_memory_percent", -1),
         ("wildcard_domain", "http://"),
         ("proxy_type", "nginx"),
         ("nonsense", 1),
@@ -264,6 +270,10 @@ async def test_a_change_keeps_what_is_left_out_and_tries_a_new_way_in(
         "settings": {**server["settings"], "concurrent_builds": 3},
         "updated_at": "",
     }
+    limited = (await client.patch(path, json={"build_memory_percent": 40})).json()
+    assert (limited["build_cpu_percent"], limited["build_memory_percent"]) == (None, 40)
+    usual = (await client.patch(path, json={"build_memory_percent": None})).json()
+    assert usual["build_memory_percent"] is None
     await client.patch(path, json={"port": 2222})
     assert seaway.servers.provisioned == [], "nobody has tried it yet, so a new way in waits as well"
     await client.post(f"{path}/validate")

@@ -144,6 +144,14 @@ async def test_settings_change_only_what_was_changed(visit: Visit, world: World)
     after = await world.store.servers.get(server_id)
     assert (after.name, after.host_key) == ("harbour", before.host_key)
     assert world.servers.provisioned == []
+    limits = {"build_cpu_percent": "40", "build_memory_percent": "0"}
+    await visit.send(f"{path}/settings", **given, **limits)
+    limited = await world.store.servers.get(server_id)
+    assert (limited.build_cpu_percent, limited.build_memory_percent) == (40, 0)
+    assert "40 % of processors, none of memory" in (await visit.get(path)).text
+    await visit.send(f"{path}/settings", **given, build_cpu_percent="", build_memory_percent="0")
+    usual = await world.store.servers.get(server_id)
+    assert (usual.build_cpu_percent, usual.build_memory_percent) == (None, 0)
     await visit.send(f"{path}/settings", **{**given, "user": "deploy"})
     assert world.servers.provisioned == [server_id]
     refused = await visit.send(f"{path}/settings", **{**given, "user": "No One"})

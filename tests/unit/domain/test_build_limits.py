@@ -33,6 +33,13 @@ def test_limits_are_shares_of_the_server(processors, memory, shares, expected):
     assert limits_of(processors, memory, shares) == expected
 
 
+def test_what_a_server_says_itself_goes_before_the_settings():
+    usual = BuildShares(90, 75)
+    assert usual.unless(None, None) == usual
+    assert usual.unless(50, None) == BuildShares(50, 75)
+    assert usual.unless(None, 0) == BuildShares(90, 0)
+
+
 OWN = BuildGroup("harbour-builds")
 ENGINES = BuildGroup("docker/buildkit", is_engines=True)
 
@@ -89,5 +96,5 @@ def test_a_killed_process_is_known_by_what_the_log_says(log, expected):
 def test_who_used_too_much_memory_learns_the_limit_and_where_it_is_set():
     assert too_much_memory(BuildLimits(2, 3 * 10**9), "anvil") == (
         "The build used more than 3.0 GB of memory, the limit of builds on the server anvil. Let it use "
-        "less, let fewer builds run at once there, or raise SEAWAY_BUILD_MEMORY_PERCENT."
+        "less, let fewer builds run at once there, or raise its build_memory_percent."
     )
