@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -14,10 +15,10 @@ import asyncssh
 import docker
 import pytest
 
-from tests.e2e.applications import Application, create
+from tests.e2e.applications import Application, brief, create
 from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images, version_at
-from tests.harness.images import BaseImages
+from tests.harness.images import PYTHON, BaseImages
 from tests.harness.load import LoadGenerator
 from tests.harness.private_registry import PrivateRegistry
 from tests.harness.repositories import GitRepository
@@ -27,6 +28,20 @@ from tests.harness.waiting import eventually
 # The first run on a machine makes the servers' images.
 pytestmark = pytest.mark.timeout(1200)
 COUNT = 3
+LINES = 20
+# The first build stands still until it is ended; what it keeps in a cache mount outlives it.
+STANDS_STILL_ONCE = f"""\
+FROM {PYTHON}
+WORKDIR /app
+CMD ["python3", "app.py"]
+EXPOSE 3000
+COPY app.py VERSION ./
+RUN --mount=type=cache,id=NAME,target=/kept \\
+    for number in $(seq -w 1 {LINES}); do \\
+        echo "line $number"; \\
+        [ $number != 05 ] || [ -e /kept/tried ] || {{ touch /kept/tried; sleep 60; }}; \\
+    done
+"""
 # A server that is cut off is noticed, and passed over, within seconds.
 IMPATIENT = {"SEAWAY_SERVER_CHECK_SECONDS": "3", "SEAWAY_LOST_SERVER_SECONDS": "5"}
 
@@ -136,6 +151,32 @@ async def test_an_application_that_moves_leaves_nothing_where_it_was(
     await everywhere.operate("restart")
     assert [bool(one) for one in await fleet.replicas(everywhere.uuid)] == [False, True, False]
     assert await fleet.versions(everywhere.host) == ["status 404", "v1", "status 404"]
+
+
+async def test_a_link_that_breaks_in_the_middle_of_a_build_costs_a_second_try_and_no_line(
+    fleet: Fleet, git_repository: GitRepository
+) -> None:
+    git_repository.commit({"Dockerfile": STANDS_STILL_ONCE.replace("NAME", secrets.token_hex(8))})
+    application = await create(
+        fleet.seaway,
+        git_repository=git_repository.url,
+        git_branch="main",
+        server_uuid=fleet.ids[0],
+        health_check_interval=1,
+    )
+    deployment = await application.start_deploy()
+
+    async def is_being_built() -> bool:
+        return "line 05" in await application.log_of(deployment)
+
+    await eventually(is_being_built, 60, describe="a line in the middle of the build")
+    await asyncio.to_thread(fleet.machines[0].reset_links)
+    shown = await application.ended(deployment, 120)
+    assert shown["outcome"] == "finished", brief(shown)
+    assert [step["attempt"] > 1 for step in shown["steps"] if step["name"] == "build"] == [True]
+    lines = re.findall(r"line \d\d$", await application.log_of(deployment), re.MULTILINE)
+    assert lines == [f"line {number:02}" for number in range(1, LINES + 1)]
+    assert await version_at(fleet.machines[0], application.host) == "v1"
 
 
 @pytest.fixture
