@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from api.context import ApiContext
 from api.shapes.applications import ShownApplication
+from api.shown_servers import shown_servers
 from store.access import Principal
 from store.tables import Application
 
@@ -23,7 +24,10 @@ async def complete_application(context: ApiContext, row: Application) -> ShownAp
     environment, project = await context.store.projects.environment_by_id(row.environment_id)
     configuration, written = context.store.applications.configured(row)
     status = await context.runtime.status(row.id)
-    return ShownApplication(row, configuration, written, environment, project, status)
+    releases = await context.store.releases.of(row.id)
+    names = await _server_names(context, row.team_id)
+    servers = shown_servers(row, configuration.server_ids, releases, names)
+    return ShownApplication(row, configuration, written, environment, project, status, servers)
 
 
 async def load_applications(context: ApiContext, principal: Principal) -> Sequence[ShownApplication]:
@@ -31,13 +35,25 @@ async def load_applications(context: ApiContext, principal: Principal) -> Sequen
     rows = await context.store.applications.list(team_id=principal.team_id)
     places = await context.store.projects.places(team_id=principal.team_id)
     statuses = await context.runtime.statuses()
-    return [
-        ShownApplication(
-            row,
-            *context.store.applications.configured(row),
-            *places[row.environment_id],
-            statuses.get(row.id, EXITED),
+    releases = await context.store.releases.of_all(team_id=principal.team_id)
+    names = await _server_names(context, principal.team_id)
+    shown = []
+    for row in rows:
+        if row.environment_id not in places:
+            continue
+        configuration, written = context.store.applications.configured(row)
+        shown.append(
+            ShownApplication(
+                row,
+                configuration,
+                written,
+                *places[row.environment_id],
+                statuses.get(row.id, EXITED),
+                shown_servers(row, configuration.server_ids, releases.get(row.id, ()), names),
+            )
         )
-        for row in rows
-        if row.environment_id in places
-    ]
+    return shown
+
+
+async def _server_names(context: ApiContext, team_id: str) -> dict[str, str]:
+    return {server.id: server.name for server in await context.store.servers.list(team_id=team_id)}

@@ -9,6 +9,7 @@ from api.context import ApiContext
 from api.shapes.servers import ServerFields
 from domain.configuration import ApplicationConfiguration
 from domain.errors import InvalidInput, NotFound, NotPossibleNow
+from domain.release_policies import check_min_available
 from domain.swarm import check_fits, require_role
 from store.tables import Server
 
@@ -49,6 +50,7 @@ def check_places(servers: Sequence[Server], configuration: ApplicationConfigurat
     """Raises InvalidInput for what the Swarm among these servers cannot do with the application."""
     if any(server.is_swarm_manager for server in servers):
         check_fits(configuration)
+        check_min_available(configuration.min_available, len(servers), on_swarm=True)
 
 
 async def places(context: ApiContext, server_ids: Sequence[str]) -> Sequence[Server]:

@@ -121,6 +121,11 @@ def _without(step: Step, steps: Sequence[Step], instead: str, failed: StepName, 
     return step
 
 
+def is_behind(has: str | None, current: str | None, *, runs: bool) -> bool:
+    """Whether a server lacks what serves of an application; `has` and `current` are deployments' ids."""
+    return runs and current is not None and has != current
+
+
 def note_of(left_out: Sequence[LeftOut]) -> str:
     """What a release that has finished without some servers says; empty where it left none out."""
     if not left_out:

@@ -135,7 +135,12 @@ class SeawayTerminals:
     ) -> tuple[str, ...]:
         """The servers that the release is on, or the one of them that is called so."""
         if not server:
-            return configuration.server_ids
+            # One that is behind may lack the image.
+            releases = await self._store.releases.of(application.id)
+            released = application.current_deployment_id
+            behind = set(configuration.server_ids) if releases else set()
+            behind -= {one.server_id for one in releases if one.deployment_id == released}
+            return tuple(sorted(configuration.server_ids, key=lambda one: one in behind))
         rows = [await self._store.servers.get(one) for one in configuration.server_ids]
         found = [row.id for row in rows if server in (row.id, row.name, row.address)]
         if not found:

@@ -11,10 +11,13 @@ from api.pages.views import (
     DeploymentPage,
     LinkView,
     ReleaseView,
+    ServerLink,
+    StatusView,
 )
 from api.pages.visitors import Visitor
 from api.pages.wording import application_status, summary_of, version_of
 from api.routes.operations import ROLLBACK_KINDS
+from api.shown_servers import shown_servers
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.domains import public_url
 from domain.errors import SeawayError
@@ -24,6 +27,7 @@ from store.tables import Application, Deployment, Environment, Project
 from store.tables.applications import DesiredState
 
 DEPLOYMENTS_PER_PAGE = 20
+BEHIND = StatusView("behind", "unknown", "It lacks what serves elsewhere until a release gets there.")
 
 
 class ApplicationReader:
@@ -79,22 +83,24 @@ class ApplicationReader:
             source_icon="branch" if is_git else "box",
             branch=_branch_of(configuration),
             place=await self.place(application),
-            servers=await self._servers(configuration),
+            servers=await self._servers(application, configuration),
             links=self.links(configuration),
             actions=_actions(application) if self._visitor.may_deploy else (),
         )
 
-    async def _servers(self, configuration: ApplicationConfiguration) -> tuple[LinkView, ...]:
+    async def _servers(
+        self, application: Application, configuration: ApplicationConfiguration
+    ) -> tuple[ServerLink, ...]:
         """Where it lives; nothing where there is only one place to live."""
         if not self._server_names:
             servers = await self._context.store.servers.list(team_id=self._visitor.team_id)
             self._server_names = {server.id: server.name for server in servers}
         if len(self._server_names) < 2:
             return ()
+        releases = await self._context.store.releases.of(application.id)
         return tuple(
-            LinkView(self._server_names[server_id], f"/servers/{server_id}")
-            for server_id in configuration.server_ids
-            if server_id in self._server_names
+            ServerLink(server.name, f"/servers/{server.uuid}", BEHIND if server.is_behind else None)
+            for server in shown_servers(application, configuration.server_ids, releases, self._server_names)
         )
 
     async def deployments(self, application: Application, page_number: int = 1) -> DeploymentPage:

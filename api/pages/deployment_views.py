@@ -26,6 +26,7 @@ from workflows import names
 
 LINES_PER_BLOCK = 200
 WHAT_NOW = "What ran before is untouched. Mend the cause and deploy again."
+REPLACED = "It went into service; a later operation has replaced it."
 NOTHING_BEFORE = "Nothing of it was left behind. Mend the cause and deploy again."
 
 
@@ -142,7 +143,7 @@ def _outcome(
 ) -> OutcomeView | None:
     match DeploymentStatus(deployment.status):
         case DeploymentStatus.FINISHED:
-            return _success(deployment, current_id)
+            return _success(deployment, current_id, with_evidence=with_evidence)
         case DeploymentStatus.FAILED:
             failed = next((step.title for step in steps if step.status is StepStatus.FAILED), "")
             return OutcomeView(
@@ -164,7 +165,7 @@ def _outcome(
     return None
 
 
-def _success(deployment: Deployment, current_id: str | None) -> OutcomeView:
+def _success(deployment: Deployment, current_id: str | None, *, with_evidence: bool) -> OutcomeView:
     took = duration(_seconds(deployment))
     taken = f"It took {took}." if took else ""
     match OperationKind(deployment.kind):
@@ -172,9 +173,13 @@ def _success(deployment: Deployment, current_id: str | None) -> OutcomeView:
             return OutcomeView("good", "The application is stopped.", taken)
         case OperationKind.DELETE:
             return OutcomeView("good", "The application is deleted.", taken)
+    if deployment.note:
+        title = "This version serves, but not on all servers." if deployment.id == current_id else REPLACED
+        evidence = deployment.error_detail if with_evidence else ""
+        return OutcomeView("busy", title, deployment.note, taken, evidence)
     if deployment.id == current_id:
         return OutcomeView("good", "This version serves.", taken)
-    return OutcomeView("good", "It went into service; a later operation has replaced it.", taken)
+    return OutcomeView("good", REPLACED, taken)
 
 
 def _step_views(steps: Sequence[Step]) -> tuple[StepView, ...]:

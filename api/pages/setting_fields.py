@@ -222,9 +222,17 @@ NO_EDGE = ("", "None: each server serves its own visitors")
 
 
 def server_group(
-    servers: Sequence[Server], chosen: Sequence[str], edge_id: str | None, *, may_write: bool
+    servers: Sequence[Server],
+    chosen: Sequence[str],
+    edge_id: str | None,
+    min_available: int | None,
+    *,
+    may_write: bool,
 ) -> FieldGroup:
-    """A box for each server, and the edge. One that is not usable can be left, but not chosen."""
+    """A box for each server, how many must prove a release, and the edge.
+
+    A server that is not usable can be left, but not chosen.
+    """
     boxes = (
         FieldView(
             f"{SERVER_FIELD}{server.id}",
@@ -248,11 +256,23 @@ def server_group(
         hint="Takes all visitors and leads each to a server that is healthy. Point the domains there.",
         disabled=not may_write,
     )
+    enough = FieldView(
+        "min_available",
+        "Servers that suffice",
+        kind="number",
+        value="" if min_available is None else str(min_available),
+        placeholder="all",
+        is_optional=True,
+        wide=True,
+        hint="So many have to prove a release; the others keep what they had until a later one gets there.",
+        disabled=not may_write,
+    )
     return FieldGroup(
         "servers",
         "Servers",
-        "Where it lives. On several, a release is all or nothing: every server proves the new version first.",
-        (*boxes, edge),
+        "Where it lives. On several, a release is all or nothing, unless fewer suffice: they prove the new "
+        "version before any switches.",
+        (*boxes, enough, edge),
     )
 
 

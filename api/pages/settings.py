@@ -34,7 +34,13 @@ async def _groups(context: Context, visitor: Visiting, application: Application)
     if len(servers) < 2:
         return groups
     edge_id = configuration.routing.edge_server_id
-    place = server_group(servers, configuration.server_ids, edge_id, may_write=visitor.may_write)
+    place = server_group(
+        servers,
+        configuration.server_ids,
+        edge_id,
+        configuration.min_available,
+        may_write=visitor.may_write,
+    )
     return (groups[0], place, *groups[1:])
 
 

@@ -24,6 +24,15 @@ class StatusView:
 
 
 @dataclass(frozen=True)
+class ServerLink:
+    """A server of an application; one that lacks what serves has a mark."""
+
+    label: str
+    url: str
+    mark: StatusView | None = None
+
+
+@dataclass(frozen=True)
 class FieldView:
     """One field of a form, with what was typed and what is wrong with it."""
 
@@ -142,7 +151,7 @@ class ApplicationHead:
     source_icon: str
     branch: str
     place: str
-    servers: tuple[LinkView, ...]
+    servers: tuple[ServerLink, ...]
     links: tuple[LinkView, ...]
     actions: tuple[ActionLink, ...]
 

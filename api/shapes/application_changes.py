@@ -8,6 +8,7 @@ from typing import Any
 from api.shapes.application_fields import FIELDS, ApplicationField
 from domain.configuration import ApplicationConfiguration, HealthCheckKind
 from domain.errors import InvalidInput
+from domain.release_policies import check_min_available
 
 
 def change_configuration(
@@ -67,6 +68,7 @@ def _check_whole(configuration: ApplicationConfiguration) -> None:
     """What is wrong only together. Raises InvalidInput."""
     runtime, health = configuration.runtime, configuration.health
     limits = runtime.limits
+    check_min_available(configuration.min_available, len(configuration.server_ids))
     if health.kind is HealthCheckKind.COMMAND and not health.command:
         raise InvalidInput("A health check by command needs a command.", field="health_check_command")
     if runtime.port_mappings and runtime.replicas > 1:

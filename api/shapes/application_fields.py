@@ -278,6 +278,13 @@ HOOK_FIELDS = (
     ),
     _at("hooks.timeout_seconds", "command_timeout", Annotated[int, Field(ge=1, le=86400)]),
     _at("images_to_keep", "docker_images_to_keep", Percent),
+    _at(
+        "min_available",
+        "min_available",
+        Annotated[int, Field(ge=1, le=50)] | None,
+        about="So many of its servers have to prove a release healthy for it to go on; the others keep what "
+        "they had. Null: all of them, or nothing is released.",
+    ),
 )
 ACCEPTED_FIELDS = (
     _accepted("noindex_domains", list[str] | None, None, []),

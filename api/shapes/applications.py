@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Field, create_model
 
 from api.context import ApiSettings
-from api.shapes.answers import Body, Resource, number_of
+from api.shapes.answers import Answer, Body, Resource, number_of
 from api.shapes.application_changes import show_fields
 from api.shapes.application_fields import FIELDS, SOURCE_FIELDS
 from domain.configuration import ApplicationConfiguration
@@ -82,6 +82,18 @@ class Change(Naming):
     environment_name: str | None = None
 
 
+class ApplicationServer(Answer):
+    """A server of an application, and what it has of it."""
+
+    uuid: str
+    name: str
+    deployment_uuid: str | None = Field(description="The deployment whose release it has.")
+    since: datetime | None = Field(description="Since when; null where it has none, or that is not known.")
+    is_behind: bool = Field(
+        description="What serves elsewhere is not here: a release went on without it, or none came yet."
+    )
+
+
 class ApplicationHead(Resource):
     """What an answer has besides the fields that can be written."""
 
@@ -97,6 +109,7 @@ class ApplicationHead(Resource):
     project_uuid: str
     server_uuid: str = Field(description="The first of its servers.")
     server_uuids: list[str]
+    servers: list[ApplicationServer] = Field(description="The same servers, each with what it has.")
     current_deployment_uuid: str | None = Field(description="The deployment that serves.")
     deployment_uuid: str | None = Field(default=None, description="With instant_deploy: the one just queued.")
     settings: dict[str, bool | int | str | None]
@@ -162,6 +175,7 @@ class ShownApplication:
     environment: Environment
     project: Project
     status: str
+    servers: Sequence[ApplicationServer] = ()
 
 
 def show_application(
@@ -192,6 +206,7 @@ def show_application(
         "project_uuid": shown.project.id,
         "server_uuid": configuration.server_ids[0],
         "server_uuids": list(configuration.server_ids),
+        "servers": list(shown.servers),
         "current_deployment_uuid": row.current_deployment_id,
         "deployment_uuid": deployment_id,
         "settings": {name: fields[name] for name in _SETTINGS},

@@ -104,6 +104,7 @@ class DeploymentAnswer(Resource):
     trigger: str
     workflow_url: str | None
     error: DeploymentProblem | None
+    note: str | None = Field(description="Of one that has finished: which servers it went on without.")
     steps: list[StepAnswer] | None = None
     logs: str | None = Field(default=None, description="JSON text; only for those who may see secrets.")
     requested_at: datetime
@@ -220,6 +221,7 @@ def show_deployment(
         trigger=row.trigger,
         workflow_url=workflow_page(around.settings, row.id),
         error=_problem(row, with_detail=around.sees_logs),
+        note=row.note or None,
         steps=None if steps is None else [StepAnswer.of(step) for step in steps],
         logs=None if lines is None else _coolify_logs(lines),
         requested_at=row.requested_at,

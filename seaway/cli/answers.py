@@ -31,6 +31,14 @@ class Answer(BaseModel):
         return dict(self._sent)
 
 
+class ApplicationServer(Answer):
+    """A server of an application; one that is behind lacks what serves."""
+
+    uuid: str
+    name: str
+    is_behind: bool = False
+
+
 class Application(Answer):
     """An application. `urls` are what visitors open; `fqdn` lists its domains as they are configured."""
 
@@ -41,6 +49,7 @@ class Application(Answer):
     urls: tuple[str, ...] = ()
     build_pack: str = ""
     current_deployment_uuid: str | None = None
+    servers: tuple[ApplicationServer, ...] = ()
     project_uuid: str = ""
     environment_name: str = ""
     git_repository: str | None = None
@@ -55,6 +64,11 @@ class Application(Answer):
             return f"{self.git_repository}#{self.git_branch}" if self.git_branch else self.git_repository
         image, tag = self.docker_registry_image_name or "", self.docker_registry_image_tag
         return f"{image}:{tag}" if tag else image
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """The names of the servers that lack what serves."""
+        return tuple(server.name for server in self.servers if server.is_behind)
 
 
 class Failure(Answer):
@@ -81,6 +95,7 @@ class Deployment(Answer):
     commit_message: str | None = None
     steps: tuple[Step, ...] | None = None
     error: Failure | None = None
+    note: str | None = None
     superseded_by: str | None = None
     workflow_url: str | None = None
     deployment_url: str | None = None

@@ -33,6 +33,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "deploy_key": "private_key_uuid",
     "server": "server_uuids",
     "edge": "edge_server_uuid",
+    "min_available": "min_available",
     "placement": "swarm_placement_constraints",
 }
 _TRUE = ("true", "yes", "on", "1")

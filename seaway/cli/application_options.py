@@ -77,6 +77,10 @@ Servers = Annotated[
     list[str] | None,
     typer.Option(help="Name, address or uuid; may be repeated; the local one.", rich_help_panel=_PLACE),
 ]
+MinAvailable = Annotated[
+    int | None,
+    typer.Option(min=1, help="So many servers suffice for a release; else all.", rich_help_panel=_PLACE),
+]
 Edge = Annotated[
     str | None,
     typer.Option(help="The server that spreads visitors over all of them.", rich_help_panel=_PLACE),

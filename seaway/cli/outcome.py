@@ -98,6 +98,8 @@ def _explain_success(output: Output, application: Application, deployment: Deplo
     )
     took = f" in {duration(deployment.seconds)}" if deployment.seconds is not None else ""
     output.say(f"✓ {words}{at}{took}", "green")
+    if deployment.note:
+        output.say(f"  {plain(deployment.note)}", "yellow")
     if kind not in ("stop", "delete"):
         for url in application.urls:
             output.say(f"  {url}")

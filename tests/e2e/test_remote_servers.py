@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.applications import Application, brief, create
 from tests.e2e.installation import Installation, installed
-from tests.e2e.remote import add_key, add_server, load_images, version_at
+from tests.e2e.remote import add_key, add_server, load_images, until_usable, version_at
 from tests.harness.images import PYTHON, BaseImages
 from tests.harness.load import LoadGenerator
 from tests.harness.private_registry import PrivateRegistry
@@ -246,6 +246,72 @@ async def test_a_server_lost_during_a_release_is_passed_over_and_settled_when_it
 
     await eventually(one_replica_each, 90, describe="the end of what was left on the lost server")
     assert await fleet.versions(everywhere.host) == ["v1"] * COUNT
+
+
+@pytest.mark.drill
+async def test_a_release_goes_on_without_a_server_and_the_next_one_gets_there(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository
+) -> None:
+    await everywhere.change(
+        min_available=2, health_check_timeout=1, health_check_interval=1, health_check_retries=3
+    )
+    loads = [
+        LoadGenerator(f"http://{everywhere.host}", address=(one.host, 80), rate_per_second=10)
+        for one in fleet.machines
+    ]
+    second = fleet.machines[1]
+    before = await fleet.replicas(everywhere.uuid)
+    async with AsyncExitStack() as stack:
+        for load in loads:
+            await stack.enter_async_context(load)
+        git_repository.release("v2")
+        with second.dropping("OUTPUT", "-p", "tcp", "--dport", "3000", "--syn"):
+            released = await everywhere.ended(await everywhere.start_deploy(), 180)
+        assert released["outcome"] == "finished", brief(released)
+        assert await fleet.versions(everywhere.host) == ["v2", "v1", "v2"]
+        shown = await fleet.seaway.ask("GET", f"/applications/{everywhere.uuid}")
+        git_repository.release("v3")
+        await everywhere.deploy()
+        await eventually(seen_by(loads, "v3"), 20, describe="visitors of v3 on every server")
+    for load in loads:
+        load.report().assert_no_failures(50)
+    assert {one.version for one in loads[1].report().versions} == {"v1", "v3"}
+
+    assert released["note"].startswith(f"Released without {second.name} (Replica ")
+    health = {step["server"]: step["status"] for step in released["steps"] if step["name"] == "health"}
+    assert [health[one.name] for one in fleet.machines] == ["succeeded", "failed", "succeeded"]
+    assert [one["is_behind"] for one in shown["servers"]] == [False, True, False]
+    assert (shown["status"].partition(":")[0], released["error"]) == ("running", None)
+    assert await fleet.versions(everywhere.host) == ["v3"] * COUNT
+    after = await fleet.replicas(everywhere.uuid)
+    assert [len(one) for one in after] == [1] * COUNT
+    assert after[1] != before[1]
+    shown = await fleet.seaway.ask("GET", f"/applications/{everywhere.uuid}")
+    assert [one["is_behind"] for one in shown["servers"]] == [False] * COUNT
+
+
+@pytest.mark.drill
+async def test_another_server_builds_while_the_first_one_is_away_and_it_comes_back_to_what_it_had(
+    fleet: Fleet, everywhere: Application, git_repository: GitRepository
+) -> None:
+    await everywhere.change(min_available=2)
+    git_repository.release("v2")
+    first, *others = fleet.machines
+    first.cut()
+    try:
+        released = await everywhere.ended(await everywhere.start_deploy(), 240)
+        assert released["outcome"] == "finished", brief(released)
+        assert [await version_at(one, everywhere.host) for one in others] == ["v2"] * 2
+    finally:
+        first.heal()
+    built = [step["server"] for step in released["steps"] if step["name"] == "build"]
+    assert built == [others[0].name]
+    await until_usable(fleet.seaway, fleet.ids[0])
+    assert await fleet.versions(everywhere.host) == ["v1", "v2", "v2"]
+
+    await everywhere.operate("restart")
+    assert await fleet.versions(everywhere.host) == ["v2"] * COUNT
+    assert [len(one) for one in await fleet.replicas(everywhere.uuid)] == [1] * COUNT
 
 
 STEPS = ("build", "distribute", "health", "switch")

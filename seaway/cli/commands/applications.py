@@ -23,6 +23,7 @@ from seaway.cli.application_options import (
     HealthPath,
     Image,
     Memory,
+    MinAvailable,
     Name,
     Pack,
     Port,
@@ -95,6 +96,7 @@ def create(
     environment: EnvironmentName = DEFAULT_ENVIRONMENT,
     server: Servers = None,
     edge: Edge = None,
+    min_available: MinAvailable = None,
 ) -> None:
     """Create an application from a Git repository or an image. `seaway deploy` then deploys it."""
     written: dict[str, object] = {
@@ -117,6 +119,7 @@ def create(
         "release_command": release_command,
         "pre_deploy": pre_deploy,
         "post_deploy": post_deploy,
+        "min_available": min_available,
     }
     fields = {long_name(key): value for key, value in written.items() if value is not None}
     _check_source(fields)

@@ -53,6 +53,8 @@ def _explain(session: Session, application: Application, deployment: Deployment 
     say(f"{application.name}  {application.status}", style_of(application.status))
     for line in (*application.urls, application.source):
         say(f"  {line}")
+    if application.behind:
+        say(f"  Behind: {', '.join(application.behind)}", "yellow")
     if deployment is None:
         say(f"  Never deployed. `seaway deploy {application.name}` does.", "dim")
         return

@@ -80,6 +80,7 @@ WRITTEN: dict[str, object] = {
     "release_command": "./manage migrate",
     "command_timeout": 30,
     "docker_images_to_keep": 9,
+    "min_available": 1,
 }
 
 
