@@ -132,7 +132,8 @@ async def hold(
     )
     if done.exit_code != 0:
         words = (done.stdout + done.stderr).strip().splitlines()
-        raise NotPossibleNow(f"{(words or ['the server says nothing more'])[-1][:300]}.")
+        reason = words[-1][:300].rstrip(".") if words else "the server says nothing more"
+        raise NotPossibleNow(f"{'that takes root: ' if reason.startswith('sudo:') else ''}{reason}.")
     return _count(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.e2e.installation import installed
 from tests.e2e.remote import add_key, add_server, load_images
 from tests.harness.images import BaseImages
 from tests.harness.repositories import GitRepository
-from tests.harness.ssh_servers import SshServers
+from tests.harness.ssh_servers import SshServers, copy_buildx
 from tests.harness.waiting import eventually
 
 # A server of its own, and images that travel, take most of a minute.
@@ -87,3 +88,49 @@ async def test_a_build_server_builds_one_after_the_other_and_sends_the_images(
             # Everywhere but the build server has the image, so nothing is built nor waited for.
             again = await shop.deploy()
             assert {step["name"]: step["status"] for step in again["steps"]}["build"] == "skipped"
+
+
+async def test_a_build_is_held_to_the_limits_of_its_server_and_nothing_of_them_stays(
+    engine: docker.DockerClient, base_images: BaseImages, tmp_path: Path, git_repository: GitRepository
+) -> None:
+    hundredth = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 100
+    dockerfile = (git_repository.work_tree / "Dockerfile").read_text()
+    greedy = f"RUN python3 -c 'b\"a\" * {hundredth + 200 * 2**20}'\n"
+    git_repository.commit({"Dockerfile": dockerfile.replace("COPY VERSION", f"{greedy}COPY VERSION")})
+    folder = await asyncio.to_thread(copy_buildx, engine, tmp_path)
+    path = f"{folder}:{os.environ['PATH']}"
+    async with installed(tmp_path / "seaway", engine, PATH=path) as seaway:
+        with SshServers(engine, tmp_path / "servers") as servers:
+            await seaway.start()
+            anvil = await asyncio.to_thread(servers.add)
+            await load_images([anvil], base_images.python)
+            key = await add_key(seaway, servers.private_key)
+            builder = await add_server(seaway, anvil, key, is_build_server=True, build_memory_percent=1)
+            source: dict[str, Any] = {
+                "git_repository": git_repository.url,
+                "git_branch": "main",
+                "use_build_server": True,
+            }
+            shop = await create(seaway, **source)
+            failed = await shop.fail()
+            [step] = [one for one in failed["steps"] if one["name"] == "build"]
+            assert (step["status"], step["attempt"]) == ("failed", 1)
+            assert failed["error"]["message"].startswith("The build used more than ")
+            assert f"the limit of builds on the server {anvil.name}" in failed["error"]["message"]
+
+            async def groups() -> list[str]:
+                named = f"*/{seaway.instance}-builds"
+                command = ("find", "/sys/fs/cgroup", "-type", "d", "-path", named)
+                return (await asyncio.to_thread(anvil.run, *command))[1].split()
+
+            assert await groups() != []
+            await seaway.ask("PATCH", f"/servers/{builder}", json={"build_memory_percent": 50})
+            assert (await shop.deploy())["status"] == "finished"
+            assert await shop.version() == "v1"
+            await seaway.ask("DELETE", f"/servers/{builder}")
+
+            async def is_gone() -> bool:
+                return builder not in {one["uuid"] for one in await seaway.ask("GET", "/servers")}
+
+            await eventually(is_gone, 60)
+            assert await groups() == []

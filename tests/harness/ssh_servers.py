@@ -35,6 +35,7 @@ TINY = "seaway-test/tiny:1"
 OWNER_LABEL = "seaway-test.owner"
 READY_LIMIT_SECONDS = 60.0
 IMAGES_INSIDE = "/seaway-test-images"
+BUILDX = "/usr/libexec/docker/cli-plugins/docker-buildx"
 
 # `maintainer` is root by sudo, and not in the group docker; `deployer` is in that group, and has no sudo.
 BARE_DOCKERFILE = f"""\
@@ -99,6 +100,19 @@ def ensure_server_images(client: docker.DockerClient) -> None:
             build(client, {"Dockerfile": SERVER_DOCKERFILE.encode()}, SERVER)
         if not exists(client, TINY):
             build(client, {"Dockerfile": TINY_DOCKERFILE.encode()}, TINY)
+
+
+def copy_buildx(client: docker.DockerClient, folder: Path) -> Path:
+    """The folder with the buildx of the servers' Debian in it; this machine may have none."""
+    ensure_server_images(client)
+    container = client.containers.create(SERVER, labels={OWNER_LABEL: str(os.getpid())})
+    try:
+        content = b"".join(container.get_archive(BUILDX)[0])
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 class SshServer:
