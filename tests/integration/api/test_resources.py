@@ -272,6 +272,22 @@ async def test_two_things_are_not_mounted_at_one_place(
     assert again.status_code == 409
 
 
+async def test_on_a_swarm_files_are_mounted_and_what_one_disk_has_is_refused(
+    seaway: Seaway, client: httpx.AsyncClient, application: dict[str, object]
+) -> None:
+    await seaway.store.servers.set(seaway.mine.server.id, is_swarm_manager=True)
+    path = f"/applications/{application['uuid']}/storages"
+    refused = await client.post(path, json={"type": "persistent", "name": "data", "mount_path": "/data"})
+    assert (refused.status_code, [*refused.json()["errors"]]) == (422, ["swarm_placement_constraints"])
+    large = {"type": "file", "content": "x" * 512_001, "mount_path": "/etc/large"}
+    refused = await client.post(path, json=large)
+    assert (refused.status_code, [*refused.json()["errors"]]) == (422, ["volumes"])
+    made = await client.post(path, json={"type": "file", "content": "x", "mount_path": "/etc/app.conf"})
+    assert made.status_code == 201
+    storages = (await client.get(path)).json()
+    assert [*map(len, storages.values())] == [0, 1]
+
+
 async def test_the_version_is_plain_text(client: httpx.AsyncClient) -> None:
     answer = await client.get("/version")
     assert answer.text == "0.0.1"
