@@ -6,6 +6,7 @@ import asyncio
 
 import asyncssh
 
+from adapters.ssh.addresses import open_socket
 from adapters.ssh.failures import login_failure, no_answer
 from adapters.ssh.host_keys import shown_key
 from adapters.ssh.links import SshLink
@@ -27,13 +28,7 @@ async def first_contact(
     try:
         tunnel = await gate.get() if gate else None
         async with asyncio.timeout(limits.login_seconds):
-            key = await asyncssh.get_server_host_key(
-                address.host,
-                address.port,
-                tunnel=tunnel,
-                server_host_key_algs=host_key_algorithms(None),
-                config=None,
-            )
+            key = await _host_key_at(address, tunnel)
     except TimeoutError as error:
         raise no_answer(address, limits.login_seconds, connected=False) from error
     except (OSError, asyncssh.Error) as error:
@@ -44,3 +39,21 @@ async def first_contact(
     if key is None:
         raise ServerUnreachable(f"The server {address.endpoint} shows no host key.")
     return shown_key(key)
+
+
+async def _host_key_at(
+    address: ServerAddress, tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHKey | None:
+    near = await open_socket(address.host, address.port) if tunnel is None else None
+    try:
+        return await asyncssh.get_server_host_key(
+            address.host,
+            address.port,
+            tunnel=tunnel,
+            sock=near,
+            server_host_key_algs=host_key_algorithms(None),
+            config=None,
+        )
+    finally:
+        if near is not None:
+            near.close()

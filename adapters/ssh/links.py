@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import asyncssh
 
+from adapters.ssh.addresses import open_socket
 from adapters.ssh.failures import link_lost, login_failure, no_answer
 from adapters.ssh.host_keys import PinnedHostKey
 from adapters.ssh.keys import parse_private_key
@@ -117,7 +118,7 @@ class SshLink:
         client = PinnedHostKey(target)
         try:
             async with asyncio.timeout(seconds):
-                link, _ = await asyncssh.create_connection(lambda: client, **self._options(key, tunnel))
+                link = await self._connect(client, self._options(key, tunnel))
         except TimeoutError as error:
             raise no_answer(target.address, seconds, connected=client.connected) from error
         except (OSError, asyncssh.Error) as error:
@@ -128,6 +129,19 @@ class SshLink:
                 jump=target.jump.address if target.jump else None,
             )
             raise failure from error
+        return link
+
+    async def _connect(self, client: PinnedHostKey, options: dict[str, Any]) -> asyncssh.SSHClientConnection:
+        if options["tunnel"] is not None:
+            link, _ = await asyncssh.create_connection(lambda: client, **options)
+            return link
+        # The library would wait for one address after the other.
+        near = await open_socket(self._target.address.host, self._target.address.port)
+        try:
+            link, _ = await asyncssh.create_connection(lambda: client, sock=near, **options)
+        except BaseException:
+            near.close()
+            raise
         return link
 
     def _options(self, key: asyncssh.SSHKey, tunnel: asyncssh.SSHClientConnection | None) -> dict[str, Any]:
