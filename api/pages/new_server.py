@@ -114,10 +114,13 @@ MORE = (
     ),
     FieldView("is_build_server", "It builds images for other servers", kind="check", value="false"),
     FieldView(
-        "is_swarm_manager", "Its applications are services of its Docker Swarm", kind="check", value="false"
+        "is_swarm_manager", "It manages a Docker Swarm, which is begun if needed", kind="check", value="false"
     ),
     FieldView(
-        "is_swarm_worker", "It is a worker of a Swarm whose manager is here", kind="check", value="false"
+        "is_swarm_worker",
+        "It is a worker of the Swarm whose manager is here, and joins it if needed",
+        kind="check",
+        value="false",
     ),
 )
 SECRETS = ("private_key", "passphrase")

@@ -40,11 +40,13 @@ class ServerFields(Body):
     is_build_server: bool | None = None
     is_swarm_manager: bool | None = Field(
         default=None,
-        description="It manages a Docker Swarm, and applications on it are services of that Swarm.",
+        description="It manages a Docker Swarm, begun where its engine is in none; applications on it are "
+        "services of that Swarm.",
     )
     is_swarm_worker: bool | None = Field(
         default=None,
-        description="It is a node of a manager's Swarm: images are sent there, no application is put there.",
+        description="It is a node of a manager's Swarm, joined where its engine is in none: images are sent "
+        "there, no application is put there.",
     )
     concurrent_builds: Builds | None = Field(default=None, description="How many builds run at once; 2.")
     build_cpu_percent: Percent | None = Field(
