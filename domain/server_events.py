@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from domain.replicas import REPLICA_ROLE, ROLE_LABEL
+from domain.services import application_of
 
 SIGKILL: Final = 9
 MOST_LIVES: Final = 1000
@@ -78,7 +78,7 @@ class Deaths:
             self._life(event.name).ran_out_of_memory = True
         elif event.action is ContainerAction.DIE:
             life = self._lives.pop(event.name, _Life())
-            if event.labels.get(ROLE_LABEL) == REPLICA_ROLE and not life.was_told_to_end:
+            if application_of(event.labels) and not life.was_told_to_end:
                 return _reason(event, life)
         return None
 

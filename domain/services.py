@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import SecretStr
 
@@ -14,6 +14,7 @@ from domain.replicas import (
     NO_REPLICA,
     PORTS_LABEL,
     RELEASE_LABEL,
+    REPLICA_ROLE,
     ROLE_LABEL,
     application_labels,
     serving_ports,
@@ -58,6 +59,12 @@ def task_labels(configuration: ApplicationConfiguration) -> dict[str, str]:
     own = {key: value for key, value in configuration.runtime.labels if not key.startswith("seaway.")}
     ours = {"seaway.managed": "true", APPLICATION_LABEL: "", ROLE_LABEL: TASK_ROLE}
     return own | NO_REPLICA | ours | {TASK_OF_LABEL: configuration.application_id}
+
+
+def application_of(labels: Mapping[str, str]) -> str:
+    """The id of the application of which a container with these labels is a replica; nothing for others."""
+    label = {REPLICA_ROLE: APPLICATION_LABEL, TASK_ROLE: TASK_OF_LABEL}.get(labels.get(ROLE_LABEL, ""))
+    return labels.get(label, "") if label else ""
 
 
 def names_of(nodes: Sequence[SwarmNode]) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -16,14 +17,14 @@ from adapters.docker.watching import ListedContainer
 from adapters.host_metrics import read_host
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.metrics import ContainerReading, HostReading, Point, container_point, host_point
-from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
+from domain.replicas import APPLICATION_LABEL
 from domain.server_events import ContainerEvent, Deaths
+from domain.services import application_of
 from store.metrics import Subject
 
 logger = logging.getLogger("seaway.watch")
 
 MANAGED: Final = {"seaway.managed": "true"}
-REPLICAS: Final = {**MANAGED, ROLE_LABEL: REPLICA_ROLE}
 CALLS_AT_ONCE: Final = 4
 # A look that takes longer finds the server unreachable; it goes on, and no other begins before it has ended.
 LOOK_LIMIT_SECONDS: Final = 15.0
@@ -165,7 +166,12 @@ class ServerWatch:
         await self._read_containers(parts)
 
     async def _read_containers(self, parts: ServerParts) -> None:
-        running = [one for one in await parts.engine.listed(REPLICAS) if one.state == "running"]
+        running = [
+            # Tasks of a Swarm say elsewhere whose they are.
+            replace(one, labels={APPLICATION_LABEL: application_of(one.labels)})
+            for one in await parts.engine.listed(MANAGED)
+            if one.state == "running" and application_of(one.labels)
+        ]
         found = [] if self._is_engine_blind else await self._by_engine(parts, running)
         if running and not found:
             found = await self._by_kernel(parts, running)
@@ -193,7 +199,7 @@ class ServerWatch:
     ) -> list[ContainerReading]:
         states = await asyncio.gather(*(parts.engine.inspect(one.name) for one in running))
         processes = {
-            state.pid: (state.name, state.labels.get(APPLICATION_LABEL, ""))
+            state.pid: (state.name, application_of(state.labels))
             for state in states
             if state is not None and state.running and state.pid > 0
         }
@@ -216,13 +222,15 @@ class ServerWatch:
 
     async def _hear(self) -> None:
         parts = await self._servers.parts(self._id)
-        happenings = parts.engine.happenings(MANAGED, self._heard_until)
+        since = self._heard_until
+        happenings = parts.engine.happenings(MANAGED, since)
         async with aclosing(happenings) as events:  # type: ignore[type-var]
             async for event in events:
-                # Whoever asks for what happened since a moment is told that moment's again.
-                if self._heard_until is not None and event.at <= self._heard_until:
+                # Whoever asks for what happened since a moment is told that moment's again. What happens at
+                # once to several containers comes in any order.
+                if since is not None and event.at <= since:
                     continue
-                self._heard_until = event.at
+                self._heard_until = max(event.at, self._heard_until or event.at)
                 self._reports.happened()
                 if (reason := self._deaths.hear(event)) is not None:
                     await self._reports.died(self._id, event, reason)

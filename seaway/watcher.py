@@ -23,10 +23,10 @@ from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
 from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
-from domain.replicas import APPLICATION_LABEL
 from domain.server_events import ContainerEvent, ServerEventKind
 from domain.server_systems import status_after
 from domain.servers import ServerStatus
+from domain.services import application_of
 from seaway.server_watch import ServerWatch
 from seaway.settings import Settings
 from store.metrics import Subject
@@ -267,7 +267,7 @@ class Watcher:
         """See `Reports`."""
         now = datetime.now(UTC)
         self._deaths = {death: at for death, at in self._deaths.items() if now - at < SAME_DEATH}
-        application_id = event.labels.get(APPLICATION_LABEL, "")
+        application_id = application_of(event.labels)
         death = (server_id, event.name)
         if death in self._deaths or not await self._is_ours(server_id, application_id):
             return

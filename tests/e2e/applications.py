@@ -125,12 +125,12 @@ class Application:
         """The names of its volumes."""
         return await asyncio.to_thread(volumes_of, self.installation.docker, self.uuid)
 
-    async def delete(self, *, volumes: bool = True) -> None:
+    async def delete(self, *, volumes: bool = True, limit_seconds: float = 40) -> None:
         """Deletes it and waits until it is gone."""
         await self.installation.ask(
             "DELETE", f"/applications/{self.uuid}", params={"delete_volumes": volumes}
         )
-        await eventually(self._is_gone, 40, describe=f"the end of application {self.name}")
+        await eventually(self._is_gone, limit_seconds, describe=f"the end of application {self.name}")
 
     async def _is_gone(self) -> bool:
         answer = await self.installation.api.get(f"/applications/{self.uuid}")

@@ -20,7 +20,11 @@ from tests.harness.waiting import eventually
 
 # Two machines with engines of their own, and their death: minutes, where the quick suite has seconds.
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.drill]
-IMPATIENT = {"SEAWAY_SERVER_CHECK_SECONDS": "3", "SEAWAY_LOST_SERVER_SECONDS": "5"}
+IMPATIENT = {
+    "SEAWAY_SERVER_CHECK_SECONDS": "3",
+    "SEAWAY_LOST_SERVER_SECONDS": "5",
+    "SEAWAY_WATCH_SECONDS": "2",
+}
 REPLICAS = 4
 BESIDE = """
 import urllib.request
@@ -118,7 +122,7 @@ async def service(swarm: Swarm, git_repository: GitRepository) -> AsyncIterator[
     assert await version_at(swarm.manager, application.host) == "v1"
     yield application
     if (await swarm.seaway.api.get(f"/applications/{application.uuid}")).status_code != 404:
-        await application.delete()
+        await application.delete(limit_seconds=120)
 
 
 async def test_releases_on_a_swarm_are_noticed_by_no_visitor(
@@ -217,6 +221,39 @@ async def test_files_and_commands_reach_replicas_on_every_node(
     assert shown.output.splitlines()[1] == "colour = 'green'", shown
 
 
+async def test_what_replicas_use_and_that_one_died_is_told_of_every_node(
+    swarm: Swarm, service: Application
+) -> None:
+    async def measured() -> bool:
+        shown = await swarm.seaway.ask("GET", f"/applications/{service.uuid}/metrics")
+        with_points = [one for one in shown["replicas"] if one["points"]]
+        places = {one["server_uuid"] for one in with_points}
+        return len(with_points) == REPLICAS and places == {swarm.manager_id, swarm.worker_id}
+
+    await eventually(measured, 60, 0.5, lambda: "measurements of all replicas on both nodes")
+    look = ("docker", "ps", "-q", "--filter", f"label=seaway.task-of={service.uuid}")
+    victim = (await ask_of(swarm.worker, *look)).split()[0]
+    name = (await ask_of(swarm.worker, "docker", "inspect", "-f", "{{.Name}}", victim)).removeprefix("/")
+    await ask_of(swarm.worker, "docker", "kill", victim)
+
+    async def deaths() -> list[str]:
+        events = await swarm.seaway.ask("GET", f"/servers/{swarm.worker_id}/events")
+        return [event["message"] for event in events if event["kind"] == "container_died"]
+
+    async def told() -> bool:
+        return await deaths() == [f"The replica {name} died with exit code 137."]
+
+    await eventually(told, 30, 0.5, lambda: "the death of a task, as that of a replica")
+
+    async def healed() -> bool:
+        shown = await swarm.seaway.ask("GET", f"/applications/{service.uuid}")
+        return shown["status"].startswith("running")
+
+    await eventually(healed, 60, 0.5, lambda: "a new task in its place")
+    await service.deploy(force=True)
+    assert len(await deaths()) == 1, "tasks that a release ends have not died"
+
+
 async def test_what_is_cancelled_restarted_and_deleted_leaves_nothing(
     swarm: Swarm, service: Application, git_repository: GitRepository
 ) -> None:
@@ -252,7 +289,7 @@ async def test_what_is_cancelled_restarted_and_deleted_leaves_nothing(
     await service.mount(type="file", mount_path="/etc/shop/note", content="x")
     await service.deploy(force=True)
     assert len(await swarm.files()) == 1
-    await service.delete()
+    await service.delete(limit_seconds=120)
     assert await swarm.services() == []
     assert await swarm.files() == []
     assert await swarm.left_of(service.uuid) == []
@@ -275,6 +312,30 @@ async def test_scaling_logs_and_commands_reach_all_nodes(swarm: Swarm, service: 
     assert await swarm.services() == []
     assert await version_at(swarm.manager, service.host) == "status 404"
     await service.operate("start")
+    assert await version_at(swarm.manager, service.host) == "v1"
+
+
+async def test_commands_around_a_release_and_for_its_health_run_on_a_swarm(
+    swarm: Swarm, service: Application
+) -> None:
+    before = await swarm.services()
+    await service.change(
+        pre_deployment_command="echo before $((40 + 2))",
+        release_command="echo once $((50 + 3))",
+        health_check_type="cmd",
+        health_check_command="test -e /tmp/absent",
+        health_check_retries=2,
+    )
+    failed = await service.fail(120, force=True)
+    assert failed["error"]["code"] == "release_unhealthy", failed
+    assert await swarm.services() == before
+    await service.change(health_check_command="test -e /tmp")
+    shown = await service.deploy(force=True)
+    log = await service.log_of(shown["uuid"])
+    assert "before 42" in log
+    assert "once 53" in log
+    health = next(step for step in shown["steps"] if step["name"] == "health")
+    assert health["message"] == "the health command ended with 0"
     assert await version_at(swarm.manager, service.host) == "v1"
 
 

@@ -17,7 +17,8 @@ from domain.configuration import (
     VolumeKind,
 )
 from domain.errors import InvalidInput, NotPossibleNow
-from domain.services import file_name, service_labels, service_name, task_labels
+from domain.replicas import one_off_command_labels, replica_labels
+from domain.services import application_of, file_name, service_labels, service_name, task_labels
 from domain.swarm import (
     LARGEST_FILE_BYTES,
     SwarmNode,
@@ -190,6 +191,15 @@ def test_a_task_is_no_container_of_the_application_whatever_its_image_says() -> 
     assert labels["seaway.role"] == "task"
     assert labels["team"] == "sales"
     assert service_labels(configuration, "r1")["seaway.application"] == "a" * 24
+
+
+def test_replicas_are_told_by_their_labels_whether_they_are_containers_or_tasks() -> None:
+    configuration = configured(labels=(("seaway.task-of", "other"),))
+    assert application_of(task_labels(configuration)) == "a" * 24
+    assert application_of(replica_labels(configuration, "r1", 1) | {"seaway.task-of": "other"}) == "a" * 24
+    assert application_of(one_off_command_labels("a" * 24, "run-1")) == ""
+    assert application_of(service_labels(configuration, "r1")) == ""
+    assert application_of({}) == ""
 
 
 def test_the_name_of_a_service_fits_into_a_dns_label() -> None:

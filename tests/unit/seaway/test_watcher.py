@@ -198,6 +198,38 @@ class TestOneServer:
             await eventually(lambda: told.deaths == ["one", "two"])
         assert told.changes == 2
 
+    async def test_what_happens_to_several_at_once_is_heard_in_any_order(self):
+        server = FakeServer()
+        moment = datetime.now(UTC)
+        to_end = ContainerEvent(moment, ContainerAction.KILL, "asked", LABELS, signal=15)
+        async with watching(server) as told:
+            server.dies("other", moment + timedelta(milliseconds=1))
+            server.events.put_nowait(to_end)
+            server.dies("asked", moment + timedelta(seconds=1))
+            server.dies("last", moment + timedelta(seconds=2))
+            await eventually(lambda: "last" in told.deaths)
+        assert told.deaths == ["other", "last"]
+
+    async def test_a_task_of_a_swarm_is_measured_as_a_replica_of_its_application(self):
+        labels = {"seaway.application": "", "seaway.role": "task", "seaway.task-of": "shop"}
+        tasks = [
+            ListedContainer("shop-r.1.t1", "running", labels),
+            ListedContainer("proxy", "running", {"seaway.role": "proxy"}),
+            ListedContainer("shop-r-release", "running", {**LABELS, "seaway.role": "release-command"}),
+        ]
+
+        class Node(FakeServer):
+            async def listed(self, labels: Mapping[str, str]) -> list[ListedContainer]:
+                return tasks
+
+            async def usage(self, container: ListedContainer) -> ContainerReading:
+                assert container.labels["seaway.application"] == "shop"
+                return await super().usage(container)
+
+        async with watching(Node()) as told:
+            await eventually(lambda: len(told.points) > 5)
+        assert {subject.replica for subject, _ in told.points} == {"", "shop-r.1.t1"}
+
 
 class TestAllServers:
     @pytest.fixture
