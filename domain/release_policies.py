@@ -15,6 +15,7 @@ from domain.errors import (
     EngineUnavailable,
     HostKeyChanged,
     InvalidInput,
+    RegistryRefused,
     ServerUnreachable,
 )
 
@@ -37,7 +38,9 @@ BEFORE_REPLICAS = frozenset({StepName.RESOLVE_SOURCE, StepName.BUILD, StepName.D
 
 OUT_OF_REACH = frozenset({ServerUnreachable.code, AuthenticationRefused.code, HostKeyChanged.code})
 OF_THE_MACHINE = OUT_OF_REACH | {DiskFull.code, EngineUnavailable.code}
-OF_SEAWAY = "internal"
+OF_ALL = frozenset({"internal", RegistryRefused.code})
+"""A fault of Seaway, and a refused login: these are to be mended, not to be done without."""
+
 LONGEST_NOTE = 2000
 """Characters; a message may hold what a server said."""
 
@@ -85,7 +88,7 @@ def concerns_one_server(step: StepName, code: str) -> bool:
         return code in OF_THE_MACHINE
     if step is StepName.DRAIN:
         return code in OUT_OF_REACH
-    return step in MAY_BE_LEFT_OUT and code != OF_SEAWAY
+    return step in MAY_BE_LEFT_OUT and code not in OF_ALL
 
 
 def goes_on(step: StepName, codes: Sequence[str], servers: int, required: int) -> bool:

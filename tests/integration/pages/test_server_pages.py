@@ -4,8 +4,10 @@ import re
 
 import asyncssh
 
+from domain.deployments import DeploymentStatus
 from domain.errors import ServerUnreachable
 from domain.servers import ServerStatus
+from store.releases import HeldRelease
 from store.tables import Server
 from tests.harness.pages_seeds import seed_fleet
 from tests.harness.pages_stand_ins import new_host_key
@@ -254,6 +256,38 @@ async def test_an_application_is_given_an_edge_in_its_settings(visit: Visit, wor
     await visit.send(path, **{**form, "edge_server_uuid": ""})
     configuration = await world.store.applications.configuration(application.id)
     assert configuration.routing.edge_server_id is None
+
+
+async def test_a_server_that_is_behind_is_marked_and_how_many_suffice_is_set(
+    visit: Visit, world: World
+) -> None:
+    application = await world.application("Storefront")
+    path = f"/applications/{application.id}"
+    usable = (await seed_fleet(world))["usable"].rpartition("/")[2]
+    form = SettingsForm((await visit.get(f"{path}/settings")).text).found
+    changes = {f"server:{usable}": "true", "min_available": "1"}
+    saved = await visit.send(f"{path}/settings", **{**form, **changes})
+    assert saved.headers["Location"].startswith(path), saved.text
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.min_available == 1
+    form = SettingsForm((await visit.get(f"{path}/settings")).text).found
+    assert form["min_available"] == "1"
+    refused = await visit.send(f"{path}/settings", **{**form, "min_available": "3"})
+    assert (refused.status_code, "Choose at most 2" in refused.text) == (422, True)
+
+    note = "Released without usable (It is ill)."
+    deployment = await world.deployment(application, status=DeploymentStatus.FINISHED, note=note)
+    old, new = HeldRelease("old", "old"), HeldRelease(deployment.id, deployment.id)
+    await world.store.releases.record(application.id, deployment.id, {world.server.id: new, usable: old})
+    head = (await visit.get(path)).text
+    mark = head.partition(f'<a href="/servers/{usable}">usable</a>')[2].partition("</span></span>")[0]
+    assert "behind" in mark
+    outcome = (await visit.get(f"/deployments/{deployment.id}")).text
+    assert "This version serves, but not on all servers." in outcome
+    assert note in outcome
+    await visit.send(f"{path}/settings", **{**form, "min_available": ""})
+    configuration = await world.store.applications.configuration(application.id)
+    assert configuration.min_available is None
 
 
 async def test_an_application_is_given_other_servers_in_its_settings(visit: Visit, world: World) -> None:

@@ -138,6 +138,23 @@ async def test_only_the_edge_of_the_version_leads_to_its_servers(servers_store: 
     assert await edge_routes(servers_store, application.id, "local", None, 9480) is None
 
 
+async def test_visitors_go_to_servers_that_are_behind_only_where_there_is_no_other(
+    servers_store: Store,
+) -> None:
+    application, served = await released(servers_store, "far", edge="local")
+    await servers_store.servers.set("new", address="192.0.2.8")
+    await servers_store.servers.set("far", address="192.0.2.7")
+    older = served.model_copy(update={"servers": ("new",)})
+    served = served.model_copy(update={"elsewhere": (older,)})
+    routes = await edge_routes(servers_store, application.id, "local", served, 9480)
+    assert routes is not None
+    assert routes.routes[0].upstreams == ("http://192.0.2.7:9480",)
+    await servers_store.servers.forget("far")
+    routes = await edge_routes(servers_store, application.id, "local", served, 9480)
+    assert routes is not None
+    assert routes.routes[0].upstreams == ("http://192.0.2.8:9480",)
+
+
 async def test_a_server_that_was_removed_is_no_place_to_send_visitors_to(servers_store: Store) -> None:
     application, served = await released(servers_store, "far", "new", edge="far")
     await servers_store.servers.forget("new")

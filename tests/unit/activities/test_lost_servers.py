@@ -48,7 +48,7 @@ AWAY = ServerRows(status=ServerStatus.UNREACHABLE, is_reachable=False)
 
 
 async def undone(
-    error: SeawayError, patience: timedelta, servers: ServerRows = ANSWERS
+    error: SeawayError, patience: timedelta, servers: ServerRows = ANSWERS, *, is_lost: bool = False
 ) -> tuple[ApplicationError, Rows]:
     rows = Rows()
     store: Any = SimpleNamespace(deployments=rows, servers=servers)
@@ -58,11 +58,20 @@ async def undone(
 
     following: Any = SimpleNamespace(execute_activity=fail)
     recorder = StepRecording(store, patience=patience).intercept_activity(following)
-    step = StepReference(deployment_id="d" * 24, name=StepName.START, server="east", undo=True)
+    step = StepReference(
+        deployment_id="d" * 24, name=StepName.START, server="east", undo=True, is_lost=is_lost
+    )
     given: Any = SimpleNamespace(args=[StepInput(step=step, application_id="a" * 24, server_id="e" * 24)])
     with pytest.raises(ApplicationError) as caught:
         await ActivityEnvironment().run(recorder.execute_activity, given)
     return caught.value, rows
+
+
+async def test_a_server_that_was_away_before_anything_was_changed_there_is_not_waited_for() -> None:
+    failure, _ = await undone(ServerUnreachable("East does not answer."), JUST_NOW, is_lost=True)
+    assert failure.non_retryable
+    failure, _ = await undone(EngineUnavailable("East's engine is busy."), LONG_AGO, is_lost=True)
+    assert not failure.non_retryable
 
 
 async def test_a_server_that_stays_away_is_given_up_at_once_when_the_patience_is_over() -> None:

@@ -57,6 +57,13 @@ def test_an_operation_is_followed_to_its_end(
     assert text in result.stdout
 
 
+def test_what_a_release_went_on_without_is_said(operating: StubSeaway, run: Run) -> None:
+    operating.on("GET", ONE, deployment(note="Released without west (It is ill)."))
+    result = run("restart", "demo")
+    assert result.exit_code == 0, result.output
+    assert "Released without west (It is ill)." in result.stdout
+
+
 def test_rollback_goes_to_the_named_deployment_or_commit(operating: StubSeaway, run: Run) -> None:
     path = f"/applications/{APPLICATION}/rollback"
     assert run("rollback", "demo", "e" * 24).exit_code == 0

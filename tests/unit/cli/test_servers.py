@@ -252,13 +252,14 @@ def test_an_application_is_put_on_several_servers(harbour: StubSeaway, run: Run)
     harbour.on("GET", "/projects", [{"uuid": "p" * 24, "name": "default"}])
     harbour.on("GET", f"/projects/{'p' * 24}/environments", [{"name": "production"}])
     harbour.on("POST", "/applications/dockerimage", {"uuid": "a" * 24, "name": "web"})
-    places = ("--server", "harbour", "--server", "pier", "--edge", "pier")
+    places = ("--server", "harbour", "--server", "pier", "--edge", "pier", "--min-available", "1")
     result = run("app", "create", "web", "--image", "nginx", *places)
     assert result.exit_code == 0, result.output
     body = harbour.body("POST", "/applications/dockerimage")
     assert body["server_uuids"] == [SERVER, second]
     assert "server_uuid" not in body
     assert body["edge_server_uuid"] == second
+    assert body["min_available"] == 1
 
 
 @pytest.mark.parametrize(("written", "sent"), [("harbour", SERVER), ("null", None)])

@@ -15,6 +15,7 @@ from domain.release_policies import (
     check_min_available,
     concerns_one_server,
     goes_on,
+    is_behind,
     note_of,
     required_servers,
     steps_without,
@@ -45,6 +46,8 @@ NAMES = ("east", "west", "north")
         (StepName.PUSH, "server_unreachable", False),
         (StepName.EDGE, "server_unreachable", False),
         (StepName.HEALTH, "internal", False),
+        (StepName.DISTRIBUTE, "registry_refused", False),
+        (StepName.DISTRIBUTE, "registry_unavailable", True),
     ],
 )
 def test_only_what_is_a_servers_own_trouble_is_done_without(step: StepName, code: str, may: bool) -> None:
@@ -91,6 +94,22 @@ def test_a_swarm_is_one_place() -> None:
     with pytest.raises(InvalidInput, match="Remove min_available"):
         check_min_available(1, 1, on_swarm=True)
     check_min_available(None, 1, on_swarm=True)
+
+
+@pytest.mark.parametrize(
+    ("has", "current", "runs", "behind"),
+    [
+        ("new", "new", True, False),
+        ("old", "new", True, True),
+        (None, "new", True, True),
+        ("old", "new", False, False),
+        (None, None, True, False),
+    ],
+)
+def test_a_server_is_behind_that_lacks_what_serves(
+    has: str | None, current: str | None, runs: bool, behind: bool
+) -> None:
+    assert is_behind(has, current, runs=runs) is behind
 
 
 def all_steps() -> tuple[Step, ...]:
