@@ -8,6 +8,12 @@ from domain.errors import DiskFull
 from domain.sizes import in_words
 
 
+async def room_for_image(parts: ServerParts, minimum_bytes: int) -> int | None:
+    """How many bytes of an image the server may take, so that as much stays free; None: nobody can tell."""
+    free = await free_bytes(parts.commands, await parts.engine.data_folder() or "/")
+    return None if free is None else free - minimum_bytes
+
+
 async def require_free_disk(parts: ServerParts, minimum_bytes: int, where: str) -> None:
     """Raises DiskFull where less is free on the disk of the server's engine.
 

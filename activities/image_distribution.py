@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.disk_guard import room_for_image
 from activities.pushed_images import pull_pushed
 from activities.servers import Servers
 from activities.step_log import step_log
@@ -27,10 +28,12 @@ from store.store import Store
 class DistributionActivities:
     """Makes sure that a server has the image that another one has."""
 
-    def __init__(self, store: Store, servers: Servers) -> None:
+    def __init__(self, store: Store, servers: Servers, *, minimum_free_disk_bytes: int = 0) -> None:
+        """`minimum_free_disk_bytes` is what stays free on a server that is sent an image."""
         self._store = store
         self._servers = servers
-        self._nodes = NodeImages(store, servers)
+        self._nodes = NodeImages(store, servers, minimum_free_disk_bytes=minimum_free_disk_bytes)
+        self._minimum_free_disk_bytes = minimum_free_disk_bytes
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
@@ -66,7 +69,8 @@ class DistributionActivities:
             # Where nobody built, nobody has written it down yet.
             await self._store.deployments.update(distribute.step.deployment_id, image_id=image.id)
             return m.StepOutcome(skipped=True, message="This server has the image.")
-        target = (await self._servers.parts(distribute.server_id)).engine
+        receiver = await self._servers.parts(distribute.server_id)
+        target = receiver.engine
         if await _has(target, distribute.image, image):
             return m.StepOutcome(skipped=True, message="The image is here already.")
         there = (await target.ping()).architecture
@@ -86,7 +90,8 @@ class DistributionActivities:
                     if pushed and await pull_pushed(target, pushed, distribute.image, write, logins):
                         return m.StepOutcome(message=f"from {pushed.partition('@')[0]}")
                     write(f"The image comes from {distribute.source.name}.")
-                    transfer = await send_image(source, target, distribute.image, write)
+                    room = await room_for_image(receiver, self._minimum_free_disk_bytes)
+                    transfer = await send_image(source, target, distribute.image, write, room_bytes=room)
             except TimeoutError as error:
                 raise DeadlineExceeded(f"Sending the image took longer than {limit:g} s.") from error
             message = transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds)

@@ -218,9 +218,11 @@ class ProvisioningActivities:
 
     @activity.defn(name=s.ENSURE_PROXY.name)
     async def ensure_proxy(self, task: m.ServerTask) -> m.StepOutcome:
-        """The proxy serves. Raises ReplicaRefused where a port is in use."""
+        """The proxy serves, but for servers that only build. Raises ReplicaRefused where a port is in use."""
 
         async def work(output: StepOutput) -> m.StepOutcome:
+            if (await self._store.servers.get(task.server_id)).is_build_server:
+                return m.StepOutcome(message="It only builds, and needs none.", skipped=True)
             parts = await self._servers.parts(task.server_id)
             await parts.proxy.ensure_running()
             return m.StepOutcome(message="It answers.")

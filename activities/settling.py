@@ -65,7 +65,8 @@ class SettlingActivities:
             except NotFound:
                 continue  # another Seaway's, or being deleted: nothing of ours to decide
         server = await self._store.servers.get(task.server_id)
-        await settle_edges(self._store, parts, server, self._edge_port, self._served)
+        if not server.is_build_server:  # It has no proxy.
+            await settle_edges(self._store, parts, server, self._edge_port, self._served)
         return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
 
     async def _settle(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from activities.disk_guard import room_for_image
 from activities.servers import ServerParts, Servers
 from activities.step_log import Write
 from adapters.docker.image_transfer import send_image
@@ -85,9 +86,11 @@ async def nodes_with_image(known: Mapping[str, KnownNode], image_id: str) -> fro
 class NodeImages:
     """Sends and removes images on all the nodes of a Swarm that Seaway reaches."""
 
-    def __init__(self, store: Store, servers: Servers) -> None:
+    def __init__(self, store: Store, servers: Servers, *, minimum_free_disk_bytes: int = 0) -> None:
+        """`minimum_free_disk_bytes` is what stays free on a node that is sent an image."""
         self._store = store
         self._servers = servers
+        self._minimum_free_disk_bytes = minimum_free_disk_bytes
 
     async def spread(
         self, manager_id: str, configuration: ApplicationConfiguration, image: str, write: Write
@@ -120,7 +123,8 @@ class NodeImages:
         if local is not None and there != local.architecture:
             write(f"It is {there}, and the image is for {local.architecture}: left out.")
             return 0
-        transfer = await send_image(source.engine, node.parts.engine, image, write)
+        room = await room_for_image(node.parts, self._minimum_free_disk_bytes)
+        transfer = await send_image(source.engine, node.parts.engine, image, write, room_bytes=room)
         write(transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds))
         return 1
 

@@ -81,7 +81,7 @@ def build_worker(
         slots,
         BuildActivities(store, servers, mirrors, buildkit, surroundings, slots),
         PushActivities(store, servers),
-        DistributionActivities(store, servers),
+        DistributionActivities(store, servers, minimum_free_disk_bytes=surroundings.minimum_free_disk_bytes),
         CommandActivities(store, servers, surroundings),
         ReplicaActivities(store, servers, surroundings),
         RouteActivities(store, servers),

@@ -12,7 +12,7 @@ from typing import Final
 from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_archives import ArchiveFilter
 from adapters.docker.images import Images, LocalImage
-from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound
+from domain.errors import DeploymentError, DiskFull, EngineUnavailable, ImageNotFound
 from domain.image_distribution import readable_size, shared_layers
 
 # Without any progress for this long, it has stalled.
@@ -34,13 +34,17 @@ class Transfer:
     shared_layers: int
 
 
-async def send_image(source: Images, target: Images, reference: str, on_line: OnLine) -> Transfer:
+async def send_image(
+    source: Images, target: Images, reference: str, on_line: OnLine, *, room_bytes: int | None = None
+) -> Transfer:
     """The target has the source's image afterwards, by name, without the layers that it had already.
 
     No other name changes its meaning there, whatever the source sends. Cancelling ends both streams; a load
     that the target has begun is waited for, so that what follows finds its image. Raises ImageNotFound,
     EngineUnavailable when either connection breaks or stalls, DeploymentError when the target's disk is full,
     or when what comes is not the image that the source told of; the name then means what it meant before.
+    DiskFull for more than `room_bytes`, where the target's room is known: before anything is sent, if all of
+    the image has to go, and else as soon as more has come than there is room for.
     """
     image = await source.inspect_image(reference)
     if image is None:
@@ -49,10 +53,12 @@ async def send_image(source: Images, target: Images, reference: str, on_line: On
         )
     before = await target.inspect_image(reference)
     known = shared_layers(image.layers, await target.layer_stacks())
+    if room_bytes is not None and not known and image.size_bytes > room_bytes:
+        raise no_room(image.size_bytes, room_bytes)
     there = f"{known} of {len(image.layers)} layers are there"
     on_line(f"Sending an image of {readable_size(image.size_bytes)}; {there}.")
     try:
-        transfer = await _Sending(source, target, reference, image, known, on_line).run()
+        transfer = await _Sending(source, target, reference, image, known, on_line, room_bytes).run()
     except EngineRefusal as refusal:
         if DISK_FULL in refusal.reason:
             raise DeploymentError(
@@ -65,9 +71,17 @@ async def send_image(source: Images, target: Images, reference: str, on_line: On
         on_line(
             f"The server does not take it without these layers ({refusal.reason.strip()}). Sending all of it."
         )
-        transfer = await _Sending(source, target, reference, image, 0, on_line).run()
+        transfer = await _Sending(source, target, reference, image, 0, on_line, room_bytes).run()
     await _require_same(source, target, reference, image, before)
     return transfer
+
+
+def no_room(size_bytes: int, room_bytes: int) -> DiskFull:
+    """For an image that the receiving server has no room for."""
+    return DiskFull(
+        f"The disk of the receiving server has room for {readable_size(max(room_bytes, 0))}, and the image "
+        f"has {readable_size(size_bytes)} or more. Free space there, and deploy again."
+    )
 
 
 async def _require_same(
@@ -103,12 +117,14 @@ class _Sending:
         image: LocalImage,
         known: int,
         on_line: OnLine,
+        room_bytes: int | None,
     ) -> None:
         self._source = source
         self._target = target
         self._reference = reference
         self._size_bytes = image.size_bytes
         self._known = known
+        self._room_bytes = room_bytes
         self._filter = ArchiveFilter(image.layers, known, reference)
         self._on_line = on_line
         self._silence = asyncio.timeout(SILENCE_SECONDS)
@@ -160,6 +176,8 @@ class _Sending:
                     for piece in self._filter.feed(chunk):
                         yield piece
                         self._alive()
+                    if self._room_bytes is not None and self._filter.given_bytes > self._room_bytes:
+                        raise no_room(self._filter.given_bytes, self._room_bytes)
                     if self._filter.is_over:
                         break
                     self._report()

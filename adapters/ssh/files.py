@@ -12,7 +12,7 @@ from typing import Final, cast
 import asyncssh
 
 from adapters.ssh.connection import SshConnection
-from adapters.ssh.sftp import files_of, make_folders, names_in, write_whole
+from adapters.ssh.sftp import files_of, make_folders, names_in, opened, write_whole
 from adapters.traefik.folder import SUFFIX
 from domain.errors import InvalidInput, NotPossibleNow, TransientError
 
@@ -109,7 +109,7 @@ class SftpRouteFolder:
         path = self._path(name)
         async with files_of(self._connection, path, self._folder) as sftp:
             try:
-                async with sftp.open(str(path), "rb") as file:
+                async with opened(sftp, path, "rb") as file:
                     content = cast(bytes, await file.read(LARGEST_ROUTES_BYTES + 1))
             except asyncssh.SFTPNoSuchFile:
                 return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Final
@@ -15,6 +15,7 @@ from domain.errors import NotPossibleNow, SeawayError, TransientError
 
 # A file of ours is small; what takes longer than this does not come to an end.
 FILE_LIMIT_SECONDS: Final = 60.0
+CLEAN_UP_SECONDS: Final = 5.0
 # Beyond any folder of ours; a server that lies could go on for ever.
 MOST_NAMES: Final = 10_000
 READ_ONLY_FLAG: Final = 1  # ST_RDONLY of statvfs@openssh.com (OpenSSH's PROTOCOL)
@@ -27,16 +28,39 @@ async def write_whole(
     try:
         # Closed to others until it has the mode that was asked for.
         private = asyncssh.SFTPAttrs(permissions=0o600)
-        async with sftp.open(str(temporary), "xb", private) as file:
+        async with opened(sftp, temporary, "xb", private) as file:
             await file.write(content)
             with suppress(asyncssh.SFTPOpUnsupported):
                 await file.fsync()
         await sftp.chmod(str(temporary), mode)
         await sftp.posix_rename(str(temporary), str(path))
     except BaseException:
-        with suppress(asyncssh.Error, OSError):
-            await sftp.remove(str(temporary))
+        await _in_vain(sftp.remove(str(temporary)))
         raise
+
+
+@asynccontextmanager
+async def opened(
+    sftp: asyncssh.SFTPClient, path: PurePosixPath, mode: str, attributes: asyncssh.SFTPAttrs | None = None
+) -> AsyncIterator[asyncssh.SFTPClientFile]:
+    """A file that is open for as long as the block lasts.
+
+    asyncssh would wait for the server to close it, without end where the server has stopped to answer.
+    """
+    file = await sftp.open(str(path), mode, attributes or asyncssh.SFTPAttrs())
+    try:
+        yield file
+    except BaseException:
+        await _in_vain(file.close())
+        raise
+    await file.close()
+
+
+async def _in_vain(ending: Awaitable[None]) -> None:
+    """Ends what has failed, as far as a server does that is perhaps what failed."""
+    with suppress(asyncssh.Error, OSError, TimeoutError):
+        async with asyncio.timeout(CLEAN_UP_SECONDS):
+            await ending
 
 
 async def make_folders(sftp: asyncssh.SFTPClient, folder: PurePosixPath, mode: int = 0o755) -> None:

@@ -72,7 +72,9 @@ async def update_server_by_uuid(
     given = ", ".join(sorted(body.model_fields_set))
     pinned = f"; host key {fingerprint_of(server.host_key)}" if body.host_key else ""
     await audit(context, principal, "server.update", "server", server.id, given + pinned)
-    has_new_way_in = not written.keys().isdisjoint({*WAY_IN, *FLAGS}) and server.status != ServerStatus.NEW
+    # One that only built needs a proxy when it runs applications.
+    needs_steps = {*WAY_IN, *FLAGS, "is_build_server"}
+    has_new_way_in = not written.keys().isdisjoint(needs_steps) and server.status != ServerStatus.NEW
     if not server.is_local and (body.instant_validate or has_new_way_in):
         server = await try_provisioning(context, principal, server)
     return ServerAnswer.of(server)

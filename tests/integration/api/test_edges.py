@@ -44,6 +44,14 @@ async def test_a_new_application_has_its_address_at_its_edge(
     assert configuration.routing.edge_server_id == edge.id
 
 
+async def test_an_edge_becomes_no_build_server(
+    seaway: Seaway, client: httpx.AsyncClient, edge: Server
+) -> None:
+    assert (await created(seaway, client, edge_server_uuid=edge.id)).status_code == 201
+    refused = await client.patch(f"/servers/{edge.id}", json={"is_build_server": True})
+    assert (refused.status_code, "build server runs none" in refused.text) == (400, True)
+
+
 async def test_an_edge_is_given_and_taken_away(
     seaway: Seaway, client: httpx.AsyncClient, edge: Server, application: dict[str, Any]
 ) -> None:

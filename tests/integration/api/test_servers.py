@@ -284,6 +284,9 @@ async def test_a_change_keeps_what_is_left_out_and_tries_a_new_way_in(
     assert len(seaway.servers.provisioned) == 2
     await client.patch(path, json={"name": "Pier"})
     assert len(seaway.servers.provisioned) == 2
+    await client.patch(path, json={"is_build_server": True})
+    await client.patch(path, json={"is_build_server": False})
+    assert len(seaway.servers.provisioned) == 4, "one that runs applications needs a proxy"
 
 
 async def test_the_way_never_leads_over_the_server_itself(

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
+import asyncssh
 import pytest
 
+from adapters.ssh import sftp
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.files import SftpHostFiles, SftpRouteFolder
-from domain.errors import InvalidInput, NotPossibleNow, ServerUnreachable
+from domain.errors import InvalidInput, NotPossibleNow, ServerUnreachable, TransientError
 from tests.harness.ssh_daemon import SshDaemon
 from tests.harness.ssh_servers import SshServer
 from tests.integration.ssh.conftest import Connect, target_of, way_to
@@ -174,6 +176,37 @@ class TestTrouble:
         server.run("touch", "/srv/volumes/app/of-root/file")
         await SftpHostFiles(connection, PurePosixPath("/srv/volumes")).remove_tree(PurePosixPath("app"))
         assert server.run("ls", "-A", "/srv/volumes") == (0, "")
+        await connection.close()
+
+    async def test_a_server_that_takes_a_file_without_end_is_given_up_and_keeps_what_it_had(
+        self, server: SshServer, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(sftp, "FILE_LIMIT_SECONDS", 1.0)
+        monkeypatch.setattr(sftp, "CLEAN_UP_SECONDS", 0.5)
+        connection = SshConnection(way_to(server))
+        files = SftpHostFiles(connection, PurePosixPath("/srv/slow"))
+        await files.write(PurePosixPath("file"), b"before")
+        fsync = asyncssh.SFTPClientFile.fsync
+
+        async def stopped(file: asyncssh.SFTPClientFile) -> None:
+            # Its sshd goes on, so the link itself looks well.
+            await asyncio.to_thread(server.run, "pkill", "-STOP", "-x", "sftp-server")
+            await fsync(file)
+
+        began = time.monotonic()
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(asyncssh.SFTPClientFile, "fsync", stopped)
+                with pytest.raises(TransientError, match="longer than 1 s to read or write"):
+                    async with asyncio.timeout(30):
+                        await files.write(PurePosixPath("file"), b"half")
+            assert time.monotonic() - began < 20
+        finally:
+            server.run("pkill", "-CONT", "-x", "sftp-server")
+        assert server.run("cat", "/srv/slow/file") == (0, "before")
+        assert await files.write(PurePosixPath("file"), b"after") == "/srv/slow/file"
+        assert server.run("cat", "/srv/slow/file") == (0, "after")
+        assert server.run("ls", "-A", "/srv/slow")[1].split() == ["file"]
         await connection.close()
 
     async def test_a_link_that_breaks_meanwhile_is_a_server_that_cannot_be_reached(

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,10 +19,11 @@ from activities.messages import DistributeImage, PlannedServer, StepOutcome, Ste
 from activities.servers import Servers
 from adapters.docker import DockerEngine
 from adapters.docker.image_transfer import Transfer, send_image
+from adapters.host_commands import Completed
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
 from domain.deployments import StepName
-from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound, TransientError
+from domain.errors import DeploymentError, DiskFull, EngineUnavailable, ImageNotFound, TransientError
 from store.store import Store
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -267,6 +269,39 @@ async def test_an_image_that_is_not_the_one_that_was_told_of_is_discarded(
     assert await target.inspect_image(str(await source.image_id(image))) is None
 
 
+async def test_an_image_that_the_receiver_has_no_room_for_is_not_sent(
+    source: DockerEngine, target: DockerEngine, image: str, monkeypatch: pytest.MonkeyPatch
+):
+    whole = await source.inspect_image(image)
+    assert whole is not None
+
+    async def no_layers() -> list[tuple[str, ...]]:
+        return []
+
+    def unasked(_: str) -> object:
+        raise AssertionError("nothing is read from the sender")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(target, "layer_stacks", no_layers)
+        patched.setattr(source, "saved", unasked)
+        with pytest.raises(DiskFull, match=r"room for 1\.0 MB, and the image has 2\d\.\d MB or more"):
+            await send_image(source, target, image, lambda _: None, room_bytes=1_000_000)
+        with pytest.raises(DiskFull, match="room for 0 kB"):
+            await send_image(source, target, image, lambda _: None, room_bytes=-5)
+    assert await gone(target, image)
+
+    # An image may turn out to be larger than its server told.
+    async def lie(_: str) -> object:
+        return replace(whole, size_bytes=1000)
+
+    monkeypatch.setattr(source, "inspect_image", lie)
+    with pytest.raises(DiskFull, match=r"the image has \d\.\d MB or more"):
+        await send_image(source, target, image, lambda _: None, room_bytes=5_000_000)
+    assert await gone(target, image)
+    await send_image(source, target, image, lambda _: None, room_bytes=500_000_000)
+    assert await target.image_id(image) == whole.id
+
+
 class Pair:
     """Two servers by id, and what is written about a deployment."""
 
@@ -274,10 +309,14 @@ class Pair:
         self._engines = engines
         self.logs = self.deployments = self
         self.image_id = ""
+        self.disk = "/dev/sda1 90000000 0 90000000 0%"
         self.lines: list[str] = []
 
     async def parts(self, server_id: str) -> SimpleNamespace:
-        return SimpleNamespace(engine=self._engines[server_id], swarm=None)
+        return SimpleNamespace(engine=self._engines[server_id], swarm=None, commands=self)
+
+    async def run(self, arguments: list[str], **_: object) -> Completed:
+        return Completed(0, f"Filesystem 1024-blocks Used Available Capacity Mounted\n{self.disk} /\n", "")
 
     async def update(self, _deployment_id: str, *, image_id: str) -> None:
         self.image_id = image_id
@@ -322,3 +361,8 @@ async def test_the_step_tells_what_was_sent_and_sends_nothing_twice(
     await target.remove_image(again)
     with pytest.raises(ImageNotFound):
         await outcome(again)
+
+    await target.remove_image(image)
+    pair.disk = "/dev/sda1 90000000 89990000 10000 99%"
+    with pytest.raises(DiskFull, match=r"room for 10\.2 MB, .* Free space there, and deploy again"):
+        await outcome(image)

@@ -152,6 +152,21 @@ def stop_engine(machine: SshServer) -> None:
     machine.run("rm", "-f", "/var/run/docker.sock")
 
 
+async def test_a_server_that_only_builds_gets_no_proxy_until_it_runs_applications(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    server_id = await provisioner.add(server)
+    await provisioner.store.servers.set(server_id, is_build_server=True)
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    assert (await provisioner.statuses(server_id))[-1] == StepStatus.SKIPPED
+    assert server.run("docker", "inspect", f"{INSTANCE}-proxy")[0] != 0
+    await provisioner.store.servers.set(server_id, is_build_server=False)
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    assert (await provisioner.statuses(server_id))[-1] == StepStatus.SUCCEEDED
+    assert server.run("docker", "inspect", f"{INSTANCE}-proxy")[0] == 0
+    assert (await provisioner.remove(server_id)).kept_by == ()
+
+
 async def test_a_server_with_docker_becomes_usable_and_is_left_as_it_was(
     provisioner: Provisioner, server: SshServer
 ) -> None:

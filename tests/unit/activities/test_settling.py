@@ -97,7 +97,7 @@ async def settled(
         return []
 
     async def server(server_id: str) -> Any:
-        return SimpleNamespace(id=server_id, team_id="team")
+        return SimpleNamespace(id=server_id, team_id="team", is_build_server=False)
 
     async def deployment(deployment_id: str) -> Any:
         return rows[deployment_id]
