@@ -106,7 +106,7 @@ class RemoteServers:
     async def _opened(self, server: Server, connection: SshConnection) -> _Open:
         forward = DockerSocketForward(connection)
         await forward.start()
-        engine = DockerEngine(forward.socket_path)
+        engine = DockerEngine(forward.socket_path, where=connection.target.address.endpoint)
         reach = SshReach(connection)
         # Before provisioning has found the folder nobody may write there: the proxy and files come after it.
         folder = PurePosixPath(server.data_folder or f"/var/lib/seaway/{self._settings.instance}")

@@ -44,9 +44,15 @@ class EngineRefusal(EngineUnavailable):
 class EngineConnection:
     """Owns the threads and sockets to the engine behind a unix socket path. `close()` ends them all."""
 
-    def __init__(self, socket: str, *, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> None:
-        """`socket` is the path of the engine's unix socket; nothing is opened before the first call."""
+    def __init__(
+        self, socket: str, *, where: str = "", call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> None:
+        """`socket` is the path of the engine's unix socket; nothing is opened before the first call.
+
+        `where` is the engine's place for people, if the socket is only a way to it.
+        """
         self._socket = socket
+        self._where = where or socket
         self._call_timeout_seconds = call_timeout_seconds
         self._client: Any = None
         self._client_lock = Lock()
@@ -176,8 +182,8 @@ class EngineConnection:
                 )
             return self._client
 
-    def _unavailable(self, reason: str) -> EngineUnavailable:
-        return EngineUnavailable(f"The Docker Engine at {self._socket} does not answer.", detail=reason)
+    def _unavailable(self, reason: str = "") -> EngineUnavailable:
+        return EngineUnavailable(f"The Docker Engine at {self._where} does not answer.", detail=reason)
 
 
 class EngineStream:

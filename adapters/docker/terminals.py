@@ -84,13 +84,13 @@ class Terminals(Waiting, EngineConnection):
             async with asyncio.timeout(OPEN_LIMIT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self.socket, limit=LONGEST_HEADER_BYTES)
         except (OSError, TimeoutError) as error:
-            raise EngineUnavailable(f"The Docker Engine at {self.socket} does not answer.") from error
+            raise self._unavailable() from error
         try:
             try:
                 async with asyncio.timeout(OPEN_LIMIT_SECONDS):
                     await _upgrade(reader, writer, f"/v{version}{path}", body)
             except TimeoutError as error:
-                raise EngineUnavailable(f"The Docker Engine at {self.socket} does not answer.") from error
+                raise self._unavailable() from error
             yield reader, writer
         finally:
             # Not an orderly end: it would wait until what was written has been read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import uuid
 from pathlib import PurePosixPath
 
@@ -31,9 +32,11 @@ async def test_ping_tells_version_architecture_and_system(docker_engine: DockerE
     assert facts.cgroup in ("1", "2")
 
 
-async def test_an_engine_that_is_not_there_is_unavailable(tmp_path):
-    absent = DockerEngine(str(tmp_path / "no.sock"))
-    with pytest.raises(EngineUnavailable):
+@pytest.mark.parametrize("where", ["", "192.0.2.7:22"])
+async def test_an_engine_that_is_not_there_is_unavailable_by_the_name_that_people_know(tmp_path, where):
+    socket = str(tmp_path / "no.sock")
+    absent = DockerEngine(socket, where=where)
+    with pytest.raises(EngineUnavailable, match=f"Docker Engine at {re.escape(where or socket)} does not"):
         await absent.ping()
     await absent.close()
 
