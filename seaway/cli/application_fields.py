@@ -23,6 +23,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "publish_directory": "publish_directory",
     "target_stage": "dockerfile_target_build",
     "spa": "is_spa",
+    "build_server": "use_build_server",
     "health_path": "health_check_path",
     "replicas": "replicas",
     "memory": "limits_memory",

@@ -42,6 +42,12 @@ TargetStage = Annotated[str | None, typer.Option(help="A stage of the Dockerfile
 SinglePage = Annotated[
     bool, typer.Option("--spa", help="`static`: unknown paths get index.html.", rich_help_panel=_BUILD)
 ]
+OnBuildServer = Annotated[
+    bool,
+    typer.Option(
+        "--build-server", help="On a build server, as soon as there is one.", rich_help_panel=_BUILD
+    ),
+]
 PushTo = Annotated[
     str | None, typer.Option(help="An image in a registry, without a tag.", rich_help_panel=_BUILD)
 ]

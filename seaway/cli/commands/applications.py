@@ -25,6 +25,7 @@ from seaway.cli.application_options import (
     Memory,
     MinAvailable,
     Name,
+    OnBuildServer,
     Pack,
     Port,
     PostDeploy,
@@ -80,6 +81,7 @@ def create(
     publish_directory: PublishDirectory = None,
     target_stage: TargetStage = None,
     spa: SinglePage = False,
+    build_server: OnBuildServer = False,
     push_to: PushTo = None,
     push_tag: PushTag = None,
     domain: Domains = None,
@@ -110,6 +112,7 @@ def create(
         "publish_directory": publish_directory,
         "target_stage": target_stage,
         "spa": spa or None,
+        "build_server": build_server or None,
         "domain": ",".join(domain) if domain else None,
         "port": str(port) if port else None,
         "health_path": health_path,
@@ -142,7 +145,14 @@ def _check_source(fields: dict[str, object]) -> None:
     """Refuses what no application can be, before anything is made for it."""
     if ("git_repository" in fields) is ("docker_registry_image_name" in fields):
         raise InvalidInput("Give either --repo or --image.", field="repo")
-    of_repository = ("git_branch", "git_commit_sha", "build_pack", "dockerfile_location", "is_spa")
+    of_repository = (
+        "git_branch",
+        "git_commit_sha",
+        "build_pack",
+        "dockerfile_location",
+        "is_spa",
+        "use_build_server",
+    )
     if "docker_registry_image_name" in fields:
         wrong = [name for name in of_repository if name in fields]
         if wrong:

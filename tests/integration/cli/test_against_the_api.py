@@ -125,8 +125,12 @@ async def test_an_application_is_made_changed_looked_at_and_removed(api: Api, sa
     ]
     await say("app", "create", "web", "--image", "example/web:1", "--domain", "http://demo.localhost", code=2)
     await say(
-        "app", "create", "site", "--repo", "https://git.example.com/s.git", "--build-pack", "static", "--spa"
-    )
+        "app", "create", "site", "--repo", "https://git.example.com/s.git", "--build-pack", "static", "--spa",
+        "--build-server",
+    )  # fmt: skip
+    assert (await document(say, "app", "show", "site"))["use_build_server"] is True
+    await say("app", "set", "site", "build-server=false")
+    assert (await document(say, "app", "show", "site"))["use_build_server"] is False
     assert [one["name"] for one in await document(say, "app", "list")] == ["demo", "site"]
     await say("rm", "demo", "--yes", "--no-wait")
     assert api.operations.submitted[-1].kind is OperationKind.DELETE

@@ -69,13 +69,14 @@ def test_a_static_site_and_a_deploy_key(empty: StubSeaway, run: Run) -> None:
     empty.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
     result = run(
         "app", "create", "site", "--repo", "git@git.example.com:site.git", "--deploy-key", "deploy",
-        "--build-pack", "static", "--publish-directory", "/dist", "--spa",
+        "--build-pack", "static", "--publish-directory", "/dist", "--spa", "--build-server",
         "--push-to", "ghcr.io/acme/site", "--push-tag", "latest",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     body = empty.body("POST", "/applications/private-deploy-key")
     assert body["private_key_uuid"] == KEY
     assert (body["build_pack"], body["publish_directory"], body["is_spa"]) == ("static", "/dist", True)
+    assert body["use_build_server"] is True
     pushed = (body["docker_registry_image_name"], body["docker_registry_image_tag"])
     assert pushed == ("ghcr.io/acme/site", "latest")
 
@@ -100,6 +101,7 @@ def test_an_application_from_an_image_in_a_new_environment(empty: StubSeaway, ru
         ("--repo", "https://a/b.git", "--image", "c"),
         ("--image", "c", "--branch", "main"),
         ("--image", "c", "--push-to", "d"),
+        ("--image", "c", "--build-server"),
         ("--repo", "https://a/b.git", "--env", "NOT_SET_ANYWHERE"),
         ("--repo", "https://a/b.git", "--env", "=x"),
         ("--repo", "https://a/b.git", "--port", "70000"),
