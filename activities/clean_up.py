@@ -84,9 +84,11 @@ async def surplus_images(store: Store, application_id: str, present: Sequence[st
     if application.current_deployment_id is not None:
         # The deployment that cleans up is not finished yet, and serves already.
         current = await store.deployments.get(application.current_deployment_id)
+        # Once it is finished it is among them already, and must not count twice.
+        kept = [one for one in kept if one.image != current.image]
         kept.append(KeptDeployment(current.id, current.image, now(), is_current=True))
     for deployment_id in {row.deployment_id for row in await store.releases.of(application_id)}:
-        # A server that releases went on without still has an older one.
+        # A server that releases went on without still has an older one, whatever the number of those kept.
         older = await store.deployments.get(deployment_id)
-        kept.append(KeptDeployment(older.id, older.image, now(), is_current=True))
+        kept.append(KeptDeployment(older.id, older.image, None))
     return images_to_remove(kept, present, configuration.images_to_keep)

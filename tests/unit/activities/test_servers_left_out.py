@@ -120,18 +120,31 @@ async def test_a_server_that_never_had_anything_has_nothing(servers_store: Store
     assert (served.servers, served.on(FAR)) == ((LOCAL,), None)
 
 
-async def test_its_image_is_kept_however_few_are_kept(servers_store: Store) -> None:
+@pytest.mark.parametrize(
+    ("keep", "without", "staying"),
+    [
+        (0, "", ["new"]),
+        (0, FAR, ["older", "new"]),
+        (2, "", ["old", "new"]),
+        (2, FAR, ["older", "old", "new"]),
+    ],
+)
+async def test_the_image_of_a_server_that_is_behind_is_kept_besides_the_others(
+    servers_store: Store, keep: int, without: str, staying: list[str]
+) -> None:
     store = servers_store
     application = await application_on(store, *SERVERS)
 
-    def keep_none(_row: Any, configuration: Any, written: Any) -> Any:
-        return configuration.model_copy(update={"images_to_keep": 0}), written
+    def keep_some(_row: Any, configuration: Any, written: Any) -> Any:
+        return configuration.model_copy(update={"images_to_keep": keep}), written
 
-    await store.applications.modify(application.id, team_id="team", edit=keep_none)
-    for name, without in (("oldest", ""), ("old", ""), ("new", FAR)):
-        await released(store, application, name, without=without)
-    present = [f"seaway/{application.id}:{name}" for name in ("oldest", "old", "new")]
-    assert await surplus_images(store, application.id, present) == (present[0],)
+    await store.applications.modify(application.id, team_id="team", edit=keep_some)
+    names = ("oldest", "older", "old", "new")
+    for name in names:
+        await released(store, application, name, without=without if name in ("old", "new") else "")
+    present = [f"seaway/{application.id}:{name}" for name in names]
+    surplus = await surplus_images(store, application.id, present)
+    assert [one.rpartition(":")[2] for one in present if one not in surplus] == staying
 
 
 async def test_a_stop_leaves_no_server_with_a_release(servers_store: Store) -> None:
