@@ -106,9 +106,7 @@ class _Recorder(ActivityInboundInterceptor):
         if failure:
             raise failure
 
-    async def _mapped(
-        self, input: ExecuteActivityInput, *, relentless: bool, at_once: bool = False
-    ) -> Any:
+    async def _mapped(self, input: ExecuteActivityInput, *, relentless: bool, at_once: bool = False) -> Any:
         """`at_once`: the server was out of reach before, so there is no patience with it."""
         info = activity.info()
         try:
