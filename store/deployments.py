@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, func
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -30,12 +31,18 @@ class DeploymentStore:
 
     async def record(self, deployment: Deployment) -> Deployment:
         """Writes the request, unless it is there already; returns what is there."""
-        async with self._database.writing() as session:
-            found = await session.get(Deployment, deployment.id)
-            if found is not None:
-                return found
-            session.add(deployment)
-        return deployment
+        try:
+            async with self._database.writing() as session:
+                found = await session.get(Deployment, deployment.id)
+                if found is not None:
+                    return found
+                session.add(deployment)
+            return deployment
+        except IntegrityError:
+            # The API and a worker write the same request, and may do so at the same moment.
+            if (found := await self.find(deployment.id)) is None:
+                raise
+            return found
 
     async def get(self, deployment_id: str, *, team_id: str | None = None) -> Deployment:
         """The deployment. Raises NotFound, also for another team's."""

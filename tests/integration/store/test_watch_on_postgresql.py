@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.fernet import Fernet
-from pydantic import SecretStr
 
 from domain.metrics import DEFAULT_RESOLUTIONS, Point, Values, merged
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
-from store.database import Database
-from store.encryption import KeyRing
 from store.metrics import Subject
 from store.store import Store
-from store.tables import Server, Team
-from tests.harness.postgresql import serve_postgresql
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 LEASE = timedelta(seconds=25)
 ALWAYS = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with serve_postgresql(tmp_path_factory.mktemp("postgresql")) as address:
-        database = Database(address)
-        await database.migrate()
-        async with database.writing() as session:
-            session.add(Team(id="team", name="Harbour"))
-            await session.flush()
-            for number in range(20):
-                name = f"server-{number}"
-                server = Server(id=name, team_id="team", name=name, data_folder="/data")
-                server.status = ServerStatus.USABLE
-                session.add(server)
-        yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
-        await database.close()
 
 
 async def test_points_are_rolled_up_and_forgotten(store: Store):
