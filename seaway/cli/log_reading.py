@@ -11,6 +11,7 @@ from seaway.cli.client import LOG_PAGE
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.live import PlainView
 from seaway.cli.outcome import exit_code_of_status
+from seaway.cli.output import coloured
 from seaway.cli.progress import Change, LineWritten, Progress, StepChanged
 from seaway.cli.watch import DeploymentWatch
 
@@ -74,7 +75,9 @@ def show_deployment_log(session: Session, uuid: str, *, follow: bool) -> ExitCod
 
 
 def _write(text: str) -> None:
-    """As the application wrote it, colours included."""
+    """As the application wrote it, colours included; a terminal gets nothing else that would steer it."""
+    if sys.stdout.isatty():
+        text = coloured(text)
     if text:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNLIMITED_WIDTH = 10_000
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
+_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+_CONTROL = re.compile(rf"{_SEQUENCE}|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A colour stays (ECMA-48, SGR), and so does the carriage return of a progress bar.
+_STEERING = re.compile(rf"(\x1b\[[0-9:;]*m)|{_SEQUENCE}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 STYLES = {
     "running": "green",
@@ -70,12 +71,12 @@ class Output:
 
     def say(self, text: str, style: str = "") -> None:
         """A sentence that is the result. Not for `--json`."""
-        self.console.print(text, style=style, markup=False, highlight=False)
+        self.console.print(plain(text), style=style, markup=False, highlight=False)
 
     def note(self, text: str, style: str = "") -> None:
         """A sentence besides the result; nothing with `--json`."""
         if not self.as_json:
-            self.notes.print(text, style=style, markup=False, highlight=False)
+            self.notes.print(plain(text), style=style, markup=False, highlight=False)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> None:
         """Rows under headings; `nothing` where there are none."""
@@ -90,7 +91,7 @@ class Output:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell, style=style_of(cell)) for cell in row))
+            table.add_row(*(Text(plain(cell), style=style_of(cell)) for cell in row))
         self.console.print(table)
 
     def fail(self, error: SeawayError) -> ExitCode:
@@ -109,7 +110,7 @@ class Output:
         self.notes.print(plain(error.message), markup=False, highlight=False)
         if isinstance(error, InvalidInput):
             for line in field_lines(error.fields, error.message):
-                self.notes.print(f"  {line}", markup=False, highlight=False)
+                self.notes.print(plain(f"  {line}"), markup=False, highlight=False)
         if error.detail:
             self.notes.print(plain(error.detail), markup=False, highlight=False, style="dim")
 
@@ -128,6 +129,15 @@ def plain(text: str) -> str:
     """Text from elsewhere without what would steer the terminal; a progress bar shows its last state."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return "\n".join(_CONTROL.sub("", line) for line in lines)
+
+
+def coloured(text: str) -> str:
+    """What an application wrote, in its colours, without what else would steer the terminal.
+
+    Visitors can have any text written to a log, and terminals do what it says: change what was shown, or
+    what is pasted next.
+    """
+    return _STEERING.sub(lambda found: found[1] or "", text)
 
 
 def style_of(status: str) -> str:
