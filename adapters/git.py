@@ -18,6 +18,7 @@ from adapters.git_access import GitCredential, GitHome
 from adapters.git_exports import Export, export
 from adapters.git_failures import failure_of
 from adapters.git_mirrors import Mirrors, unknown_revision
+from adapters.git_sizes import Allowance
 from adapters.git_trees import settle
 from adapters.processes import OnLine, run
 from domain.errors import DeadlineExceeded, SourceUnavailable
@@ -105,9 +106,9 @@ class GitMirrors:
             tree = workplace / "tree"
             tree.mkdir()
             index = workplace / "index"
-            await export(
-                self._mirrors, Export(address, commit, credential, tree, index, submodules, lfs, on_line)
-            )
+            allowance = await asyncio.to_thread(Allowance.of, workplace)
+            wanted = Export(address, commit, credential, tree, index, submodules, lfs, on_line, allowance)
+            await export(self._mirrors, wanted)
             description = await self._mirrors.known(address, commit, credential)
             description = description or await self._mirrors.obtain(address, commit, credential)
             time_ns = time_of(description.commit, description.committed_at, submodules, lfs)

@@ -120,6 +120,11 @@ def export(mirror: Path, commit: str, tree: Path, *, with_lfs: bool = False) -> 
     ]  # fmt: skip
 
 
+def list_sizes(mirror: Path, commit: str) -> list[str]:
+    """Prints mode, kind, id and size of each file and folder of a commit, before a tab and its path."""
+    return ["git", f"--git-dir={mirror}", "ls-tree", "-r", "-t", "--long", commit]
+
+
 def fetch_lfs(mirror: Path, address: RepositoryAddress, commit: str) -> list[str]:
     """Fetches the large files of one commit into the mirror."""
     return [

@@ -12,6 +12,7 @@ from adapters import git_commands
 from adapters.git_access import GitCredential
 from adapters.git_failures import MISSING_LOCALLY, UNAVAILABLE, failure_of
 from adapters.git_mirrors import Mirrors
+from adapters.git_sizes import Allowance
 from adapters.git_submodules import Submodule, parse_commits, parse_submodules, submodule_address
 from adapters.git_trees import place_for_submodule, uses_lfs
 from adapters.processes import OnLine
@@ -37,16 +38,20 @@ class Export:
     submodules: bool
     lfs: bool
     on_line: OnLine | None
+    allowance: Allowance
     depth: int = 0
 
 
 async def export(mirrors: Mirrors, wanted: Export) -> None:
     """Fills the empty folder `wanted.tree`.
 
-    Raises what `Mirrors.obtain` raises, and SourceIncomplete for what belongs to the commit and is missing.
+    Raises what `Mirrors.obtain` raises, and SourceIncomplete for what belongs to the commit and is missing,
+    and for more than `wanted.allowance`.
     """
+    spent = wanted.allowance.spent
     output = await _write_files(mirrors, wanted)
     if output is not None:
+        wanted.allowance.spent = spent
         await mirrors.obtain(wanted.address, wanted.commit, wanted.credential)
         await asyncio.to_thread(_empty, wanted)
         output = await _write_files(mirrors, wanted)
@@ -66,6 +71,8 @@ async def _write_files(mirrors: Mirrors, wanted: Export) -> str | None:
         **mirrors.home.environment(wanted.address.scheme),
         "GIT_INDEX_FILE": str(wanted.index),
     }
+    # A commit that lacks something is listed as far as it goes; writing it tells what is missing.
+    await mirrors.git(git_commands.list_sizes(mirror, wanted.commit), environment, wanted.allowance.take)
     arguments = git_commands.export(mirror, wanted.commit, wanted.tree)
     completed = await mirrors.git(arguments, environment, wanted.on_line)
     if completed.exit_code == 0:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from adapters import git_sizes
 from adapters.git import GitMirrors
-from domain.errors import UnknownRevision
+from domain.errors import SourceIncomplete, UnknownRevision
 from tests.harness.processes import REPOSITORY_ROOT
 from tests.harness.waiting import eventually
 from tests.integration.adapters.git.git_calls import check_out, files, resolve
@@ -142,3 +144,52 @@ class TestCheckOut:
     ) -> None:
         with pytest.raises(UnknownRevision):
             await check_out(mirrors, repository.url, "0123456789" * 4, tmp_path / "tree")
+
+
+class TestHostileCommits:
+    """A few objects that unpack to more than a machine has."""
+
+    async def test_folders_within_folders_are_refused_before_anything_is_written(
+        self,
+        mirrors: GitMirrors,
+        repository: Repository,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # Nobody has the time to count a million in a test.
+        allowance = git_sizes.Allowance(1 << 50, most_files=20_000)
+        monkeypatch.setattr(git_sizes.Allowance, "of", lambda folder: allowance)
+        commit = nested(repository, folders=10, deep=12)
+        await resolve(mirrors, repository.url)
+        with pytest.raises(SourceIncomplete, match="more than 20,000 files and folders"):
+            await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+        assert list(tmp_path.glob("tree*")) == []  # noqa: ASYNC240
+
+    async def test_a_file_that_is_larger_than_the_disk_is_refused(
+        self,
+        mirrors: GitMirrors,
+        repository: Repository,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        commit = repository.commit({"zeros": "0" * 3_000_000}, "Large")
+        await resolve(mirrors, repository.url)
+        free = git_sizes.LEFT_FREE_BYTES + 2_000_000
+        monkeypatch.setattr(git_sizes.Allowance, "of", lambda folder: git_sizes.Allowance(free))
+        with pytest.raises(SourceIncomplete, match="larger than the 2 MB"):
+            await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+
+
+def nested(repository: Repository, *, folders: int, deep: int) -> str:
+    """A commit with so many folders, each of which has so many again, and so on: deep objects in all."""
+    file = repository.git("hash-object", "-w", "app.txt").strip()
+    entry = f"100644 blob {file}"
+    for _ in range(deep):
+        listing = "".join(f"{entry}\t{number}\n" for number in range(folders))
+        made = subprocess.run(
+            ["git", "mktree"], cwd=repository.path, input=listing, text=True, capture_output=True, check=True
+        )
+        entry = f"040000 tree {made.stdout.strip()}"
+    commit = repository.git("commit-tree", "-m", "Nested", entry.split()[2]).strip()
+    repository.git("update-ref", "refs/heads/main", commit)
+    return commit
