@@ -43,7 +43,9 @@ class KnownNode:
 async def known_nodes(store: Store, servers: Servers, manager_id: str) -> Mapping[str, KnownNode]:
     """The manager's team's servers by their node's id; one that does not answer is left out.
 
-    A node's id is as random as a key, and only servers of the same team are asked for theirs.
+    A node's id is as random as a key, and only servers of the same team are asked for theirs. Workers know
+    those of managers, so the manager is believed first, and of others the server that Seaway knows longer:
+    none can take over what is meant for one that answers.
     """
     manager = await store.servers.get(manager_id)
     rows = [
@@ -52,11 +54,15 @@ async def known_nodes(store: Store, servers: Servers, manager_id: str) -> Mappin
         if row.id == manager.id or (row.is_usable and (row.is_swarm_worker or row.is_swarm_manager))
     ]
     answers = await asyncio.gather(*[_node_of(servers, row) for row in rows])
-    return {
-        node_id: KnownNode(row, parts)
+    found = [
+        (node_id, KnownNode(row, parts))
         for row, (node_id, parts) in zip(rows, answers, strict=True)
         if parts is not None and node_id
-    }
+    ]
+    known: dict[str, KnownNode] = {}
+    for node_id, node in sorted(found, key=lambda one: one[1].server.id != manager_id):
+        known.setdefault(node_id, node)
+    return known
 
 
 async def _node_of(servers: Servers, row: Server) -> tuple[str, ServerParts | None]:

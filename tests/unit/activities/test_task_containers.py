@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from activities import task_containers
-from activities.swarm_nodes import require_nodes
+from activities.swarm_nodes import known_nodes, require_nodes
 from activities.task_containers import task_container
 from adapters.docker.swarm_states import ServiceState, TaskState
 from domain.errors import DeploymentError, NotFound, NotPossibleNow
-from domain.swarm import SwarmNode, SwarmRole
+from domain.swarm import SwarmMembership, SwarmNode, SwarmRole
+from store.tables import Server
 
 BOSS = SwarmNode("n1", "boss", SwarmRole.MANAGER, "ready", "active")
 HAND = SwarmNode("n2", "hand", SwarmRole.WORKER, "ready", "active")
@@ -54,6 +55,35 @@ async def chosen(*tasks: TaskState, **wanted: Any) -> tuple[Any, str]:
     nothing: Any = None
     parts: Any = SimpleNamespace(engine=Engine(*tasks))
     return await task_container(nothing, nothing, "server1", parts, "shop-r1", **wanted)
+
+
+async def test_no_worker_takes_over_what_is_meant_for_its_manager() -> None:
+    team = [Server(id=name, team_id="team", name=name, address=name, is_usable=True) for name in "abc"]
+    for row in team:
+        row.is_swarm_worker = row.id != "b"
+        row.is_swarm_manager = row.id == "b"
+    # Workers hear of the ids of managers, and one in other hands may say what it likes.
+    says = {"a": "n1", "b": "n1", "c": "n1"}
+
+    async def listed(*, team_id: str) -> list[Server]:
+        return team
+
+    async def parts(server_id: str) -> Any:
+        async def swarm() -> SwarmMembership:
+            return SwarmMembership(SwarmRole.MANAGER, says[server_id])
+
+        return SimpleNamespace(engine=SimpleNamespace(swarm=swarm))
+
+    async def get(server_id: str) -> Server:
+        return next(row for row in team if row.id == server_id)
+
+    store: Any = SimpleNamespace(servers=SimpleNamespace(list=listed, get=get))
+    servers: Any = SimpleNamespace(parts=parts)
+    known = await known_nodes(store, servers, "b")
+    assert {node_id: node.server.id for node_id, node in known.items()} == {"n1": "b"}
+    says.update(a="n2", c="n2")
+    known = await known_nodes(store, servers, "b")
+    assert {node_id: node.server.id for node_id, node in known.items()} == {"n1": "b", "n2": "a"}
 
 
 async def test_any_replica_is_the_first_that_seaway_reaches(reached: dict[str, Any]) -> None:
