@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import SecretStr
 
 from api.auditing import audit
-from api.authentication import Principal, Reader, Writer, sees_secrets
+from api.authentication import Ability, Principal, Reader, Writer, require_ability, sees_secrets
 from api.context import ApiContext
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.answers import Done
@@ -94,8 +94,10 @@ async def check_registry(
     uuid: Uuid, context: ContextOf, principal: Writer, body: CheckRegistry | None = None
 ) -> RegistryCheckAnswer:
     """Logs in from a server, as pulling does, and tells what came of it: `fine`, `wrong_credentials` or
-    `unreachable`.
+    `unreachable`. The server is shown the login, as by a deployment, so it takes the ability to deploy, too.
     """
+    # Else who may add servers, but neither deploy nor see secrets, could have it shown to one of their own.
+    require_ability(principal, Ability.DEPLOY)
     registry = await context.store.registries.get(uuid, team_id=principal.team_id)
     server = await _server_for(context, principal, body.server_uuid if body is not None else None)
     check = await context.registry_checks.check(server, context.store.registries.reveal(registry))

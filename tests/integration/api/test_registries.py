@@ -137,6 +137,17 @@ async def test_a_changed_host_may_not_be_that_of_another_login(client: httpx.Asy
     assert (await client.get(f"/registries/{second['uuid']}")).json()["host"] == "ghcr.io"
 
 
+async def test_a_check_shows_a_kept_password_to_a_server_only_for_those_who_may_deploy(
+    seaway: Seaway, client: httpx.AsyncClient, checks: RecordingChecks
+) -> None:
+    path = f"/registries/{(await client.post('/registries', json=LOGIN)).json()['uuid']}/check"
+    async with seaway.client(await seaway.token_with("read", "write")) as writer:
+        assert (await writer.post(path)).status_code == 403
+    assert checks.asked == []
+    async with seaway.client(await seaway.token_with("read", "write", "deploy")) as deployer:
+        assert (await deployer.post(path)).status_code == 200
+
+
 async def test_a_check_logs_in_from_a_server_of_the_team(
     seaway: Seaway, client: httpx.AsyncClient, checks: RecordingChecks
 ) -> None:
