@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.build_resumption import ResumedLog
+from domain.build_resumption import PERHAPS_UNHEARD, ResumedLog
 
 EARLIER = [
     "#1 [internal] load build definition from Dockerfile",
@@ -43,7 +43,14 @@ def test_a_step_that_runs_again_shows_only_its_new_output() -> None:
 
 def test_a_step_that_is_another_one_takes_no_output() -> None:
     lines = ["#5 [2/4] RUN make other", "#5 CACHED"]
-    assert completed(EARLIER, lines) == lines
+    assert completed(EARLIER, lines) == [lines[0], f"#5 {PERHAPS_UNHEARD}", lines[1]]
+
+
+def test_a_step_whose_end_nobody_heard_says_so_also_after_another_cut() -> None:
+    lines = ["#7 [3/4] RUN make second", "#7 CACHED", "#8 [4/4] COPY a b", "#8 CACHED", "#9 DONE 0.0s"]
+    heard = [*lines[:1], "#7 0.100 second begins", f"#7 {PERHAPS_UNHEARD}", *lines[1:]]
+    assert completed(EARLIER, lines) == heard
+    assert completed(heard, lines) == heard
 
 
 def test_a_step_is_completed_once() -> None:
