@@ -18,7 +18,7 @@ class LocalServer:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is asked of the engine yet."""
-        self.engine = DockerEngine(settings.effective_docker_socket)
+        self.engine = DockerEngine(settings.effective_docker_socket, shows_own_logins=True)
         self.proxy = TraefikProxy(
             settings.data_dir / "proxy",
             self.engine,

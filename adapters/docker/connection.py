@@ -45,14 +45,21 @@ class EngineConnection:
     """Owns the threads and sockets to the engine behind a unix socket path. `close()` ends them all."""
 
     def __init__(
-        self, socket: str, *, where: str = "", call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
+        self,
+        socket: str,
+        *,
+        where: str = "",
+        shows_own_logins: bool = False,
+        call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
         """`socket` is the path of the engine's unix socket; nothing is opened before the first call.
 
-        `where` is the engine's place for people, if the socket is only a way to it.
+        `where` is the engine's place for people, if the socket is only a way to it. With `shows_own_logins`
+        it is shown the logins of this machine's Docker configuration: for the engine of this machine only.
         """
         self._socket = socket
         self._where = where or socket
+        self._shows_own_logins = shows_own_logins
         self._call_timeout_seconds = call_timeout_seconds
         self._client: Any = None
         self._client_lock = Lock()
@@ -145,7 +152,12 @@ class EngineConnection:
         return await self._submit(self._readers, stream.read)
 
     def registry_login(self, reference: str) -> dict[str, str]:
-        """The header with the login that this machine's Docker configuration has for the image's registry."""
+        """The header with the login that this machine's Docker configuration has for the image's registry.
+
+        None for engines elsewhere: whose server it is may be in no team that the login is meant for.
+        """
+        if not self._shows_own_logins:
+            return {}
         registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
         try:
             login = docker.auth.resolve_authconfig(docker.auth.load_config(), registry)

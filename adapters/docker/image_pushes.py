@@ -27,7 +27,7 @@ class ImagePushes(Images):
         """Pushes a local image as `reference` and returns that pinned: `name@sha256:…`.
 
         The engine has that name only meanwhile. `on_line` hears what changes. A repeated push sends only
-        what is missing. Without a login, that of this machine's Docker configuration counts. Raises
+        what is missing. Without a login, this machine's engine gets that of its Docker configuration. Raises
         ImageNotFound when the engine has no such image, RegistryRefused when the registry does not want it
         from us, RegistryUnavailable when it is out of reach or failing.
         """

@@ -20,6 +20,11 @@ from domain.registries import RegistryLogin
 # Without any progress for this long, a pull or push has stalled.
 SILENCE_SECONDS = 120.0
 TRANSFER_TIMEOUT_SECONDS = 900.0
+# What is remembered of an exchange: an image has 127 layers with some ten states each, and one digest. An
+# engine in other hands could go on for ever.
+MOST_LINES = 10_000
+LONGEST_WORD = 1000
+MOST_FACTS = 10
 # Engines whose images are containerd's keep layers in another form, which their loader needs whole.
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
@@ -83,8 +88,8 @@ class Images(ImageStreams):
     ) -> str:
         """Pull an image and return it pinned: `name@sha256:…`, or its id where the registry gives no digest.
 
-        `on_line` hears what changes, without the progress bars. Without a login, that of this machine's
-        Docker configuration counts. Raises ImageNotFound when it does not exist or is not for us,
+        `on_line` hears what changes, without the progress bars. Without a login, this machine's engine gets
+        that of its Docker configuration. Raises ImageNotFound when it does not exist or is not for us,
         RegistryRefused when the login is refused, RegistryUnavailable when its registry is out of reach,
         InvalidInput for what is no reference.
         """
@@ -108,7 +113,7 @@ class Images(ImageStreams):
             raise RegistryUnavailable(f"Pulling {reference} stalled: no progress for two minutes.") from error
 
     async def login_headers(self, reference: str, login: RegistryLogin | None) -> dict[str, str]:
-        """What a request shows the image's registry: this login, or that of this machine's configuration."""
+        """What a request shows the image's registry: this login, or what this machine's engine is shown."""
         if login is not None:
             return login_header(login)
         return await asyncio.to_thread(self.registry_login, reference)
@@ -134,9 +139,10 @@ class Images(ImageStreams):
                     if reason := message.get("error"):
                         raise EngineRefusal(500, str(reason))
                     if isinstance(fact := message.get("aux"), dict):
-                        facts.append(fact)
-                    line = " ".join(filter(None, (message.get("id"), message.get("status"))))
-                    if line and line not in heard:
+                        facts = [*facts[1 - MOST_FACTS :], fact]
+                    told = (message.get("id"), message.get("status"))
+                    line = " ".join(str(one)[:LONGEST_WORD] for one in told if one)
+                    if line and line not in heard and len(heard) < MOST_LINES:
                         heard.add(line)
                         on_line(line)
         return facts

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from adapters import bounded_answers
-from adapters.docker import DockerEngine, bounded_client
+from adapters.docker import DockerEngine, bounded_client, images
 from adapters.docker.connection import EngineRefusal
+from adapters.docker.registry_logins import client_configuration
 from domain.errors import EngineUnavailable
+from domain.registries import RegistryLogin
 
 LIMIT_SECONDS = 30.0
 LIMIT_BYTES = 1 << 20
+OPERATORS = RegistryLogin("registry.example.com", "operator", SecretStr("s3cret"))
 VERSION = json.dumps({"ApiVersion": "1.41", "Version": "20.10.24"}).encode()
 
 
@@ -113,6 +119,60 @@ async def test_progress_that_is_none_is_given_up(liar: Liar, lying_engine: Docke
     async with asyncio.timeout(LIMIT_SECONDS):
         with pytest.raises(EngineUnavailable, match="no progress"):
             await load(lying_engine)
+
+
+@contextlib.asynccontextmanager
+async def engine_that_says(
+    body: bytes, folder: Path, *, shows_own_logins: bool = False
+) -> AsyncIterator[tuple[DockerEngine, list[str]]]:
+    """An engine that says its version and then always the same, and what it was asked."""
+    heard: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+                said = VERSION if "/version" in heard[-1].partition("\r\n")[0] else body
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, folder / "says.sock")
+    engine = DockerEngine(str(folder / "says.sock"), shows_own_logins=shows_own_logins)
+    yield engine, heard
+    await engine.close()
+    server.close()
+
+
+@pytest.mark.parametrize("shows_own_logins", [False, True])
+async def test_only_this_machines_engine_is_shown_the_logins_of_its_docker_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shows_own_logins: bool
+):
+    (tmp_path / "config.json").write_text(client_configuration([OPERATORS]))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    body = b'{"Id": "sha256:1", "aux": {"Digest": "sha256:1"}}\n'
+    async with engine_that_says(body, tmp_path, shows_own_logins=shows_own_logins) as (engine, heard):
+        await engine.pull("registry.example.com/shop:1", lambda _: None)
+        await engine.push("seaway/shop:1", "registry.example.com/shop:1", lambda _: None)
+    asked = [request for request in heard if "/images/create" in request or "/push" in request]
+    headers = [re.search("x-registry-auth: ([^\r]+)", request, re.IGNORECASE) for request in asked]
+    logins = [base64.urlsafe_b64decode(found[1]).decode() if found else "{}" for found in headers]
+    assert len(logins) == 2
+    assert [("s3cret" in login) for login in logins] == [shows_own_logins, shows_own_logins]
+    assert [("operator" in login) for login in logins] == [shows_own_logins, shows_own_logins]
+
+
+async def test_of_progress_without_end_not_everything_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(images, "MOST_LINES", 20)
+    said = [{"status": str(one), "id": "x" * 9000, "aux": {"Digest": str(one)}} for one in range(100)]
+    body = "".join(f"{json.dumps(one)}\n" for one in said).encode()
+    heard: list[str] = []
+    async with engine_that_says(body, tmp_path) as (engine, _):
+        facts = await engine.transfer("/images/create", {}, {}, heard.append)
+    assert len(heard) == 20
+    assert max(map(len, heard)) < 2 * images.LONGEST_WORD
+    assert [fact["Digest"] for fact in facts] == [str(one) for one in range(90, 100)]
 
 
 async def test_a_proxys_answer_without_end_is_given_up(liar: Liar, tmp_path: Path):
