@@ -46,6 +46,7 @@ class HealthWatch:
     async def until_proven(self, name: str) -> str:
         """A sentence on the probe that proved it. Raises ReleaseUnhealthy with all probes and the log."""
         outcomes: deque[str] = deque(maxlen=SHOWN_PROBES)
+        last, redact = "no probe was made", redactor_for(self._configuration)
         await asyncio.sleep(self._check.start_period_seconds)
         failures = successes = probes = 0
         began = time.monotonic()
@@ -54,7 +55,10 @@ class HealthWatch:
             outcome = await self._probe(name, state)
             probes += 1
             quick = time.monotonic() - began < QUICK_SECONDS
+            last = outcome.detail
             outcomes.append(f"{probes}. {outcome.detail}")
+            # Evidence, like the log: an error's message is in Temporal's history, and for everybody.
+            outcomes.extend(f"   {redact(line)}" for line in outcome.output.splitlines())
             if outcome.ok:
                 successes += 1
                 if successes >= self._check.successes:
@@ -65,9 +69,7 @@ class HealthWatch:
                 # Quick probes come before the first interval is over, so together they count as few.
                 failures += 0 if quick and self._check.interval_seconds > QUICK_PROBES_SECONDS else 1
             await asyncio.sleep(self._pause(probes) if quick else self._check.interval_seconds)
-        raise await self._unhealthy(
-            name, f"Replica {name} did not become healthy: {outcomes[-1].split('. ', 1)[-1]}.", outcomes
-        )
+        raise await self._unhealthy(name, f"Replica {name} did not become healthy: {last}.", outcomes)
 
     def _pause(self, probes: int) -> float:
         growing = FIRST_PROBES_SECONDS * 1.2 ** (probes - 1)

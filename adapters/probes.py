@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from domain.errors import DeadlineExceeded, SeawayError
 
 BODY_LIMIT_BYTES = 64 * 1024
 OUTPUT_LINES = 3
+LONGEST_OUTPUT_LINE = 500
 
 # Runs a command in the container: (argv, on_line, timeout in seconds) -> exit code.
 Execute = Callable[[Sequence[str], Callable[[str], None], float], Awaitable[int]]
@@ -23,11 +25,15 @@ Execute = Callable[[Sequence[str], Callable[[str], None], float], Awaitable[int]
 
 @dataclass(frozen=True)
 class ProbeOutcome:
-    """How one probe went; `detail` is a short sentence for people."""
+    """How one probe went; `detail` is a short sentence for people.
+
+    `output` is what a command wrote, which may be anything: no part of a sentence that everybody is told.
+    """
 
     ok: bool
     detail: str
     duration_ms: int
+    output: str = ""
 
 
 async def probe(check: HealthCheck, *, host: str, port: int, reach: Reach, execute: Execute) -> ProbeOutcome:
@@ -39,6 +45,7 @@ async def probe(check: HealthCheck, *, host: str, port: int, reach: Reach, execu
     """
     begun = time.monotonic()
     target = f"{host}:{check.port or port}"
+    output = ""
     try:
         async with asyncio.timeout(check.timeout_seconds):
             match check.kind:
@@ -47,7 +54,7 @@ async def probe(check: HealthCheck, *, host: str, port: int, reach: Reach, execu
                 case HealthCheckKind.TCP:
                     ok, detail = await _probe_tcp(host, check.port or port, reach)
                 case HealthCheckKind.COMMAND:
-                    ok, detail = await _probe_command(check, execute)
+                    ok, detail, output = await _probe_command(check, execute)
                 case HealthCheckKind.NONE:
                     ok, detail = True, "running; no health check is set"
     except (TimeoutError, httpx.TimeoutException, DeadlineExceeded):
@@ -59,9 +66,8 @@ async def probe(check: HealthCheck, *, host: str, port: int, reach: Reach, execu
     except SeawayError as error:
         ok, detail = False, error.message
     duration_ms = round((time.monotonic() - begun) * 1000)
-    return ProbeOutcome(
-        ok, f"{detail} in {duration_ms} ms" if " answered " in detail else detail, duration_ms
-    )
+    said = f"{detail} in {duration_ms} ms" if " answered " in detail else detail
+    return ProbeOutcome(ok, said, duration_ms, output)
 
 
 async def _probe_http(check: HealthCheck, host: str, port: int, reach: Reach) -> tuple[bool, str]:
@@ -106,13 +112,11 @@ async def _probe_tcp(host: str, port: int, reach: Reach) -> tuple[bool, str]:
     return True, f"port {port} accepts connections"
 
 
-async def _probe_command(check: HealthCheck, execute: Execute) -> tuple[bool, str]:
-    lines: list[str] = []
+async def _probe_command(check: HealthCheck, execute: Execute) -> tuple[bool, str, str]:
+    lines: deque[str] = deque(maxlen=OUTPUT_LINES)
     code = await execute(["/bin/sh", "-c", check.command], lines.append, check.timeout_seconds)
-    if code == 0:
-        return True, "the health command ended with 0"
-    output = " / ".join(line for line in lines[-OUTPUT_LINES:] if line)
-    return False, f"the health command ended with {code}" + (f": {output[:500]}" if output else "")
+    output = "\n".join(line[:LONGEST_OUTPUT_LINE] for line in lines if line)
+    return code == 0, f"the health command ended with {code}", "" if code == 0 else output
 
 
 def _subject(check: HealthCheck, target: str) -> str:

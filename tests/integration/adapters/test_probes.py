@@ -173,7 +173,20 @@ async def test_a_command_probe_passes_the_command_to_a_shell_and_tells_its_outpu
     second = await probe(check, host="-", port=1, reach=LocalReach(), execute=execute)
     assert seen[0] == ["/bin/sh", "-c", "test -f /ready && echo 'x'"]
     assert (first.ok, first.detail) == (True, "the health command ended with 0")
-    assert (second.ok, second.detail) == (False, "the health command ended with 1: not ready")
+    assert (second.ok, second.detail) == (False, "the health command ended with 1")
+    assert (first.output, second.output) == ("", "not ready")
+
+
+async def test_of_a_command_that_writes_without_end_a_few_lines_are_kept():
+    async def execute(argv: Sequence[str], on_line: Callable[[str], None], timeout_seconds: float) -> int:
+        for number in range(10_000):
+            on_line(f"{number} " + "x" * 10_000)
+        return 1
+
+    check = HealthCheck(kind=HealthCheckKind.COMMAND, command="yes")
+    outcome = await probe(check, host="-", port=1, reach=LocalReach(), execute=execute)
+    assert [line[:5] for line in outcome.output.splitlines()] == ["9997 ", "9998 ", "9999 "]
+    assert len(outcome.output) < 2000
 
 
 @pytest.mark.parametrize("error", [CommandFailed("the container does not run"), DeadlineExceeded("too long")])
