@@ -6,8 +6,9 @@ import asyncio
 from ipaddress import ip_address
 
 from activities.servers import Servers
+from activities.swarm_nodes import NO_ANSWER
 from adapters.docker.swarm_forming import WayIntoSwarm
-from domain.errors import NotPossibleNow, SeawayError
+from domain.errors import NotPossibleNow
 from domain.swarm import SwarmRole, require_role
 from store.store import Store
 from store.tables import Server
@@ -84,5 +85,5 @@ async def _way_in(servers: Servers, manager: Server) -> WayIntoSwarm | None:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await (await servers.parts(manager.id)).engine.way_into_swarm()
-    except (SeawayError, TimeoutError):
+    except NO_ANSWER:
         return None

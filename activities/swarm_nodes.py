@@ -23,6 +23,9 @@ from store.tables import Server
 
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.5
+NO_ANSWER = (SeawayError, TimeoutError, LookupError, TypeError, ValueError, AttributeError)
+"""What asking a node may raise. One that somebody has taken over may answer nonsense, which is none."""
+
 TASKS_GO_SECONDS = 20.0
 """How long nodes may need to remove the containers of a service that is gone."""
 
@@ -70,7 +73,7 @@ async def _node_of(servers: Servers, row: Server) -> tuple[str, ServerParts | No
         async with asyncio.timeout(ANSWER_SECONDS):
             parts = await servers.parts(row.id)
             membership = await parts.engine.swarm()
-    except (SeawayError, TimeoutError):
+    except NO_ANSWER:
         return "", None
     return (membership.node_id if membership.role is not SwarmRole.NONE else ""), parts
 
@@ -82,7 +85,7 @@ async def nodes_with_image(known: Mapping[str, KnownNode], image_id: str) -> fro
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await node.parts.engine.image_id(image_id) is not None
-        except (SeawayError, TimeoutError):
+        except NO_ANSWER:
             return False
 
     found = await asyncio.gather(*[has(node) for node in known.values()])
@@ -165,7 +168,7 @@ async def _remove_tasks(node: KnownNode, application_id: str) -> None:
     """The Swarm removes containers a moment after their service, and until then they keep their image."""
     engine = node.parts.engine
     deadline = time.monotonic() + TASKS_GO_SECONDS
-    with suppress(SeawayError, TimeoutError):
+    with suppress(*NO_ANSWER):
         async with asyncio.timeout(TASKS_GO_SECONDS + ANSWER_SECONDS):
             while left := await engine.list_containers({TASK_OF_LABEL: application_id}):
                 if time.monotonic() > deadline:
@@ -176,7 +179,7 @@ async def _remove_tasks(node: KnownNode, application_id: str) -> None:
 
 async def _remove_rest(node: KnownNode, configuration: ApplicationConfiguration, *, volumes: bool) -> None:
     engine, application_id = node.parts.engine, configuration.application_id
-    with suppress(SeawayError, TimeoutError):
+    with suppress(*NO_ANSWER):
         async with asyncio.timeout(ANSWER_SECONDS):
             for image in await engine.images_with_prefix(f"seaway/{application_id}"):
                 await engine.remove_image(image)
@@ -192,7 +195,7 @@ async def _discard(node: KnownNode, images: Sequence[str]) -> None:
                 # Nothing tells us when: asking is the only way to learn it.
                 while not await node.parts.engine.remove_image(image):  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS)
-    except (SeawayError, TimeoutError):
+    except NO_ANSWER:
         return  # the schedule that cleans servers comes by there as well
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from activities import task_containers
-from activities.swarm_nodes import known_nodes, require_nodes
+from activities.swarm_nodes import known_nodes, nodes_with_image, require_nodes
 from activities.task_containers import task_container
-from adapters.docker.swarm_states import ServiceState, TaskState
+from adapters.docker.swarm_states import ServiceState, TaskState, membership
 from domain.errors import DeploymentError, NotFound, NotPossibleNow
 from domain.swarm import SwarmMembership, SwarmNode, SwarmRole
 from store.tables import Server
@@ -84,6 +84,33 @@ async def test_no_worker_takes_over_what_is_meant_for_its_manager() -> None:
     says.update(a="n2", c="n2")
     known = await known_nodes(store, servers, "b")
     assert {node_id: node.server.id for node_id, node in known.items()} == {"n1": "b", "n2": "a"}
+
+
+@pytest.mark.parametrize("info", [[], {"Swarm": []}, {"Swarm": {"LocalNodeState": ["active"]}}, "?"])
+async def test_a_node_that_answers_nonsense_is_no_node_and_no_hindrance(info: Any) -> None:
+    team = [Server(id=name, team_id="team", name=name, address=name, is_usable=True) for name in "ab"]
+    team[0].is_swarm_worker = team[1].is_swarm_manager = True
+
+    async def listed(*, team_id: str) -> list[Server]:
+        return team
+
+    async def get(server_id: str) -> Server:
+        return team[1]
+
+    async def parts(server_id: str) -> Any:
+        async def swarm() -> SwarmMembership:
+            return SwarmMembership(SwarmRole.MANAGER, "n1") if server_id == "b" else membership(info)
+
+        async def image_id(_reference: str) -> str:
+            raise KeyError("Id")
+
+        return SimpleNamespace(engine=SimpleNamespace(swarm=swarm, image_id=image_id))
+
+    store: Any = SimpleNamespace(servers=SimpleNamespace(list=listed, get=get))
+    servers: Any = SimpleNamespace(parts=parts)
+    known = await known_nodes(store, servers, "b")
+    assert [node.server.id for node in known.values()] == ["b"]
+    assert await nodes_with_image(known, "sha256:1") == frozenset()
 
 
 async def test_any_replica_is_the_first_that_seaway_reaches(reached: dict[str, Any]) -> None:
