@@ -23,6 +23,8 @@ _REGISTRY = re.compile(rf"{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+# Docker takes both for its own registry, whose images an engine names without it.
+_OWN = re.compile(r"(?:(?:index\.)?docker\.io/)?seaway/.*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -102,6 +104,17 @@ def image_tag_for(application_id: str, build_key: str) -> str:
     if not _TAG.fullmatch(build_key):
         raise _invalid(f"{_shown(build_key)} cannot be part of an image tag.")
     return f"{name}:{build_key}"
+
+
+def refuse_own_name(name: str) -> str:
+    """The name, unless it is one that Seaway gives to images on servers. Raises InvalidInput (field `image`).
+
+    An engine has a name once. Whoever could push by another application's, or by that of the proxy, would put
+    an image of theirs into its place there.
+    """
+    if _OWN.fullmatch(name):
+        raise _invalid(f"Names like {_shown(name)} are those of Seaway's own images on a server.")
+    return name
 
 
 def _split_tag(text: str) -> tuple[str, str]:

@@ -8,7 +8,11 @@ from api.shapes.configuration_paths import replace_path
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource, PushOptions
 from domain.errors import InvalidInput
 from domain.git_references import parse_repository
-from domain.image_references import combine_image_reference, parse_image_reference
+from domain.image_references import (
+    combine_image_reference,
+    parse_image_reference,
+    refuse_own_name,
+)
 
 FROM_REPOSITORY = (BuildPack.DOCKERFILE, BuildPack.STATIC)
 LATER = "Seaway builds with 'dockerfile' and 'static' now, and runs prebuilt images with 'dockerimage'"
@@ -88,6 +92,7 @@ def apply_build_pack(configuration: ApplicationConfiguration, given: Any) -> App
 
 
 def _with_image(configuration: ApplicationConfiguration, reference: str) -> ApplicationConfiguration:
+    refuse_own_name(parse_image_reference(reference).name)
     return replace_path(configuration, "source.reference", reference)
 
 
@@ -97,7 +102,7 @@ def _pushed_to(configuration: ApplicationConfiguration, name: str) -> Applicatio
     last = name.rpartition("/")[2]
     if ":" in last or "@" in last:
         raise InvalidInput("Give the name alone. The tag that follows what serves has a field of its own.")
-    return replace_path(configuration, "push.name", parse_image_reference(name).name)
+    return replace_path(configuration, "push.name", refuse_own_name(parse_image_reference(name).name))
 
 
 def _pushed_as(configuration: ApplicationConfiguration, tag: str) -> ApplicationConfiguration:

@@ -241,6 +241,8 @@ async def test_a_field_that_does_nothing_yet_is_taken_only_while_it_asks_for_not
         ("docker_images_to_keep", 101),
         ("docker_registry_image_name", "registry.example.com/team/shop:1"),
         ("docker_registry_image_name", "Registry.example.com/Shop"),
+        ("docker_registry_image_name", "seaway/traefik"),
+        ("docker_registry_image_name", "docker.io/seaway/caddy"),
         ("docker_registry_image_tag", "latest"),
         ("no_such_field", 1),
         ("project_uuid", "elsewhere"),
@@ -346,6 +348,8 @@ async def test_another_tag_of_an_image_keeps_its_name(seaway: Seaway, client: ht
     changed = await client.patch(f"/applications/{uuid}", json={"docker_registry_image_tag": "1.28"})
     assert changed.json()["docker_registry_image_name"] == "nginx"
     assert changed.json()["docker_registry_image_tag"] == "1.28"
+    own = await client.patch(f"/applications/{uuid}", json={"docker_registry_image_name": "seaway/caddy"})
+    assert list(own.json()["errors"]) == ["docker_registry_image_name"]
     refused = await client.patch(f"/applications/{uuid}", json={"git_repository": "file:///a.git"})
     assert list(refused.json()["errors"]) == ["git_repository"]
 

@@ -12,6 +12,7 @@ from domain.image_references import (
     combine_image_reference,
     image_tag_for,
     parse_image_reference,
+    refuse_own_name,
 )
 
 DIGITS = "0123456789abcdef" * 4
@@ -134,6 +135,20 @@ def test_a_name_and_a_tag_in_two_fields_make_one_reference(name: str, tag: str, 
 def test_two_fields_that_do_not_fit_are_refused(name: str, tag: str) -> None:
     with pytest.raises(InvalidInput):
         combine_image_reference(name, tag)
+
+
+@pytest.mark.parametrize("registry", ["", "docker.io/", "index.docker.io/"])
+@pytest.mark.parametrize("name", ["seaway/traefik", "seaway/caddy", f"seaway/{'k' * 24}", "seaway/a/b"])
+def test_names_of_seaways_own_images_are_nobody_elses(registry: str, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        refuse_own_name(registry + name)
+
+
+@pytest.mark.parametrize(
+    "name", ["seaway", "nginx", "team/seaway", "registry.example.com/seaway/shop", "seaway-test/shop"]
+)
+def test_other_names_are_free(name: str) -> None:
+    assert refuse_own_name(name) == name
 
 
 def test_a_built_image_is_named_after_its_application_and_build() -> None:

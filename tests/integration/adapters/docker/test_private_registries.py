@@ -206,6 +206,28 @@ async def test_an_image_is_pushed_with_the_right_login_only_and_keeps_no_name_he
         await docker_engine.push("seaway-test/nothing:1", reference, lines.append, right)
 
 
+async def test_a_name_that_means_another_image_means_it_again_after_a_push(
+    docker_engine, engine, registry, local, right, wrong
+):
+    reference = f"{registry.host}/team/{uuid.uuid4().hex[:8]}:v1"
+    image_id = await docker_engine.image_id(local)
+    theirs = await docker_engine.image_id("seaway-test/debian:bookworm")
+    await docker_engine.tag("seaway-test/debian:bookworm", reference)
+    try:
+        with pytest.raises(RegistryRefused):
+            await docker_engine.push(local, reference, lambda _line: None, wrong)
+        assert await docker_engine.image_id(reference) == theirs
+        await docker_engine.push(local, reference, lambda _line: None, right)
+        assert await docker_engine.image_id(reference) == theirs
+        # What a killed push has left is no name of anybody else.
+        await docker_engine.tag(local, reference)
+        await docker_engine.push(local, reference, lambda _line: None, right)
+        assert await docker_engine.image_id(reference) is None
+        assert await docker_engine.image_id(local) == image_id
+    finally:
+        await docker_engine.remove_image(reference)
+
+
 def names_of(shown: dict[str, list[str]]) -> tuple[list[str], list[str]]:
     """All the names and pinned names that an engine has for an image."""
     return shown["RepoTags"], shown["RepoDigests"]
