@@ -97,7 +97,9 @@ class Mirrors:
         completed = await self.git(git_commands.describe(mirror, revision), environment)
         if completed.exit_code != 0:
             return None
-        commit, committed_at, author, *message = completed.output.split("\n")
+        commit, committed_at, author, *message = f"{completed.output}\n\n".split("\n")
+        if not is_full_commit(commit):
+            return None  # its message is so long that its beginning is lost
         description = Description(commit, int(committed_at), author, "\n".join(message).strip())
         await asyncio.to_thread(_write, mirror, description)
         return description

@@ -29,6 +29,7 @@ from domain.errors import DeadlineExceeded, StartUpError
 OnLine = Callable[[str], Awaitable[None] | None]
 
 KEPT_LINES: Final = 400
+KEPT_CHARACTERS: Final = 32 * 1024**2
 LONGEST_LINE: Final = 64 * 1024
 END_GRACE: Final = timedelta(seconds=5)
 # How long output may still trickle in after the program itself has ended, held open by a child of it.
@@ -42,6 +43,28 @@ class Completed:
 
     exit_code: int
     output: str
+
+
+class Tail:
+    """The last lines of an output: so many, and no more than `KEPT_CHARACTERS` of text.
+
+    What Git prints comes from servers and authors of commits, who may have as many long lines as they like.
+    """
+
+    def __init__(self, most_lines: int) -> None:
+        self._most_lines = most_lines
+        self._lines: deque[str] = deque()
+        self._characters = 0
+
+    def append(self, line: str) -> None:
+        """One more line; of too many the first ones go."""
+        self._lines.append(line)
+        self._characters += len(line)
+        while len(self._lines) > self._most_lines or self._characters > KEPT_CHARACTERS:
+            self._characters -= len(self._lines.popleft())
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
 
 
 class LineSplitter:
@@ -98,7 +121,7 @@ async def run(
     input: bytes | None = None,
     kept_lines: int = KEPT_LINES,
 ) -> Completed:
-    """Runs a program to its end and returns its exit code and the last `kept_lines` lines of output.
+    """Runs a program to its end and returns its exit code and the last `kept_lines` of output, see `Tail`.
 
     `environment` replaces the whole environment. `on_line` gets every line in order, and is awaited if it
     is asynchronous, so a slow reader slows the program down instead of filling memory.
@@ -113,7 +136,7 @@ async def run(
             process = await _start(arguments, environment, cwd, standard_input, write_end)
         finally:
             os.close(write_end)
-        kept: deque[str] = deque(maxlen=kept_lines)
+        kept = Tail(kept_lines)
         try:
             async with asyncio.timeout(timeout.total_seconds()) as limit:
                 exit_code = await _follow(process, output, kept, on_line)
@@ -122,11 +145,11 @@ async def run(
                 raise
             raise DeadlineExceeded(
                 f"{Path(arguments[0]).name} ran longer than {timeout.total_seconds():g} s and was stopped.",
-                detail="\n".join(kept),
+                detail=str(kept),
             ) from error
         finally:
             await uninterrupted(_end(process))
-    return Completed(exit_code, "\n".join(kept))
+    return Completed(exit_code, str(kept))
 
 
 async def _start(
@@ -151,7 +174,7 @@ async def _start(
 
 
 async def _follow(
-    process: asyncio.subprocess.Process, output: IO[bytes], kept: deque[str], on_line: OnLine | None
+    process: asyncio.subprocess.Process, output: IO[bytes], kept: Tail, on_line: OnLine | None
 ) -> int:
     # A pipe of our own, because asyncio's is tied to wait(): a grandchild that keeps it open would hang us.
     reader = asyncio.StreamReader()
@@ -181,7 +204,7 @@ async def _next_chunk(reader: asyncio.StreamReader, exited: asyncio.Task[int]) -
         reading.cancel()
 
 
-async def _deliver(lines: Iterator[str], kept: deque[str], on_line: OnLine | None) -> None:
+async def _deliver(lines: Iterator[str], kept: Tail, on_line: OnLine | None) -> None:
     for line in lines:
         kept.append(line)
         if on_line is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters import processes
 from adapters.processes import KEPT_LINES, run
 from domain.errors import DeadlineExceeded, StartUpError
 from tests.harness.waiting import eventually
@@ -45,6 +46,15 @@ async def test_output_and_error_come_merged_line_by_line_with_the_exit_code() ->
     assert completed.exit_code == 7
     assert lines == ["one", "two", "three"]
     assert completed.output == "one\ntwo\nthree"
+
+
+async def test_of_long_lines_no_more_is_kept_than_memory_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "KEPT_CHARACTERS", 1000)
+    printed = "for n in range(100): print(n, 'x' * 90)"
+    completed = await run([sys.executable, "-c", printed], timeout=SOON, kept_lines=50)
+    lines = completed.output.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [str(number) for number in range(90, 100)]
+    assert sum(map(len, lines)) <= 1000
 
 
 async def test_only_the_last_lines_are_kept_while_every_line_is_delivered() -> None:
