@@ -375,8 +375,22 @@ def _make_network(client: docker.DockerClient) -> tuple[Any, Iterator[str]]:
 
 def _remove_cgroups(name: str) -> None:
     # Its containers died with it, but their groups stay in the hierarchy of the machine.
-    for root in Path("/sys/fs/cgroup").glob(f"**/seaway-test/{name}"):
-        subprocess.run(["find", str(root), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False)
+    for root in _cgroups_of(name):
+        # Groups of others come and go meanwhile, and `find` goes on without them.
+        subprocess.run(
+            ["find", str(root), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"],
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _cgroups_of(name: str, hierarchies: Path = Path("/sys/fs/cgroup")) -> list[Path]:
+    # `Path.glob` fails where a folder vanishes under it, as every container that ends makes one do.
+    return [
+        Path(folder, name)
+        for folder, folders, _ in os.walk(hierarchies)
+        if Path(folder).name == "seaway-test" and name in folders
+    ]
 
 
 def _archive(files: dict[str, tuple[str, int]]) -> bytes:
