@@ -14,6 +14,7 @@ from sse_starlette.sse import AppStatus
 
 from api.context import ApiContext
 from api.shapes.deployments import LogLineAnswer, StepAnswer, coolify_status
+from api.stream_places import counted
 from domain.deployments import DeploymentStatus, OperationKind, Step
 from store.tables import Deployment, LogLine
 
@@ -46,10 +47,12 @@ class Closable(Protocol):
         ...
 
 
-def answer_with(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
-    """The events as an answer; proxies in between are asked not to keep them back."""
+def answer_with(events: AsyncIterator[ServerSentEvent], *, for_team: str) -> EventSourceResponse:
+    """The events as an answer; proxies in between are asked not to keep them back. Raises TooManyRequests."""
     return EventSourceResponse(
-        events, ping=PING_SECONDS, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        counted(for_team, events),
+        ping=PING_SECONDS,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 

@@ -114,4 +114,4 @@ async def application_stream(
         rows = await reader.deployments(present, page_number)
         return [head, release, Fragment("deployments", "fragments/deployment_list.html", {"page": rows})]
 
-    return stream_fragments(produce)
+    return stream_fragments(produce, for_team=visitor.team_id)

@@ -53,4 +53,4 @@ async def applications_stream(context: Context, visitor: Visiting) -> Response:
             Fragment(f"application-{row.id}", "fragments/application_row.html", {"row": row}) for row in rows
         ]
 
-    return stream_fragments(produce, period=PERIOD)
+    return stream_fragments(produce, for_team=visitor.team_id, period=PERIOD)

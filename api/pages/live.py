@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from api.stream_places import counted
 from domain.errors import NotFound, SeawayError
 from ui.rendering import render
 
@@ -57,9 +58,9 @@ def wake_pages() -> None:
         waiter.set()
 
 
-def stream_fragments(produce: Produce, *, period: timedelta = PERIOD) -> EventSourceResponse:
-    """Events `fragment` with HTML; `gone` when the thing no longer exists."""
-    return EventSourceResponse(_events(produce, period), ping=PING_SECONDS)
+def stream_fragments(produce: Produce, *, for_team: str, period: timedelta = PERIOD) -> EventSourceResponse:
+    """Events `fragment` with HTML; `gone` when the thing no longer exists. Raises TooManyRequests."""
+    return EventSourceResponse(counted(for_team, _events(produce, period)), ping=PING_SECONDS)
 
 
 async def _events(produce: Produce, period: timedelta) -> AsyncIterator[ServerSentEvent]:

@@ -140,7 +140,7 @@ async def server_metrics_stream(
         events = {"events": await events_of(context, present)}
         return [metrics.fragment(), Fragment("server-events", "fragments/server_events.html", events)]
 
-    return stream_fragments(produce, period=PERIOD)
+    return stream_fragments(produce, for_team=visitor.team_id, period=PERIOD)
 
 
 @router.get("/applications/{application_id}/metrics")
@@ -171,7 +171,7 @@ async def application_metrics_stream(
         present = await context.store.applications.get(application.id, team_id=visitor.team_id)
         return [(await application_metrics(context, present, shown)).fragment()]
 
-    return stream_fragments(produce, period=PERIOD)
+    return stream_fragments(produce, for_team=visitor.team_id, period=PERIOD)
 
 
 async def server_metrics(context: ApiContext, server: Server, shown: Shown) -> MetricsView:

@@ -63,7 +63,7 @@ async def servers_stream(context: Context, visitor: Visiting) -> Response:
             Fragment(f"server-{row.id}", "fragments/server_row.html", {"row": row}) for row in rows
         ]
 
-    return stream_fragments(produce, period=PERIOD)
+    return stream_fragments(produce, for_team=visitor.team_id, period=PERIOD)
 
 
 @router.get("/servers/{server_id}")
@@ -99,4 +99,4 @@ async def server_stream(context: Context, visitor: Visiting, server: OwnServer) 
         names = ("head", "state", "timeline", "facts")
         return [Fragment(f"server-{name}", f"fragments/server_{name}.html", values) for name in names]
 
-    return stream_fragments(produce)
+    return stream_fragments(produce, for_team=visitor.team_id)

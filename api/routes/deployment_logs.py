@@ -65,7 +65,7 @@ async def stream_deployment_by_uuid(
         after=_log_id(last_event_id, after),
         with_log=sees_secrets(principal),
     )
-    return answer_with(follower.events())
+    return answer_with(follower.events(), for_team=principal.team_id)
 
 
 def _log_id(last_event_id: str | None, default: int) -> int:

@@ -43,4 +43,4 @@ async def stream_application_logs_by_uuid(
 ) -> EventSourceResponse:
     """Server-sent events named `log`, with the line as `text`."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
-    return answer_with(follow_runtime_log(context, application.id, lines=lines))
+    return answer_with(follow_runtime_log(context, application.id, lines=lines), for_team=principal.team_id)

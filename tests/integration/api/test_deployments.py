@@ -261,7 +261,7 @@ async def test_runtime_lines_are_streamed_as_they_come(
 async def test_a_server_that_stops_is_not_held_up_by_streams(seaway: Seaway, deployment: Deployment) -> None:
     follower = DeploymentFollower(seaway.app.state.context, deployment, after=0, with_log=True)
     sent: asyncio.Queue[MutableMapping[str, object]] = asyncio.Queue()
-    response = answer_with(follower.events())
+    response = answer_with(follower.events(), for_team=seaway.mine.team.id)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     async with asyncio.timeout(30):
         streaming = asyncio.create_task(response(scope, asyncio.Event().wait, sent.put))  # type: ignore[arg-type]

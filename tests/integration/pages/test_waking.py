@@ -40,7 +40,7 @@ async def shown(events: AsyncIterator[Any]) -> str:
 
 async def test_a_page_that_looks_seldom_shows_at_once_what_happened():
     page = Page()
-    events: Any = stream_fragments(page.produce, period=SELDOM).body_iterator
+    events: Any = stream_fragments(page.produce, for_team="team", period=SELDOM).body_iterator
     assert "Nothing worth telling" in await shown(events)
     waiting = asyncio.ensure_future(shown(events))
     page.messages.append("The replica shop-1 died.")
@@ -52,7 +52,7 @@ async def test_a_page_that_looks_seldom_shows_at_once_what_happened():
 
 async def test_much_that_happens_does_not_make_a_page_again_and_again():
     page = Page()
-    events: Any = stream_fragments(page.produce, period=SELDOM).body_iterator
+    events: Any = stream_fragments(page.produce, for_team="team", period=SELDOM).body_iterator
     await anext(events)
     waiting = asyncio.ensure_future(anext(events))
     began = time.monotonic()
@@ -65,7 +65,7 @@ async def test_much_that_happens_does_not_make_a_page_again_and_again():
 
 
 async def test_nobody_is_woken_who_has_left():
-    events: Any = stream_fragments(Page().produce, period=SELDOM).body_iterator
+    events: Any = stream_fragments(Page().produce, for_team="team", period=SELDOM).body_iterator
     before = len(live._waiting)
     await anext(events)
     assert len(live._waiting) == before + 1
