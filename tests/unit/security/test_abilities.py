@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import select
 
 from domain.deployments import DeploymentStatus, OperationKind
-from store.tables import Deployment, Membership
+from store.tables import Deployment, Membership, Server
 from tests.integration.api.conftest import Seaway
 
 LOG_LINE = "connecting to postgres with hunter2"
@@ -66,6 +66,28 @@ async def test_mounting_a_folder_of_the_server_needs_every_ability(
         assert (await client.post(path, json=named)).status_code == 201
     async with seaway.client(seaway.mine.token) as client:
         assert (await client.post(path, json=body)).status_code == 201
+
+
+async def test_an_application_with_a_folder_of_its_server_goes_to_another_with_every_ability_only(
+    seaway: Seaway, application: dict[str, str]
+) -> None:
+    path = f"/applications/{application['uuid']}"
+    mine = seaway.mine.server
+    await seaway.store.servers.set(mine.id, is_usable=True)
+    other = await seaway.store.servers.create(
+        Server(team_id=seaway.mine.team.id, name="other", address="10.0.0.7", is_usable=True)
+    )
+    move, back = {"server_uuids": [other.id]}, {"server_uuids": [mine.id]}
+    mounted = {"type": "persistent", "host_path": "/srv/data", "mount_path": "/data"}
+    async with seaway.client(await seaway.token_with(*ALL_BUT_ROOT)) as writer:
+        assert (await writer.patch(path, json=move)).status_code == 200
+        assert (await writer.patch(path, json=back)).status_code == 200
+        async with seaway.client(seaway.mine.token) as owner:
+            assert (await owner.post(f"{path}/storages", json=mounted)).status_code == 201
+            refused = await writer.patch(path, json=move)
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+            assert (await writer.patch(path, json={**back, "git_branch": "next"})).status_code == 200
+            assert (await owner.patch(path, json=move)).status_code == 200
 
 
 async def test_a_repository_on_seaways_own_machine_needs_every_ability(
