@@ -20,9 +20,18 @@ from activities.serving import serving
 from adapters.docker.states import ContainerState
 from adapters.docker.swarm_states import ServiceState
 from adapters.proxy import ApplicationRoutes, Entrance, Route
-from domain.deployments import DeploymentStatus
-from domain.errors import NotFound
-from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, RELEASE_LABEL, REPLICA_ROLE, ROLE_LABEL
+from domain.configuration import ApplicationConfiguration
+from domain.deployments import DeploymentStatus, OperationKind
+from domain.errors import NotFound, ReplicaRefused
+from domain.release_planning import stops_first
+from domain.replicas import (
+    APPLICATION_LABEL,
+    GRACE_LABEL,
+    RELEASE_LABEL,
+    REPLICA_ROLE,
+    ROLE_LABEL,
+    replica_name,
+)
 from domain.services import SERVICE_ROLE
 from domain.settling import ReleaseFacts, leftovers
 from store.store import Store
@@ -33,7 +42,7 @@ Found = ContainerState | ServiceState
 
 
 class SettlingActivities:
-    """Takes away what deployments had to leave on a server that did not answer when they ended.
+    """Does what deployments could not do on a server that did not answer when they ended.
 
     Only what belongs to applications of this Seaway, and to releases that are known to be over.
     """
@@ -50,7 +59,7 @@ class SettlingActivities:
 
     @activity.defn(name=s.SETTLE_SERVER.name)
     async def settle(self, task: m.ServerTask) -> m.StepOutcome:
-        """Routes lead to what serves, and replicas of releases that are over are gone."""
+        """Routes lead to what serves, that runs, and replicas of releases that are over are gone."""
         parts = await self._servers.parts(task.server_id)
         found: dict[str, list[Found]] = defaultdict(list)
         for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
@@ -85,7 +94,31 @@ class SettlingActivities:
             await self._route(parts, application_id, here)
         going = [state for state in replicas if state.labels.get(RELEASE_LABEL) in over]
         await asyncio.gather(*[_remove(parts, state) for state in going])
+        if here is not None and not facts.is_changing:
+            await self._resume(parts, here, application_id, replicas)
         return len(going)
+
+    async def _resume(
+        self, parts: ServerParts, here: m.Served, application_id: str, replicas: list[Found]
+    ) -> None:
+        """A release that had to stop them first ended while the server was away, and could not start them."""
+        names = {replica_name(application_id, here.release_id, one + 1) for one in range(here.replicas)}
+        down = [
+            one
+            for one in replicas
+            if isinstance(one, ContainerState) and one.name in names and not one.running
+        ]
+        if not down:
+            return
+        configuration = await self._store.deployments.snapshot(here.configuration_of)
+        if not (stops_first(configuration, OperationKind.DEPLOY) or _stays_up(configuration)):
+            return  # it may have ended by itself, and is not meant to be started again then
+        for state in down:
+            try:
+                await parts.engine.start(state.name)
+            except ReplicaRefused as error:
+                # A port that somebody has taken meanwhile must not keep the other applications waiting.
+                activity.logger.warning("%s does not come back: %s", state.name, error.message)
 
     async def _served(self, application_id: str) -> m.Served | None:
         return await serving(self._store, application_id)
@@ -121,6 +154,11 @@ class SettlingActivities:
                 application_id=application_id, release_id=here.release_id, routes=routes, entrance=entrance
             )
         )
+
+
+def _stays_up(configuration: ApplicationConfiguration) -> bool:
+    """Whether the engine starts what has ended, so that only somebody who stopped it can have ended it."""
+    return configuration.runtime.restart_policy in ("always", "unless-stopped")
 
 
 async def _remove(parts: ServerParts, state: Found) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.messages import ServerTask
 from activities.settling import SettlingActivities
+from adapters.docker.states import ContainerState
 from domain.configuration import Domain, RoutingOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus
 
@@ -22,19 +23,37 @@ LABELS = {"seaway.application": "shop", "seaway.role": "replica"}
 class Machine:
     """An engine and a proxy, with one replica of each of two releases of `shop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopped: Collection[str]) -> None:
+        self.stopped = stopped
+        self.started: list[str] = []
         self.removed: list[str] = []
         self.withdrawn: list[str] = []
         self.applied: list[str] = []
 
     async def list_containers(self, _labels: object) -> list[Any]:
         return [
-            SimpleNamespace(name=f"shop-{release}", labels={**LABELS, "seaway.release": release})
+            ContainerState(
+                id=release,
+                name=f"shop-{release}-1",
+                image="",
+                status="",
+                running=release not in self.stopped,
+                exit_code=0,
+                pid=0,
+                restart_count=0,
+                oom_killed=False,
+                started_at=None,
+                labels={**LABELS, "seaway.release": release},
+            )
             for release in ("old", "new")
         ]
 
     async def stop(self, _name: str, _grace: int) -> None:
         pass
+
+    async def start(self, name: str) -> None:
+        assert self.removed, "what takes its ports has to go first"
+        self.started.append(name)
 
     async def remove(self, name: str) -> None:
         self.removed.append(name)
@@ -57,14 +76,16 @@ async def settled(
     *,
     ends_meanwhile: bool = False,
     behind: Mapping[str, str] = NOBODY,
+    stopped: Collection[str] = (),
+    runtime: RuntimeOptions | None = None,
     **servers_of_releases: tuple[str, ...],
 ) -> Machine:
     """The machine, after the server's row by this id was settled; `new` is what serves.
 
     With `ends_meanwhile`, from the second look at the database on. `behind` is which servers have which
-    release, where that was written down.
+    release, where that was written down. `stopped` is of which releases the replica does not run.
     """
-    machine = Machine()
+    machine = Machine(stopped)
     looks = 0
 
     def has_ended() -> bool:
@@ -80,7 +101,7 @@ async def settled(
             server_ids=servers,
             snapshot_sealed="",
             application_id="shop",
-            runtime=RuntimeOptions(),
+            runtime=runtime or RuntimeOptions(),
             routing=RoutingOptions(domains=(Domain(host="shop.example.com"),)),
         )
         for release, servers in servers_of_releases.items()
@@ -137,17 +158,34 @@ async def test_a_server_that_a_release_went_on_without_comes_back_to_the_release
     having = {"east": "new", "west": "old"}
 
     machine = await settled("west", behind=having, old=servers, new=servers)
-    assert (machine.removed, machine.applied) == (["shop-new"], ["old"])
+    assert (machine.removed, machine.applied) == (["shop-new-1"], ["old"])
 
     machine = await settled("east", behind=having, old=servers, new=servers)
-    assert (machine.removed, machine.applied) == (["shop-old"], [])
+    assert (machine.removed, machine.applied) == (["shop-old-1"], [])
+
+
+async def test_what_a_release_had_to_stop_first_runs_again_when_the_server_is_back() -> None:
+    servers = ("east", "west")
+    having = {"east": "new", "west": "old"}
+
+    machine = await settled("west", behind=having, stopped=["old"], old=servers, new=servers)
+    assert (machine.removed, machine.started) == (["shop-new-1"], ["shop-old-1"])
+
+
+async def test_what_ended_by_itself_and_is_not_to_be_started_again_stays_so() -> None:
+    servers = ("east", "west")
+    having = {"east": "new", "west": "old"}
+    once = RuntimeOptions(restart_policy="no")
+
+    machine = await settled("west", behind=having, stopped=["old"], runtime=once, old=servers, new=servers)
+    assert (machine.removed, machine.started) == (["shop-new-1"], [])
 
 
 async def test_what_the_server_had_before_the_application_moved_away_goes() -> None:
     machine = await settled("east", old=("east",), new=("east",))
-    assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
+    assert (machine.removed, machine.withdrawn) == (["shop-old-1"], [])
     machine = await settled("east", old=("east",), new=("west",))
-    assert (machine.removed, machine.withdrawn) == (["shop-old"], [])
+    assert (machine.removed, machine.withdrawn) == (["shop-old-1"], [])
 
 
 async def test_a_release_that_ends_while_its_server_is_settled_stays() -> None:
