@@ -10,8 +10,8 @@ from api.pages.views import (
     ApplicationRow,
     DeploymentPage,
     LinkView,
+    PlacedLink,
     ReleaseView,
-    ServerLink,
     StatusView,
 )
 from api.pages.visitors import Visitor
@@ -90,7 +90,7 @@ class ApplicationReader:
 
     async def _servers(
         self, application: Application, configuration: ApplicationConfiguration
-    ) -> tuple[ServerLink, ...]:
+    ) -> tuple[PlacedLink, ...]:
         """Where it lives; nothing where there is only one place to live."""
         if not self._server_names:
             servers = await self._context.store.servers.list(team_id=self._visitor.team_id)
@@ -99,7 +99,7 @@ class ApplicationReader:
             return ()
         releases = await self._context.store.releases.of(application.id)
         return tuple(
-            ServerLink(server.name, f"/servers/{server.uuid}", BEHIND if server.is_behind else None)
+            PlacedLink(server.name, f"/servers/{server.uuid}", BEHIND if server.is_behind else None)
             for server in shown_servers(application, configuration.server_ids, releases, self._server_names)
         )
 

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from api.context import ApiContext
-from api.pages.application_views import application_url
-from api.pages.views import KeyView, LinkView, NodeRow, ServerRow, ServerStepView, ServerView
+from api.pages.application_views import BEHIND, application_url
+from api.pages.views import KeyView, LinkView, NodeRow, PlacedLink, ServerRow, ServerStepView, ServerView
 from api.pages.visitors import Visitor
 from api.pages.wording import server_status
 from api.shapes.servers import title_of
+from api.shown_servers import shown_servers
 from domain.builders import BuildState
 from domain.configuration import GitSource
 from domain.deployments import StepStatus
@@ -117,14 +118,17 @@ class ServerReader:
             for node in facts.nodes
         )
 
-    async def applications(self) -> Mapping[str, Sequence[LinkView]]:
+    async def applications(self) -> Mapping[str, Sequence[PlacedLink]]:
         """The applications on each server, by name."""
-        placed: dict[str, list[LinkView]] = defaultdict(list)
-        rows = await self._context.store.applications.list(team_id=self._visitor.team_id)
-        for row in sorted(rows, key=lambda one: one.name.lower()):
-            configuration, _ = self._context.store.applications.configured(row)
-            for server_id in configuration.server_ids:
-                placed[server_id].append(LinkView(row.name, application_url(row.id)))
+        store, team_id = self._context.store, self._visitor.team_id
+        placed: dict[str, list[PlacedLink]] = defaultdict(list)
+        names = {server.id: server.name for server in await store.servers.list(team_id=team_id)}
+        releases = await store.releases.of_all(team_id=team_id)
+        for row in sorted(await store.applications.list(team_id=team_id), key=lambda one: one.name.lower()):
+            configuration, _ = store.applications.configured(row)
+            for server in shown_servers(row, configuration.server_ids, releases.get(row.id, ()), names):
+                mark = BEHIND if server.is_behind else None
+                placed[server.uuid].append(PlacedLink(row.name, application_url(row.id), mark))
         return placed
 
     async def keys(self) -> tuple[KeyView, ...]:

@@ -24,8 +24,8 @@ class StatusView:
 
 
 @dataclass(frozen=True)
-class ServerLink:
-    """A server of an application; one that lacks what serves has a mark."""
+class PlacedLink:
+    """A server of an application, or an application on a server; where it lacks what serves it has a mark."""
 
     label: str
     url: str
@@ -151,7 +151,7 @@ class ApplicationHead:
     source_icon: str
     branch: str
     place: str
-    servers: tuple[ServerLink, ...]
+    servers: tuple[PlacedLink, ...]
     links: tuple[LinkView, ...]
     actions: tuple[ActionLink, ...]
 

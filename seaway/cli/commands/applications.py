@@ -222,10 +222,15 @@ def list_applications(session: Session) -> None:
         [one.document() for one in found],
         lambda: session.output.table(
             ["Name", "Status", "URL", "Source", "UUID"],
-            [[one.name, one.status, "\n".join(one.urls), one.source, one.uuid] for one in found],
+            [[one.name, _status(one), "\n".join(one.urls), one.source, one.uuid] for one in found],
             "No application yet. `seaway app create` makes one.",
         ),
     )
+
+
+def _status(application: Application) -> str:
+    behind = ", ".join(application.behind)
+    return f"{application.status} (behind: {behind})" if behind else application.status
 
 
 def show(session: Session, app: ApplicationName) -> None:

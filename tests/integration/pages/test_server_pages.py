@@ -282,6 +282,10 @@ async def test_a_server_that_is_behind_is_marked_and_how_many_suffice_is_set(
     head = (await visit.get(path)).text
     mark = head.partition(f'<a href="/servers/{usable}">usable</a>')[2].partition("</span></span>")[0]
     assert "behind" in mark
+    for server_id, is_behind in ((usable, True), (world.server.id, False)):
+        placed = (await visit.get(f"/servers/{server_id}")).text
+        mark = placed.partition(f'<a href="{path}">Storefront</a>')[2].partition("</li>")[0]
+        assert ("behind" in mark) is is_behind
     outcome = (await visit.get(f"/deployments/{deployment.id}")).text
     assert "This version serves, but not on all servers." in outcome
     assert note in outcome

@@ -172,6 +172,18 @@ def test_a_list_in_a_pipe_is_not_cut(seaway: StubSeaway, run: Run) -> None:
     assert APPLICATION in result.stdout
 
 
+def test_a_list_says_which_servers_are_behind(seaway: StubSeaway, run: Run) -> None:
+    servers = [
+        {"uuid": SERVER, "name": name, "is_behind": name != "east"} for name in ("east", "north", "west")
+    ]
+    seaway.on("GET", "/applications", [application(servers=servers)])
+
+    result = run("app", "list")
+
+    assert "(behind: north, west)" in result.stdout
+    assert "east" not in result.stdout
+
+
 def test_every_listing_has_json_as_the_api_sent_it(seaway: StubSeaway, run: Run) -> None:
     assert json.loads(run("app", "list", "--json").stdout) == [application()]
     assert json.loads(run("app", "show", "demo", "--json").stdout) == application()
