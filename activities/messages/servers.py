@@ -1,0 +1,103 @@
+"""Servers: made usable, looked at, let go of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from activities.messages.message import Message
+from domain.deployments import StepStatus
+from domain.servers import ServerStatus, ServerStepName
+
+
+class ServerRequest(Message):
+    """The wish to make a server usable, or to let go of it; the same `request_id` twice is one wish.
+
+    With `forget` nothing is asked of the server that goes.
+    """
+
+    server_id: str
+    request_id: str
+    requested_by: str = ""
+    with_resources: bool = False
+    forget: bool = False
+
+
+class ServerReceipt(Message):
+    """What became of a wish for a server."""
+
+    server_id: str
+    repeated: bool = False
+    waits: bool = False
+
+
+class ServerTask(Message):
+    """Work on one server, of which activities load the rest from the store."""
+
+    server_id: str
+
+
+class ServersToClean(Message):
+    """The servers that can be reached and that may have something to remove."""
+
+    server_ids: tuple[str, ...]
+
+
+class FinishProvisioning(Message):
+    """Record how a try to make a server usable ended; without `code` it is usable."""
+
+    server_id: str
+    code: str = ""
+    message: str = ""
+
+
+class ServerCondition(Message):
+    """How a server stands, and when to look again. `is_gone`: the store knows it no more."""
+
+    status: ServerStatus
+    message: str = ""
+    again_after: timedelta = timedelta(minutes=1)
+    is_gone: bool = False
+
+
+class RemoveServer(Message):
+    """Let go of a server. With `resources_leave` its applications are being deleted at this moment.
+
+    With `forget` it is gone for good, and nothing is asked of it.
+    """
+
+    server_id: str
+    resources_leave: bool = False
+    forget: bool = False
+
+
+class ServerRemoval(Message):
+    """What keeps a server (names of applications and servers); nothing does once it is gone.
+
+    `is_given_up`: nothing of that is being deleted any more, so waiting is of no use.
+    """
+
+    kept_by: tuple[str, ...] = ()
+    is_given_up: bool = False
+    message: str = ""
+
+
+class ServerStepState(Message):
+    """One step of making a server usable."""
+
+    name: ServerStepName
+    status: StepStatus = StepStatus.PENDING
+    message: str = ""
+
+
+class ServerProgress(Message):
+    """Where a server's workflow stands: the answer of its query `progress`."""
+
+    server_id: str
+    status: ServerStatus
+    message: str = ""
+    steps: tuple[ServerStepState, ...] = ()
+    provisioning_waits: bool = False
+    building: tuple[str, ...] = ()
+    """The deployments that build there."""
+    waiting_to_build: tuple[str, ...] = ()
+    """Those that wait to, in the order in which they will."""
