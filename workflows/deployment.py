@@ -131,6 +131,7 @@ class DeploymentWorkflow:
             planned = zip(self._plan.servers, everywhere, strict=True)
             builds = [self._build_in_turn(build, *where) for where in planned]
             await self._steps.together(StepName.BUILD, builds)
+            self._slots.release()  # of those that failed and are left out, too
         else:
             await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(self._plan.build_limit))
         await self._push(resolved.image, self._plan.servers[0])

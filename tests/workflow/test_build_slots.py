@@ -133,6 +133,23 @@ def yard(bench: Bench, store: Store) -> Yard:
     return Yard(bench, store)
 
 
+async def test_a_server_that_a_release_goes_on_without_has_its_slot_back_at_once(yard: Yard) -> None:
+    await yard.server("anvil", 2)
+    await yard.server("forge", 2)
+    yard.plan("anvil", "forge", build_once=False, required=1)
+    fakes = yard.bench.fakes
+    fakes.fail("build-image", "disk_full", "No room.", server=yard.bench.id_of("forge"))
+    proving = fakes.hold("check-health", server=yard.bench.id_of("anvil"))
+    running = await yard.deploy("first")
+    await proving.has_begun()
+
+    await yard.until([], [], server="forge")
+    await yard.until([], [], server="anvil")
+
+    proving.release()
+    await ending(running)
+
+
 async def test_a_server_builds_two_at_once_and_the_others_wait_for_their_turn(yard: Yard) -> None:
     anvil = await yard.server("anvil", 2)
     yard.plan("anvil")
