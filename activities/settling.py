@@ -93,21 +93,25 @@ class SettlingActivities:
         if routed is not None and routed.release_id in over:
             await self._route(parts, application_id, here)
         going = [state for state in replicas if state.labels.get(RELEASE_LABEL) in over]
-        await asyncio.gather(*[_remove(parts, state) for state in going])
+        staying: list[ContainerState] = []
         if here is not None and not facts.is_changing:
-            await self._resume(parts, here, application_id, replicas)
+            names = {replica_name(application_id, here.release_id, one + 1) for one in range(here.replicas)}
+            mine = [
+                one
+                for one in replicas
+                if isinstance(one, ContainerState) and one.labels.get(RELEASE_LABEL) == here.release_id
+            ]
+            staying = [one for one in mine if one.name in names]
+            # Of a scaling that could not be ended, or undone, there may be more.
+            going += [one for one in mine if one.name not in names]
+        await asyncio.gather(*[_remove(parts, state) for state in going])
+        if here is not None:
+            await self._resume(parts, here, staying)
         return len(going)
 
-    async def _resume(
-        self, parts: ServerParts, here: m.Served, application_id: str, replicas: list[Found]
-    ) -> None:
+    async def _resume(self, parts: ServerParts, here: m.Served, replicas: Sequence[ContainerState]) -> None:
         """A release that had to stop them first ended while the server was away, and could not start them."""
-        names = {replica_name(application_id, here.release_id, one + 1) for one in range(here.replicas)}
-        down = [
-            one
-            for one in replicas
-            if isinstance(one, ContainerState) and one.name in names and not one.running
-        ]
+        down = [one for one in replicas if not one.running]
         if not down:
             return
         configuration = await self._store.deployments.snapshot(here.configuration_of)

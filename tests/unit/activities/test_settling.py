@@ -21,10 +21,11 @@ LABELS = {"seaway.application": "shop", "seaway.role": "replica"}
 
 
 class Machine:
-    """An engine and a proxy, with one replica of each of two releases of `shop`."""
+    """An engine and a proxy, with replicas of two releases of `shop`."""
 
-    def __init__(self, stopped: Collection[str]) -> None:
+    def __init__(self, stopped: Collection[str], replicas: int) -> None:
         self.stopped = stopped
+        self.replicas = replicas
         self.started: list[str] = []
         self.removed: list[str] = []
         self.withdrawn: list[str] = []
@@ -34,7 +35,7 @@ class Machine:
         return [
             ContainerState(
                 id=release,
-                name=f"shop-{release}-1",
+                name=f"shop-{release}-{number}",
                 image="",
                 status="",
                 running=release not in self.stopped,
@@ -46,6 +47,7 @@ class Machine:
                 labels={**LABELS, "seaway.release": release},
             )
             for release in ("old", "new")
+            for number in range(1, self.replicas + 1)
         ]
 
     async def stop(self, _name: str, _grace: int) -> None:
@@ -78,14 +80,16 @@ async def settled(
     behind: Mapping[str, str] = NOBODY,
     stopped: Collection[str] = (),
     runtime: RuntimeOptions | None = None,
+    replicas: int = 1,
     **servers_of_releases: tuple[str, ...],
 ) -> Machine:
     """The machine, after the server's row by this id was settled; `new` is what serves.
 
     With `ends_meanwhile`, from the second look at the database on. `behind` is which servers have which
-    release, where that was written down. `stopped` is of which releases the replica does not run.
+    release, where that was written down. `stopped` is of which releases the replicas do not run;
+    `replicas` is how many of each release there are on it.
     """
-    machine = Machine(stopped)
+    machine = Machine(stopped, replicas)
     looks = 0
 
     def has_ended() -> bool:
@@ -170,6 +174,13 @@ async def test_what_a_release_had_to_stop_first_runs_again_when_the_server_is_ba
 
     machine = await settled("west", behind=having, stopped=["old"], old=servers, new=servers)
     assert (machine.removed, machine.started) == (["shop-new-1"], ["shop-old-1"])
+
+
+async def test_replicas_that_a_scaling_could_not_take_away_go() -> None:
+    machine = await settled(
+        "east", replicas=3, runtime=RuntimeOptions(replicas=2), old=("west",), new=("east",)
+    )
+    assert (machine.removed, machine.started) == (["shop-new-3"], [])
 
 
 async def test_what_ended_by_itself_and_is_not_to_be_started_again_stays_so() -> None:
