@@ -47,6 +47,7 @@ class ReleaseSteps:
         self._deployment_id = deployment_id
         self._tracker = tracker
         self._left_out = left_out
+        self._given_up: set[str] = set()
 
     async def run(
         self,
@@ -175,7 +176,7 @@ class ReleaseSteps:
             name=name,
             server=server.name,
             undo=True,
-            is_lost=self._left_out.is_lost(server.id),
+            is_lost=server.id in self._given_up or self._left_out.is_lost(server.id),
         )
         summary = f"undo {name.replace('_', ' ')} on {server.name}"
         try:
@@ -204,6 +205,7 @@ class ReleaseSteps:
         failure = failure_of(error)
         if lets_us_in(failure.code):
             raise error
+        self._given_up.add(server.id)  # it was waited for; the undos that follow need not do so, each anew
         if not self._tracker.has(name, server.name):
             return
         self._move(name, server, StepStatus.FAILED, f"{failure.message} {LEFT_FOR_LATER}")

@@ -14,7 +14,7 @@ class StepReference(Message):
     server: str
     undo: bool = False
     is_lost: bool = False
-    """The server was out of reach before anything was changed there, so an undo does not wait for it."""
+    """An undo does not wait for the server: nothing was changed there yet, or it was waited for already."""
 
 
 class StepInput(Message):

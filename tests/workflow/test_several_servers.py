@@ -246,6 +246,9 @@ async def test_a_server_that_is_lost_while_a_release_is_undone_is_passed_over(
     }
     assert started["west"].message.startswith("West does not answer. What is left there")
     assert set(servers_of(bench, DISCARD)) == ON_ALL
+    # Once it was waited for in vain, each further undo is tried there, and waits no more.
+    lost = {one.step.server: one.step.is_lost for one in bench.fakes.messages(DISCARD)}
+    assert lost == {"east": False, "west": True, "north": False}
 
 
 async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_it_up(bench: Bench) -> None:
