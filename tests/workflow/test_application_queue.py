@@ -119,6 +119,7 @@ async def test_the_same_command_twenty_times_at_once_is_one_deployment(bench: Be
     assert set(bench.fakes.outcomes().values()) == {FINISHED}
 
 
+@pytest.mark.thorough
 async def test_of_thirty_commands_at_once_never_two_run_together_and_each_ends_once(bench: Bench) -> None:
     kinds = [DEPLOY, RESTART, DEPLOY]
     commands = [bench.command(kinds[n % 3], f"command-{n}") for n in range(30)]

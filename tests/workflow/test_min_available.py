@@ -11,6 +11,8 @@ from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, PUSHED, plan_of
 from tests.workflow.undo_cases import DISCARD, REMOVE_NEW, RESUME_OLD
 
+pytestmark = pytest.mark.thorough
+
 SERVERS = ("east", "west", "north")
 STAYING = ["east", "north"]
 WEST = "id-of-west"

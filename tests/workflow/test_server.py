@@ -189,6 +189,7 @@ async def test_a_server_that_is_needed_stays(bench: Bench) -> None:
     assert await ended(server) is WorkflowExecutionStatus.COMPLETED
 
 
+@pytest.mark.thorough
 async def test_a_removal_with_resources_waits_until_they_are_gone(
     bench: Bench,
 ) -> None:
