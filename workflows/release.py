@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from workflows.calls import call
-from workflows.compensation import all_or_nothing, as_many_as_possible
+from workflows.compensation import Compensations, all_or_nothing, as_many_as_possible
 from workflows.left_out import LeftOutServers
 from workflows.policies import UNDO, Policy
 
@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
 CANCELLED = "Cancelled."
 LEFT_FOR_LATER = "What is left there is taken away when the server answers again."
 Result = TypeVar("Result")
+StepMessage = TypeVar("StepMessage", bound=m.StepInput)
 InputFor = Callable[[m.StepReference, str], Input]
 """Builds an activity's input for a step on the server with this id."""
 
@@ -38,16 +39,33 @@ class ReleaseSteps:
 
     def __init__(
         self,
-        deployment_id: str,
-        plan: m.ReleasePlan,
+        command: m.Command,
         tracker: ProgressTracker,
         left_out: LeftOutServers,
+        compensations: Compensations,
     ) -> None:
-        self.plan = plan
-        self._deployment_id = deployment_id
+        """Without servers, until `plan` is set."""
+        self.plan = m.ReleasePlan(servers=())
+        self._command = command
         self._tracker = tracker
         self._left_out = left_out
+        self._compensations = compensations
         self._given_up: set[str] = set()
+
+    def input_of(self, kind: type[StepMessage], **fields: object) -> InputFor[StepMessage]:
+        """Builds a step's input for any server: the ids that all of them need, and these fields."""
+
+        def make(step: m.StepReference, server_id: str) -> StepMessage:
+            return kind.model_validate(
+                {
+                    "step": step,
+                    "application_id": self._command.application_id,
+                    "server_id": server_id,
+                    **fields,
+                }
+            )
+
+        return make
 
     async def run(
         self,
@@ -128,6 +146,27 @@ class ReleaseSteps:
         ]
         await all_or_nothing(works)
 
+    def push_undo(
+        self,
+        name: StepName,
+        signature: Signature[Input, Output],
+        make: InputFor[Input],
+        servers: Sequence[m.PlannedServer] | None = None,
+        *,
+        of_servers: bool = True,
+    ) -> None:
+        """Pushes an undo on these servers or all; without `of_servers` it is of the release as a whole."""
+        concerned = self.plan.servers if servers is None else servers
+
+        async def undo() -> None:
+            staying = [one for one in concerned if not (of_servers and self._left_out.has(one.id))]
+            await self.undo(name, signature, make, staying)
+
+        async def undo_on(server_id: str) -> None:
+            await self.undo(name, signature, make, [one for one in concerned if one.id == server_id])
+
+        self._compensations.push(undo, undo_on if of_servers else None)
+
     def show(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         """Sets a step's status where something else than an activity of the step decides it."""
         self._move(name, server, status, message)
@@ -145,7 +184,7 @@ class ReleaseSteps:
         policy: Policy,
     ) -> Output:
         self._move(name, server, StepStatus.RUNNING)
-        reference = m.StepReference(deployment_id=self._deployment_id, name=name, server=server.name)
+        reference = m.StepReference(deployment_id=self._command.deployment_id, name=name, server=server.name)
         try:
             answer = await call(
                 signature, make(reference, server.id), policy, f"{name.replace('_', ' ')} on {server.name}"
@@ -172,7 +211,7 @@ class ReleaseSteps:
         make: InputFor[Input],
     ) -> None:
         reference = m.StepReference(
-            deployment_id=self._deployment_id,
+            deployment_id=self._command.deployment_id,
             name=name,
             server=server.name,
             undo=True,
