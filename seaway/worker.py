@@ -16,6 +16,7 @@ from activities.commands import CommandActivities
 from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
 from activities.image_pushes import PushActivities
+from activities.planning import PlanningActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
@@ -76,6 +77,7 @@ def build_worker(
     slots = BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue))
     look_again = timedelta(seconds=settings.server_check_seconds)
     groups: list[ActivityGroup] = [
+        PlanningActivities(store),
         RecordActivities(store),
         SourceActivities(store, servers, mirrors, surroundings),
         slots,

@@ -19,6 +19,7 @@ from activities.commands import CommandActivities
 from activities.edges import EdgeActivities
 from activities.image_distribution import DistributionActivities
 from activities.image_pushes import PushActivities
+from activities.planning import PlanningActivities
 from activities.provisioning import ProvisioningActivities
 from activities.records import RecordActivities
 from activities.replicas import ReplicaActivities
@@ -38,6 +39,7 @@ def real_activities() -> list[Callable[..., Any]]:
     """All of Seaway's activities; what they are built with is never used here."""
     unused: Any = sentinel.unused
     groups: list[Any] = [
+        PlanningActivities(unused),
         RecordActivities(unused),
         SourceActivities(unused, unused, unused, unused),
         BuildSlotActivities(unused, unused),

@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities.build_slots import BuildSlotActivities, repository_key
-from activities.records import RecordActivities
+from activities.planning import PlanningActivities
 from domain.build_slots import BuildSlots, admit, ask, release, with_limit
 from domain.builders import BuildState
 from domain.configuration import ApplicationConfiguration, BuildOptions, GitSource
@@ -70,7 +70,7 @@ class Yard:
             deployment_id=deployment_id, application_id=self.application.id, kind=OperationKind.DEPLOY
         )
         return await ActivityEnvironment().run(
-            RecordActivities(self.store).begin, m.BeginDeployment(command=command)
+            PlanningActivities(self.store).begin, m.BeginDeployment(command=command)
         )
 
     async def lease(self, deployment_id: str, **fields: Any) -> m.BuildSlotLease:

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities.builds import BuildActivities
-from activities.records import RecordActivities
+from activities.planning import PlanningActivities
 from activities.servers import Servers, Surroundings
 from activities.sources import SourceActivities
 from domain.configuration import ApplicationConfiguration, ImageSource, PortMapping, RuntimeOptions
@@ -64,7 +64,9 @@ async def plan_of(
         kind=kind,
         without_server_id=without_server_id,
     )
-    return await ActivityEnvironment().run(RecordActivities(store).begin, m.BeginDeployment(command=command))
+    return await ActivityEnvironment().run(
+        PlanningActivities(store).begin, m.BeginDeployment(command=command)
+    )
 
 
 async def test_the_first_of_several_servers_builds(servers_store: Store) -> None:

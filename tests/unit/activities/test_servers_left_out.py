@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import messages as m
 from activities.clean_up import surplus_images
 from activities.errors import TRANSIENT_ATTEMPTS
+from activities.planning import PlanningActivities
 from activities.records import RecordActivities
 from activities.servers import Servers
 from activities.serving import serving
@@ -35,7 +36,7 @@ async def planned(
     store: Store, application: Application, name: str, kind: OperationKind = OperationKind.DEPLOY
 ) -> m.ReleasePlan:
     begin = m.BeginDeployment(command=command_of(application, name, kind))
-    return await ActivityEnvironment().run(RecordActivities(store).begin, begin)
+    return await ActivityEnvironment().run(PlanningActivities(store).begin, begin)
 
 
 async def released(store: Store, application: Application, name: str, *, without: str = "") -> m.ReleasePlan:
@@ -77,7 +78,7 @@ async def test_a_rollback_goes_by_how_many_suffice_now(servers_store: Store) -> 
     await allow_one(servers_store, application)
     command = command_of(application, "back", OperationKind.ROLLBACK)
     begin = m.BeginDeployment(command=command.model_copy(update={"target_deployment_id": "old"}))
-    plan = await ActivityEnvironment().run(RecordActivities(servers_store).begin, begin)
+    plan = await ActivityEnvironment().run(PlanningActivities(servers_store).begin, begin)
     assert plan.required == 1
 
 

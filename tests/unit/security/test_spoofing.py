@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from activities.messages import BeginDeployment, Command
-from activities.records import RecordActivities
+from activities.planning import PlanningActivities
 from api.context import ApiSettings
 from api.safeguards import check_domains
 from domain.configuration import ApplicationConfiguration, ImageSource, RuntimeOptions
@@ -115,4 +115,4 @@ async def test_a_rollback_takes_nothing_from_another_application(
         target_deployment_id=target.id,
     )
     with pytest.raises(NotFound):
-        await RecordActivities(seaway.store).begin(BeginDeployment(command=command))
+        await PlanningActivities(seaway.store).begin(BeginDeployment(command=command))
