@@ -30,6 +30,7 @@ from tests.harness.waiting import eventually
 START_LIMIT_SECONDS = 60.0
 COMMAND_LIMIT_SECONDS = 90.0
 REMOVERS = 6
+ENDPOINTS_LIMIT_SECONDS = 20.0
 # What the tests answer to; nothing of the user's own settings may reach a Seaway under test.
 INHERITED = {
     name: value for name, value in os.environ.items() if not name.startswith(("SEAWAY_", "TEMPORAL_"))
@@ -202,7 +203,21 @@ class Installation:
             list(removers.map(remove_container, {one.id: one for one in [*attached, *named]}.values()))
             list(removers.map(self._remove_application, self.applications))
         for network in self.docker.networks.list(names=[self.instance]):
-            network.remove()
+            self._remove_network(network)
+
+    def _remove_network(self, network: Any) -> None:
+        """The engine lets go of a container's end a moment after the container is gone."""
+        deadline = time.monotonic() + ENDPOINTS_LIMIT_SECONDS
+        while True:
+            try:
+                network.remove()
+                return
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != 403 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def _remove_application(self, application: str) -> None:
         for container in containers_of(self.docker, application):
