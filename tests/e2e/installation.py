@@ -208,7 +208,7 @@ class Installation:
     def _remove_network(self, network: Any) -> None:
         """The engine lets go of a container's end a moment after the container is gone.
 
-        Docker 20.10 sometimes never does, and says that a network is in use which it shows without containers.
+        Docker 20.10 sometimes never does: then the network shows no container, and is in use all the same.
         """
         deadline = time.monotonic() + ENDPOINTS_LIMIT_SECONDS
         while True:
