@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from activities import signatures as s
-from domain.configuration import HealthCheck, Hooks, RuntimeOptions
+from domain.configuration import HealthCheck, Hooks, PortMapping, RuntimeOptions
 from domain.deployments import DeploymentStatus
-from tests.faults.kill_cases import DEAF, HEALTHY, HOOKS, LONG_RELEASE_COMMAND, RUNTIME
+from tests.faults.kill_cases import DATA, DEAF, HEALTHY, HOOKS, LONG_RELEASE_COMMAND, RUNTIME
 from tests.harness.planned_faults import Action, Fault, Moment
 
 SILENT_SECONDS = 60
@@ -28,6 +28,16 @@ class Cut(StrEnum):
     """Every packet of SSH is lost, without an answer to anyone."""
 
 
+class Setting(StrEnum):
+    """What the release has to do with besides the servers of its application."""
+
+    PLAIN = ""
+    REGISTRY = "with a registry"
+    EDGE = "on the edge that it moves to"
+    HOST_PORTS = "with a port of the host"
+    BUILD_SERVER = "on a build server"
+
+
 @dataclass(frozen=True, eq=False)
 class LinkCase:
     """A release of version v2 over v1 by one server, or by two of which the second one is cut off."""
@@ -41,10 +51,14 @@ class LinkCase:
     health: HealthCheck = HEALTHY
     runtime: RuntimeOptions = RUNTIME
     variables: Mapping[str, str] = field(default_factory=dict)
+    setting: Setting = Setting.PLAIN
+    ballast_megabytes: int = 0
+    """In a layer of v2, so that pushing it takes a while."""
 
     def __str__(self) -> str:
         """For the names of tests and the table."""
         where = "" if self.servers == 1 else " on the second of two"
+        where = f" {self.setting}" if self.setting else where
         return f"{self.cut}, {self.fault.label}{where}"
 
     @property
@@ -68,6 +82,8 @@ STEPS = (
 )
 ON_THE_SECOND = (s.DISTRIBUTE_IMAGE, s.START_REPLICAS, s.CHECK_HEALTH, s.APPLY_ROUTES, s.RETIRE_REPLICAS)
 BACKWARD = (s.APPLY_ROUTES, s.RETIRE_REPLICAS, s.REMOVE_RELEASE_COMMAND, s.DISCARD_IMAGE)
+# Every server has its ports to itself, and a lane of the tests does one case after the other.
+HOST_PORT = RuntimeOptions(volumes=(DATA,), port_mappings=(PortMapping(host_port=8300, container_port=3000),))
 FAILING = HOOKS.model_copy(update={"post_deploy": "echo this fails; exit 7"})
 
 
@@ -107,6 +123,28 @@ def _undone(cut: Cut) -> list[LinkCase]:
     ]
 
 
+def _in_other_settings(cut: Cut) -> list[LinkCase]:
+    once = Cut.RESET if cut is Cut.RESETS else cut
+    pushing = _middle(s.PUSH_IMAGE.name, seconds=0.3)
+    return [
+        LinkCase(cut, _held(s.PUSH_IMAGE.name), setting=Setting.REGISTRY),
+        LinkCase(once, pushing, setting=Setting.REGISTRY, ballast_megabytes=60),
+        LinkCase(cut, _held(s.PUBLISH_IMAGE.name), setting=Setting.REGISTRY),
+        LinkCase(cut, _held(s.APPLY_EDGE.name), setting=Setting.EDGE, servers=2),
+        LinkCase(cut, _held(s.PAUSE_REPLICAS.name), setting=Setting.HOST_PORTS, runtime=HOST_PORT),
+        LinkCase(
+            cut,
+            _held(s.RESUME_REPLICAS.name, undo=True),
+            setting=Setting.HOST_PORTS,
+            runtime=HOST_PORT,
+            ends=DeploymentStatus.FAILED,
+            error_code="command_failed",
+            hooks=FAILING,
+        ),
+        LinkCase(once, _middle(s.BUILD_IMAGE.name, text="line 20 of v2"), setting=Setting.BUILD_SERVER),
+    ]
+
+
 CASES = tuple(
     case
     for cut in (Cut.RESETS, Cut.SILENCE)
@@ -115,5 +153,6 @@ CASES = tuple(
         *(LinkCase(cut, _held(signature.name), servers=2) for signature in ON_THE_SECOND),
         *_middles(Cut.RESET if cut is Cut.RESETS else cut),
         *_undone(cut),
+        *_in_other_settings(cut),
     ]
 )

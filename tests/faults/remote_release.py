@@ -10,6 +10,7 @@ import shlex
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -128,7 +129,13 @@ class RemoteServer:
         await reset
 
 
-async def provisioned(seaway: SeawayInstallation, machine: SshServer, worker: WorkerProcess) -> RemoteServer:
+async def provisioned(
+    seaway: SeawayInstallation,
+    machine: SshServer,
+    worker: WorkerProcess,
+    *,
+    is_swarm_manager: bool = False,
+) -> RemoteServer:
     """Makes the machine a server of this Seaway, by its own workflow."""
     [local] = [one for one in await seaway.store.servers.deployable() if one.is_local]
     key = PrivateKey(team_id=local.team_id, name=machine.name, private_key_sealed="")
@@ -140,6 +147,7 @@ async def provisioned(seaway: SeawayInstallation, machine: SshServer, worker: Wo
             address=machine.host,
             host_key=machine.host_key,
             private_key_id=key.id,
+            is_swarm_manager=is_swarm_manager,
         )
     )
     operations = ServerOperations(seaway.client, seaway.store, worker.task_queue)
@@ -174,11 +182,16 @@ class RemoteRelease(ReleaseScenario):
         worker: str,
         runtime: RuntimeOptions,
         edge: RemoteServer | None = None,
+        **configuration: Any,
     ) -> RemoteRelease:
         """Releases v1, whose visitors that edge spreads over the servers."""
         repository = await asyncio.to_thread(GitRepository, folder)
         application = await seaway.create_application(
-            repository, worker=worker, runtime=runtime, server_ids=tuple(one.row.id for one in servers)
+            repository,
+            worker=worker,
+            runtime=runtime,
+            server_ids=tuple(one.row.id for one in servers),
+            **configuration,
         )
         if edge is not None:
             await seaway.configure(application, routing=behind(application, edge))
@@ -188,15 +201,16 @@ class RemoteRelease(ReleaseScenario):
         scenario.servers = servers
         return scenario
 
-    def loads(self) -> list[LoadGenerator]:
-        """Visitors of each server, with slow requests and a WebSocket all the time."""
+    def loads(self, *, brief: bool = False) -> list[LoadGenerator]:
+        """Visitors of each server, unless `brief` with slow requests and a WebSocket all the time."""
         return [
             LoadGenerator(
                 f"http://{self.application.host}",
                 address=(one.machine.host, 80),
                 rate_per_second=10,
                 slow_seconds=3.0,
-                slow_every_seconds=2,
+                slow_every_seconds=0 if brief else 2,
+                websockets=0 if brief else 1,
                 websocket_seconds=3,
             )
             for one in self.servers

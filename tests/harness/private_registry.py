@@ -1,4 +1,4 @@
-"""A registry on the loopback that asks for a user name and a password."""
+"""A registry, mostly on the loopback, that asks for a user name and a password."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CHEAPEST_ROUNDS = 4
 class PrivateRegistry:
     """Debian's `docker-registry` with one user; it keeps its port and its images while it is down."""
 
-    def __init__(self, folder: Path, username: str, password: str) -> None:
-        self.host = f"127.0.0.1:{free_port()}"
+    def __init__(self, folder: Path, username: str, password: str, address: str = "127.0.0.1") -> None:
+        self.host = f"{address}:{free_port()}"
         self.username = username
         self._folder = folder
         self._process: ManagedProcess | None = None
