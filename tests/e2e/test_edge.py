@@ -143,6 +143,29 @@ async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
     assert (await ask(fleet.machines[1], application.host, "/")).text.strip() == "v2"
 
 
+async def test_a_release_without_a_server_leads_nobody_to_the_old_version_there(
+    fleet: Fleet, behind_an_edge: Application, git_repository: GitRepository
+) -> None:
+    application, (edge, _, third) = behind_an_edge, fleet.machines
+    await application.change(
+        min_available=COUNT - 1, health_check_timeout=1, health_check_interval=1, health_check_retries=3
+    )
+    git_repository.release("v2")
+    async with visitors(application, edge, slow_seconds=3) as load:
+        # Seaway cannot ask the replicas there; the proxy beside them can.
+        with third.dropping("OUTPUT", "-p", "tcp", "--dport", "3000", "--syn"):
+            shown = await released(application)
+        assert shown["note"].startswith(f"Released without {third.name} ("), shown["note"]
+        assert (await ask(third, application.host, "/")).text.strip() == "v1"
+        answers = [await ask(edge, application.host, "/") for _ in range(6 * COUNT)]
+        assert {answer.text.strip() for answer in answers} == {"v2"}
+        git_repository.release("v3")
+        await released(application)
+        await who_answers(edge, application.host, 2 * COUNT)
+    load.report().assert_no_failures(50)
+    assert [(await ask(one, application.host, "/")).text.strip() for one in fleet.machines] == ["v3"] * COUNT
+
+
 async def test_the_loss_of_a_server_costs_at_most_what_is_in_flight_on_it(
     fleet: Fleet, behind_an_edge: Application, record_property: Callable[[str, object], None]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import docker
@@ -14,6 +14,7 @@ from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images, until_usable, version_at
 from tests.harness.images import BaseImages
 from tests.harness.load import LoadGenerator
+from tests.harness.load_report import now
 from tests.harness.repositories import GitRepository
 from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -352,14 +353,15 @@ async def test_what_a_swarm_cannot_do_is_refused_in_words(swarm: Swarm, service:
     assert await version_at(swarm.manager, service.host) == "v1"
 
 
-async def test_a_node_that_dies_is_told_of_and_its_replicas_move(swarm: Swarm, service: Application) -> None:
+async def test_a_node_that_dies_is_told_of_and_its_replicas_move(
+    swarm: Swarm, service: Application, record_property: Callable[[str, object], None]
+) -> None:
     told = await swarm.seaway.ask("GET", f"/servers/{swarm.manager_id}/swarm")
     assert [(node["role"], node["state"]) for node in told["nodes"]] == [
         ("manager", "ready"),
         ("worker", "ready"),
     ]
     assert {node["server_uuid"] for node in told["nodes"]} == {swarm.manager_id, swarm.worker_id}
-    await asyncio.to_thread(swarm.worker.kill)
     seen: set[str] = set()
 
     async def moved() -> bool:
@@ -372,6 +374,22 @@ async def test_a_node_that_dies_is_told_of_and_its_replicas_move(swarm: Swarm, s
         look = ("docker", "ps", "-q", "--filter", f"label=seaway.task-of={service.uuid}")
         return (await ask_of(swarm.manager, *look)).split()
 
-    await eventually(moved, 120, 0.5, lambda: f"all replicas on the manager; the status was {seen}")
+    load = LoadGenerator(
+        f"http://{service.host}",
+        address=(swarm.manager.host, 80),
+        rate_per_second=20,
+        slow_every_seconds=0,
+        websockets=0,
+    )
+    async with load:
+        await eventually(lambda: load.succeeded >= 40, 60, describe="a load that runs")
+        await asyncio.to_thread(swarm.worker.kill)
+        await eventually(moved, 120, 0.5, lambda: f"all replicas on the manager; the status was {seen}")
+        moved_at, before = now(), load.succeeded
+        await eventually(lambda: load.succeeded >= before + 100, 60, describe="visitors who go on")
+    report = load.report()
+    record_property("report", report.summary())
+    # Until the Swarm itself knows that the node is gone, it sends visitors there too.
+    assert [one for one in report.failures if one.started_at > moved_at] == [], report.summary()
     assert await version_at(swarm.manager, service.host) == "v1"
     await asyncio.to_thread(swarm.worker.start)

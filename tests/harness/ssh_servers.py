@@ -77,11 +77,12 @@ StrictModes no
 PerSourcePenalties no
 """
 # What an init system would do. A cgroup of its own keeps its containers apart from those of the outer engine.
-BOOT = """\
+START_ENGINE = 'dockerd --cgroup-parent "/seaway-test/$(hostname)" >>/var/log/dockerd.log 2>&1 &'
+BOOT = f"""\
 mount -o remount,rw /proc/sys
 mkdir -p /run/sshd
 if command -v dockerd >/dev/null; then
-    dockerd --cgroup-parent "/seaway-test/$(hostname)" >>/var/log/dockerd.log 2>&1 &
+    {START_ENGINE}
 fi
 exec /usr/sbin/sshd -D -e
 """
@@ -181,6 +182,25 @@ class SshServer:
         self.run("pkill", "-HUP", "-x", "sshd")
         self.reset_links()
         return self.host_key
+
+    def stop_engine(self) -> None:
+        """As `systemctl stop docker` would: its containers end with it."""
+        self.run("pkill", "-TERM", "-x", "dockerd")
+        self._wait_until(lambda: self.run("pgrep", "-x", "dockerd")[0] != 0, "dockerd does not end")
+
+    def start_engine(self) -> None:
+        """The opposite of `stop_engine`; Docker answers afterwards."""
+        self.run("sh", "-c", START_ENGINE)
+        self._wait_until(lambda: self.run("docker", "version")[0] == 0, "dockerd does not answer")
+
+    def shrink_disk(self, megabytes: int) -> None:
+        """Its engine begins anew on a disk of that size, which is in memory: no other disk gets full."""
+        self.stop_engine()
+        size = f"size={megabytes}m"
+        code, output = self.run("mount", "-t", "tmpfs", "-o", size, "tmpfs", "/var/lib/docker")
+        if code != 0:
+            raise RuntimeError(f"{self.name} has no smaller disk: {output}")
+        self.start_engine()
 
     @contextlib.contextmanager
     def dropping(self, *rule: str) -> Iterator[None]:
