@@ -90,7 +90,9 @@ class DistributionActivities:
                     if pushed and await pull_pushed(target, pushed, distribute.image, write, logins):
                         return m.StepOutcome(message=f"from {pushed.partition('@')[0]}")
                     write(f"The image comes from {distribute.source.name}.")
-                    room = await room_for_image(receiver, self._minimum_free_disk_bytes)
+                    room = await room_for_image(
+                        receiver, self._minimum_free_disk_bytes, distribute.step.server
+                    )
                     transfer = await send_image(source, target, distribute.image, write, room_bytes=room)
             except TimeoutError as error:
                 raise DeadlineExceeded(f"Sending the image took longer than {limit:g} s.") from error

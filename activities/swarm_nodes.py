@@ -132,7 +132,7 @@ class NodeImages:
         if local is not None and there != local.architecture:
             write(f"It is {there}, and the image is for {local.architecture}: left out.")
             return 0
-        room = await room_for_image(node.parts, self._minimum_free_disk_bytes)
+        room = await room_for_image(node.parts, self._minimum_free_disk_bytes, node.server.name)
         transfer = await send_image(source.engine, node.parts.engine, image, write, room_bytes=room)
         write(transferred(transfer.sent_bytes, transfer.archive_bytes, transfer.seconds))
         return 1

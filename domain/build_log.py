@@ -163,7 +163,9 @@ def _explain(message: str, step: _Step | None) -> tuple[BuildFailureKind, str]:
     """The kind of a failure, and a sentence that says what to mend."""
     evidence = f"{message}\n{step.error if step else ''}"
     instruction = _short(step.instruction if step else "")
-    if _NO_SPACE in evidence or (step and any(_NO_SPACE in line for line in step.output[-EXCERPT_LINES:])):
+    # The engine says it in small letters, most commands begin it with a capital one (strerror(3)).
+    said_last = "\n".join(step.output[-EXCERPT_LINES:]) if step else ""
+    if _NO_SPACE in f"{evidence}\n{said_last}".lower():
         return BuildFailureKind.NO_SPACE, "The server's disk is full: no space left on device."
     if parse_error := _PARSE_ERROR.search(evidence):
         return (

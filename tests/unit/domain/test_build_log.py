@@ -134,6 +134,11 @@ FULL = """\
 #6 9.1 npm error ENOSPC: no space left on device, write
 #6 ERROR: process "/bin/sh -c npm ci" did not complete successfully: exit code: 228
 """
+FULL_SAYS_A_COMMAND = """\
+#6 [2/2] RUN head -c 6000M /dev/zero > /filler
+#6 1.9 head: error writing 'standard output': No space left on device
+#6 ERROR: process "/bin/sh -c head -c 6000M /dev/zero > /filler" did not complete successfully: exit code: 1
+"""
 
 RUN_SUMMARY = "RUN echo two && echo oops >&2 && exit 3 ended with exit code 3."
 COPY_SUMMARY = (
@@ -174,6 +179,7 @@ KIND = BuildFailureKind
             None,
         ),
         (FULL, KIND.NO_SPACE, "The server's disk is full: no space left on device.", None),
+        (FULL_SAYS_A_COMMAND, KIND.NO_SPACE, "The server's disk is full: no space left on device.", None),
     ],
 )
 def test_the_failure_is_found_and_said_in_one_sentence(
