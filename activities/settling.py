@@ -59,7 +59,10 @@ class SettlingActivities:
 
     @activity.defn(name=s.SETTLE_SERVER.name)
     async def settle(self, task: m.ServerTask) -> m.StepOutcome:
-        """Routes lead to what serves, that runs, and replicas of releases that are over are gone."""
+        """Routes lead to what serves, that runs, and replicas of releases that are over are gone.
+
+        It `waits` where an operation is under way: that may have given the server up before it came back.
+        """
         parts = await self._servers.parts(task.server_id)
         found: dict[str, list[Found]] = defaultdict(list)
         for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
@@ -67,20 +70,23 @@ class SettlingActivities:
         if parts.swarm is not None:
             for service in await parts.engine.services({ROLE_LABEL: SERVICE_ROLE}):
                 found[service.labels.get(APPLICATION_LABEL, "")].append(service)
-        removed = 0
+        removed, waits = 0, False
         for application_id, replicas in found.items():
             try:
-                removed += await self._settle(parts, task.server_id, application_id, replicas)
+                gone, changes = await self._settle(parts, task.server_id, application_id, replicas)
             except NotFound:
                 continue  # another Seaway's, or being deleted: nothing of ours to decide
+            removed, waits = removed + gone, waits or changes
         server = await self._store.servers.get(task.server_id)
         if not server.is_build_server:  # It has no proxy.
             await settle_edges(self._store, parts, server, self._edge_port, self._served)
-        return m.StepOutcome(message=f"{removed} left-over replicas removed", skipped=not removed)
+        message = f"{removed} left-over replicas removed"
+        return m.StepOutcome(message=message, skipped=not removed, waits=waits)
 
     async def _settle(
         self, parts: ServerParts, server_id: str, application_id: str, replicas: list[Found]
-    ) -> int:
+    ) -> tuple[int, bool]:
+        """How many are gone, and whether an operation is under way that may yet leave something here."""
         # The other way round, a release that ends meanwhile would be over and not yet what serves.
         rows = await self._store.deployments.all_of_application(application_id)
         served = await serving(self._store, application_id)
@@ -107,7 +113,7 @@ class SettlingActivities:
         await asyncio.gather(*[_remove(parts, state) for state in going])
         if here is not None:
             await self._resume(parts, here, staying)
-        return len(going)
+        return len(going), facts.is_changing
 
     async def _resume(self, parts: ServerParts, here: m.Served, replicas: Sequence[ContainerState]) -> None:
         """A release that had to stop them first ended while the server was away, and could not start them."""

@@ -20,9 +20,11 @@ from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.server_systems import lets_us_in
 from domain.servers import ServerStatus
 from store.store import Store
+from store.tables import Server
 
 HEARTBEAT_SECONDS = 1.0
 LOST_SERVER_PATIENCE = timedelta(minutes=10)
+LEFT_FOR_LATER = "What is left there is taken away when the server answers again."
 logger = logging.getLogger("seaway.activities")
 
 
@@ -34,7 +36,7 @@ class StepRecording(Interceptor):
     """Gives every activity of a worker what they have in common."""
 
     def __init__(self, store: Store, *, patience: timedelta = LOST_SERVER_PATIENCE) -> None:
-        """`patience` is how long what must happen in the end waits for a server that lets nobody in."""
+        """`patience` is how long what must happen in the end waits for a server that cannot be used."""
         self._store = store
         self._patience = patience
 
@@ -117,9 +119,10 @@ class _Recorder(ActivityInboundInterceptor):
             logger.warning(
                 "%s of %s, attempt %d: %s", info.activity_type, info.workflow_id, info.attempt, error.message
             )
-            is_lost = relentless and (
-                not lets_us_in(error.code) if at_once else self._is_lost(error, info.scheduled_time)
-            )
+            is_late = at_once or datetime.now(UTC) - info.scheduled_time >= self._patience
+            is_lost = isinstance(error, _GivenUp)
+            if relentless and is_late and not is_lost and await self._is_away(error, input):
+                error, is_lost = _GivenUp(f"{error.message} {LEFT_FOR_LATER}", detail=error.detail), True
             raise application_error(
                 error, attempt=info.attempt, relentless=relentless, is_lost=is_lost
             ) from None
@@ -133,19 +136,33 @@ class _Recorder(ActivityInboundInterceptor):
 
     async def _refuse_given_up(self, input: ExecuteActivityInput) -> None:
         """Who forgets a server must not wait for what is undone there."""
-        argument = input.args[0] if input.args else None
-        if not isinstance(argument, StepInput) or not argument.server_id:
-            return
         try:
-            server = await self._store.servers.get(argument.server_id)
+            server = await self._server_of(input)
         except NotFound:
             raise _GivenUp("The server has been removed.") from None
-        if server.status == ServerStatus.REMOVING and not server.is_reachable:
+        if server is not None and server.status == ServerStatus.REMOVING and not server.is_reachable:
             raise _GivenUp(f"The server '{server.name}' does not answer, and is being removed.")
 
-    def _is_lost(self, error: SeawayError, first_tried_at: datetime) -> bool:
-        is_late = datetime.now(UTC) - first_tried_at >= self._patience
-        return isinstance(error, _GivenUp) or (is_late and not lets_us_in(error.code))
+    async def _is_away(self, error: SeawayError, input: ExecuteActivityInput) -> bool:
+        """Whether the server lets nobody in, or was found unusable, as when its engine is stopped.
+
+        Both are looked at again and again, and what was left there is settled when they are usable again.
+        An engine that merely refuses is not settled by anybody, so there it is tried until it works.
+        """
+        if not lets_us_in(error.code):
+            return True
+        try:
+            server = await self._server_of(input)
+        except NotFound:
+            return True
+        return server is not None and not server.is_usable
+
+    async def _server_of(self, input: ExecuteActivityInput) -> Server | None:
+        """The one that a step concerns, if it concerns one. Raises NotFound once it has been removed."""
+        argument = input.args[0] if input.args else None
+        if not isinstance(argument, StepInput) or not argument.server_id:
+            return None
+        return await self._store.servers.get(argument.server_id)
 
     async def _fail(self, reference: StepReference, error: ApplicationError) -> None:
         await self._move(reference, StepStatus.FAILED, message=error.message)

@@ -37,7 +37,8 @@ BEFORE_REPLICAS = frozenset({StepName.RESOLVE_SOURCE, StepName.BUILD, StepName.D
 """Until these are over, a release has changed no container of a server."""
 
 OUT_OF_REACH = frozenset({ServerUnreachable.code, AuthenticationRefused.code, HostKeyChanged.code})
-OF_THE_MACHINE = OUT_OF_REACH | {DiskFull.code, EngineUnavailable.code}
+AWAY = OUT_OF_REACH | {EngineUnavailable.code}
+OF_THE_MACHINE = AWAY | {DiskFull.code}
 OF_ALL = frozenset({"internal", RegistryRefused.code})
 """A fault of Seaway, and a refused login: these are to be mended, not to be done without."""
 

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities import signatures as s
     from domain.deployments import StepName
-    from domain.release_policies import BEFORE_REPLICAS, OUT_OF_REACH, LeftOut, note_of, steps_without
+    from domain.release_policies import AWAY, BEFORE_REPLICAS, LeftOut, note_of, steps_without
     from workflows.failures import Failure
 
 
@@ -42,7 +42,7 @@ class LeftOutServers:
         return server_id in self._ids
 
     def is_lost(self, server_id: str) -> bool:
-        """Whether it was out of reach before anything of it was changed, so that nobody waits for it."""
+        """Whether it was away before anything of it was changed, so that nobody waits for it."""
         return server_id in self._lost
 
     def out_of(
@@ -55,7 +55,7 @@ class LeftOutServers:
         self._tracker.plan(steps)
         self._left.append(LeftOut(server.name, message))
         self._ids.add(server.id)
-        if failed in BEFORE_REPLICAS and failure.code in OUT_OF_REACH:
+        if failed in BEFORE_REPLICAS and failure.code in AWAY:
             self._lost.add(server.id)
         self._undoing.append(asyncio.create_task(self._put_back(server)))
         return plan.without(server, steps)

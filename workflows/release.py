@@ -24,7 +24,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.progress import ProgressTracker
 
 CANCELLED = "Cancelled."
-LEFT_FOR_LATER = "What is left there is taken away when the server answers again."
 Result = TypeVar("Result")
 StepMessage = TypeVar("StepMessage", bound=m.StepInput)
 InputFor = Callable[[m.StepReference, str], Input]
@@ -245,9 +244,8 @@ class ReleaseSteps:
         if lets_us_in(failure.code):
             raise error
         self._given_up.add(server.id)  # it was waited for; the undos that follow need not do so, each anew
-        if not self._tracker.has(name, server.name):
-            return
-        self._move(name, server, StepStatus.FAILED, f"{failure.message} {LEFT_FOR_LATER}")
+        if self._tracker.has(name, server.name):
+            self._move(name, server, StepStatus.FAILED, failure.message)
 
     def _move(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         self._tracker.move(name, server.name, status, workflow.now(), message)

@@ -128,13 +128,13 @@ class ServerWorkflow:
         if not self._state.was_away or self._state.status is not ServerStatus.USABLE:
             return
         try:
-            await _single(s.SETTLE_SERVER, self._task, SHORT)
+            outcome = await _single(s.SETTLE_SERVER, self._task, SHORT)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             workflow.logger.warning("not settled yet: %s", failure_of(error).message)
             return
-        self._state.was_away = False
+        self._state.was_away = outcome.waits
 
     async def _provision(self) -> bool:
         self._state.provision = False

@@ -131,6 +131,25 @@ async def test_a_server_is_settled_until_that_works(bench: Bench) -> None:
     assert bench.fakes.labels().count("settle-server") == 2
 
 
+async def test_a_server_is_settled_again_when_operations_that_gave_it_up_have_ended(bench: Bench) -> None:
+    bench.fakes.look_again_after = SOON
+    stopped = m.ServerCondition(status=ServerStatus.NOT_USABLE, message="Docker does not run.")
+    bench.fakes.looks = [stopped, stopped]
+    outcomes = [m.StepOutcome(waits=True), m.StepOutcome()]
+
+    async def settle(_task: object) -> m.StepOutcome:
+        return outcomes.pop(0)
+
+    bench.fakes.real["settle-server"] = settle
+    server = Server(bench)
+    await server.provision()
+    await until_called(bench, "settle-server", 2)
+    await until_called(bench, "check-server", 5)
+    await server.remove()
+    await ended(server)
+    assert bench.fakes.labels().count("settle-server") == 2
+
+
 async def test_a_server_that_was_never_usable_is_not_looked_at(bench: Bench) -> None:
     bench.fakes.look_again_after = SOON
     bench.fakes.fail("reach-server", "server_unreachable", times=1)

@@ -11,12 +11,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.messages import StepInput, StepReference
-from activities.step_recording import StepRecording
+from activities.step_recording import LEFT_FOR_LATER, StepRecording
 from domain.deployments import StepName, StepStatus
 from domain.errors import EngineUnavailable, NotFound, SeawayError, ServerUnreachable
 from domain.servers import ServerStatus
 
-LONG_AGO, JUST_NOW = timedelta(0), timedelta(hours=1)
+LONG_AGO, JUST_NOW = timedelta(0), timedelta(days=36500)
 
 
 class Rows:
@@ -43,8 +43,11 @@ class ServerRows:
         return self.server
 
 
-ANSWERS = ServerRows(status=ServerStatus.USABLE, is_reachable=True)
-AWAY = ServerRows(status=ServerStatus.UNREACHABLE, is_reachable=False)
+ANSWERS = ServerRows(status=ServerStatus.USABLE, is_reachable=True, is_usable=True)
+AWAY = ServerRows(status=ServerStatus.UNREACHABLE, is_reachable=False, is_usable=False)
+UNUSABLE = ServerRows(status=ServerStatus.NOT_USABLE, is_reachable=True, is_usable=False)
+REMOVED_WHILE_IT_ANSWERS = ServerRows(status=ServerStatus.REMOVING, is_reachable=True, is_usable=True)
+STOPPED = EngineUnavailable("Nothing listens there: Docker does not run.")
 
 
 async def undone(
@@ -78,7 +81,18 @@ async def test_a_server_that_stays_away_is_given_up_at_once_when_the_patience_is
     failure, rows = await undone(ServerUnreachable("East does not answer."), LONG_AGO)
     assert failure.non_retryable
     assert failure.type == "server_unreachable"
-    assert rows.moves == [(StepStatus.FAILED, "East does not answer.")]
+    assert rows.moves == [(StepStatus.FAILED, f"East does not answer. {LEFT_FOR_LATER}")]
+
+
+@pytest.mark.parametrize(
+    ("patience", "is_lost"), [(LONG_AGO, False), (JUST_NOW, True)], ids=["waited for", "away before"]
+)
+async def test_a_server_whose_engine_stays_away_is_given_up_like_one_that_lets_nobody_in(
+    patience: timedelta, is_lost: bool
+) -> None:
+    failure, rows = await undone(STOPPED, patience, UNUSABLE, is_lost=is_lost)
+    assert (failure.non_retryable, failure.type) == (True, "server_unreachable")
+    assert rows.moves == [(StepStatus.FAILED, f"{STOPPED.message} {LEFT_FOR_LATER}")]
 
 
 @pytest.mark.parametrize(
@@ -102,16 +116,14 @@ async def test_a_server_that_is_forgotten_is_not_asked_to_undo_anything(
 
 
 @pytest.mark.parametrize(
-    ("error", "patience"),
+    ("error", "patience", "servers"),
     [
-        (ServerUnreachable("East does not answer."), JUST_NOW + timedelta(days=36500)),
-        (EngineUnavailable("Docker does not answer."), LONG_AGO),
+        (ServerUnreachable("East does not answer."), JUST_NOW, AWAY),
+        (ServerUnreachable("East does not answer."), JUST_NOW, ANSWERS),
+        (STOPPED, JUST_NOW, UNUSABLE),
+        (EngineUnavailable("The network is in use."), LONG_AGO, ANSWERS),
+        (EngineUnavailable("The network is in use."), LONG_AGO, REMOVED_WHILE_IT_ANSWERS),
     ],
-)
-@pytest.mark.parametrize(
-    "servers",
-    [AWAY, ANSWERS, ServerRows(status=ServerStatus.REMOVING, is_reachable=True)],
-    ids=["away", "answers", "removed while it answers"],
 )
 async def test_whatever_else_is_undone_until_it_works(
     error: SeawayError, patience: timedelta, servers: ServerRows

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.messages import ServerTask
+from activities.messages import ServerTask, StepOutcome
 from activities.settling import SettlingActivities
 from adapters.docker.states import ContainerState
 from domain.configuration import Domain, RoutingOptions, RuntimeOptions
@@ -30,6 +30,7 @@ class Machine:
         self.removed: list[str] = []
         self.withdrawn: list[str] = []
         self.applied: list[str] = []
+        self.outcome = StepOutcome()
 
     async def list_containers(self, _labels: object) -> list[Any]:
         return [
@@ -147,7 +148,7 @@ async def settled(
     )
     servers: Any = SimpleNamespace(parts=parts)
     task = ServerTask(server_id=server_id)
-    await ActivityEnvironment().run(SettlingActivities(store, servers).settle, task)
+    machine.outcome = await ActivityEnvironment().run(SettlingActivities(store, servers).settle, task)
     return machine
 
 
@@ -195,10 +196,12 @@ async def test_what_ended_by_itself_and_is_not_to_be_started_again_stays_so() ->
 async def test_what_the_server_had_before_the_application_moved_away_goes() -> None:
     machine = await settled("east", old=("east",), new=("east",))
     assert (machine.removed, machine.withdrawn) == (["shop-old-1"], [])
+    assert not machine.outcome.waits
     machine = await settled("east", old=("east",), new=("west",))
     assert (machine.removed, machine.withdrawn) == (["shop-old-1"], [])
 
 
-async def test_a_release_that_ends_while_its_server_is_settled_stays() -> None:
+async def test_a_release_that_ends_while_its_server_is_settled_stays_and_is_looked_at_again() -> None:
     machine = await settled("east", ends_meanwhile=True, old=("east",), new=("east",))
     assert (machine.removed, machine.withdrawn) == ([], [])
+    assert machine.outcome.waits
