@@ -8,19 +8,27 @@ from typing import Final
 from domain.errors import RepositoryRefused, SeawayError, SourceUnavailable
 from domain.git_references import RepositoryAddress, RepositoryScheme
 
+LONGEST_REASON: Final = 200
 HOST_KEY_CHANGED: Final = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 UNTRUSTED: Final = re.compile(
     r"certificate problem|server certificate verification failed|self.signed certificate"
 )
 UNAVAILABLE: Final = re.compile(
     r"Could not resolve (host|proxy)|Temporary failure in name resolution|Name or service not known"
-    r"|Connection (refused|timed out|reset)|Connection closed by|Operation (timed out|too slow)"
-    r"|Failed to connect|Couldn't connect to server|Network is unreachable|No route to host"
+    r"|Connection (refused|timed out|timeout|reset|was reset|aborted)|Connection closed by"
+    r"|Operation (timed out|too slow)|Resolving timed out|(Recv|Send) failure"
+    r"|Failed to connect|Couldn't connect to server|Network is (unreachable|down)|No route to host"
+    r"|Host is down"
     r"|early EOF|unexpected disconnect|returned error: (5\d\d|429|408)|HTTP (5\d\d|429|408)"
-    r"|Broken pipe|Empty reply from server|transfer closed"
-    r"|unable to access .*: (GnuTLS|OpenSSL)|No space left",
+    r"|Proxy CONNECT aborted|HTTP code \d+ from proxy|HTTP/2 stream .* was not closed|HTTP2 framing layer"
+    r"|Broken pipe|Empty reply from server|transfer closed|connection timeout"
+    r"|unable to access .*: (GnuTLS|OpenSSL|SSL_|TLS connect error)",
     re.IGNORECASE,
 )
+# Of Git here; what Git there says of its own disk begins with "remote:".
+NO_ROOM: Final = re.compile(r"^(?!remote:).*No space left", re.MULTILINE)
+# Git's last word on why, and what it names before that: the address, which the message has already.
+REASON: Final = re.compile(r"^fatal: (?:unable to access '[^']*': )?(.+)$", re.MULTILINE)
 NOT_THERE: Final = re.compile(
     r"repository .*not found|Repository not found|does not appear to be a git repository"
     r"|returned error: 404|project you were looking for could not be found"
@@ -57,6 +65,11 @@ def failure_of(address: RepositoryAddress, output: str) -> SeawayError:
         )
     if UNTRUSTED.search(output):
         return RepositoryRefused(f"The TLS certificate of {address.host} is not trusted.", detail=output)
+    if NO_ROOM.search(output):
+        return SourceUnavailable(
+            f"The disk of the machine that runs Seaway has no room for {place}. Free some of it.",
+            detail=output,
+        )
     if UNAVAILABLE.search(output):
         return SourceUnavailable(f"The Git server of {place} cannot be reached at the moment.", detail=output)
     if NOT_THERE.search(output):
@@ -70,4 +83,6 @@ def failure_of(address: RepositoryAddress, output: str) -> SeawayError:
         return RepositoryRefused(
             f"The Git server refused access to {place}. Check that the {wanted} may read it.", detail=output
         )
-    return SourceUnavailable(f"Git could not read {place}.", detail=output)
+    reasons = REASON.findall(output)
+    reason = f": {reasons[-1].strip().rstrip('.')[:LONGEST_REASON]}" if reasons else ""
+    return SourceUnavailable(f"Git could not read {place}{reason}.", detail=output)

@@ -13,10 +13,10 @@ from tests.e2e.applications import SOON_UNHEALTHY, Application, Stopwatch, brief
 from tests.e2e.installation import Installation
 from tests.e2e.sites import BASE
 from tests.harness.load_report import LoadReport
-from tests.harness.processes import free_port
+from tests.harness.processes import refusing_port
 from tests.harness.repositories import GitRepository
 
-SHARED_PORT = free_port()
+REFUSING_PORT = refusing_port()
 FAILING = (
     f"FROM {BASE}\nWORKDIR /app\nCOPY . .\nRUN echo compiling && busybox compile --now\nCMD python3 app.py\n"
 )
@@ -51,8 +51,8 @@ MISTAKES = {
     ),
     "a Git server that refuses connections": Mistake(
         "source_unavailable",
-        (f"127.0.0.1:{SHARED_PORT}", "cannot be reached"),
-        {"git_repository": f"http://127.0.0.1:{SHARED_PORT}/owner/name.git"},
+        (f"127.0.0.1:{REFUSING_PORT}", "cannot be reached"),
+        {"git_repository": f"http://127.0.0.1:{REFUSING_PORT}/owner/name.git"},
         limit_seconds=AFTER_RETRIES_SECONDS,
     ),
     "a Git server that nobody knows": Mistake(
@@ -136,8 +136,8 @@ MISTAKES = {
     ),
     "a registry that does not answer": Mistake(
         "registry_unavailable",
-        (f"127.0.0.1:{SHARED_PORT}/team/shop", "cannot be reached"),
-        {"docker_registry_image_name": f"127.0.0.1:{SHARED_PORT}/team/shop:1"},
+        (f"127.0.0.1:{REFUSING_PORT}/team/shop", "cannot be reached"),
+        {"docker_registry_image_name": f"127.0.0.1:{REFUSING_PORT}/team/shop:1"},
         limit_seconds=AFTER_RETRIES_SECONDS,
     ),
 }

@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _handed_out: set[int] = set()
+_held: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -34,6 +35,18 @@ def free_port() -> int:
         if port not in _handed_out:
             _handed_out.add(port)
             return port
+
+
+def refusing_port() -> int:
+    """A TCP port of 127.0.0.1 that refuses connections for as long as this process lives.
+
+    It is bound and nobody listens, so nobody else can get it either.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    _held.append(held)
+    port: int = held.getsockname()[1]
+    return port
 
 
 def dies_with_parent() -> Callable[[], None]:

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.http_connection import FailureKind
 from tests.harness.load import LoadGenerator
 from tests.harness.load_report import Latencies
-from tests.harness.processes import free_port
+from tests.harness.processes import refusing_port
 from tests.harness.waiting import eventually
 from tests.integration.harness.conftest import Handler, StartApplication
 
@@ -89,7 +89,7 @@ async def test_a_bad_answer_is_a_failure(
 
 
 async def test_a_server_that_is_not_there_is_a_failure_of_every_request() -> None:
-    assert await failure_kinds(small_load(f"http://127.0.0.1:{free_port()}")) == {FailureKind.CONNECT}
+    assert await failure_kinds(small_load(f"http://127.0.0.1:{refusing_port()}")) == {FailureKind.CONNECT}
 
 
 async def test_a_server_that_hangs_is_a_timeout_and_does_not_hold_up_the_next_requests(serve: Serve) -> None:

@@ -24,7 +24,7 @@ from domain.errors import (
     ServerUnreachable,
     TransientError,
 )
-from tests.harness.processes import free_port
+from tests.harness.processes import refusing_port
 from tests.harness.ssh_daemon import SshDaemon, serve_sshd
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK, Connect, target_of
@@ -109,7 +109,8 @@ class TestUnreachable:
     @pytest.fixture
     def target(self) -> SshTarget:
         key = generate_key()
-        return SshTarget(ServerAddress("127.0.0.1", free_port()), key.private_key, host_key=key.public_key)
+        address = ServerAddress("127.0.0.1", refusing_port())
+        return SshTarget(address, key.private_key, host_key=key.public_key)
 
     async def reach(
         self, target: SshTarget, host: str = "127.0.0.1", port: int | None = None
@@ -267,7 +268,7 @@ class TestJumpHosts:
             assert (gate.log_ins(), inner.log_ins()) == (3, 2)
 
     async def test_a_jump_host_that_does_not_get_through_says_so(self, daemon, connect: Connect):
-        address = ServerAddress("127.0.0.1", free_port())
+        address = ServerAddress("127.0.0.1", refusing_port())
         connection = connect(daemon, address=address, jump=target_of(daemon))
         with pytest.raises(ServerUnreachable, match="jump host"):
             await echo(connection)

@@ -32,7 +32,7 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import PrivateKey, Server, ServerStep
-from tests.harness.processes import free_port
+from tests.harness.processes import refusing_port
 from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
@@ -290,7 +290,7 @@ async def test_a_server_out_of_reach_is_told_from_every_other(
             ServerStatus.NOT_USABLE,
             "refuses the user 'nobody-there'",
         ),
-        "closed port": ({"port": free_port()}, ServerStatus.UNREACHABLE, "connection refused"),
+        "closed port": ({"port": refusing_port()}, ServerStatus.UNREACHABLE, "connection refused"),
         "no such name": (
             {"address": "nowhere.invalid"},
             ServerStatus.UNREACHABLE,
@@ -381,7 +381,7 @@ async def test_an_engine_that_is_too_old_is_named(provisioner: Provisioner, tmp_
 async def test_a_server_that_never_answers_again_can_be_removed(
     provisioner: Provisioner, server: SshServer
 ) -> None:
-    server_id = await provisioner.add(server, port=free_port(), data_folder=f"/var/lib/seaway/{INSTANCE}")
+    server_id = await provisioner.add(server, port=refusing_port(), data_folder=f"/var/lib/seaway/{INSTANCE}")
     assert (await provisioner.remove(server_id)).kept_by == ()
     with pytest.raises(NotFound):
         await provisioner.store.servers.get(server_id)

@@ -14,7 +14,7 @@ from adapters.ssh.connection import SshConnection
 from adapters.ssh.reach import SshReach
 from domain.configuration import HealthCheck, HealthCheckKind
 from domain.errors import NotPossibleNow, ServerUnreachable
-from tests.harness.processes import free_port
+from tests.harness.processes import free_port, refusing_port
 from tests.harness.ssh_daemon import SshDaemon, serve_sshd
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import Connect
@@ -132,7 +132,7 @@ async def test_an_address_that_stops_accepting_resets(reach: SshReach, service: 
 @pytest.mark.parametrize("kind", [HealthCheckKind.TCP, HealthCheckKind.HTTP])
 async def test_probes_do_not_take_our_port_for_the_containers(reach: SshReach, kind: HealthCheckKind):
     check = HealthCheck(kind=kind, timeout_seconds=5)
-    outcome = await probe(check, host="127.0.0.1", port=free_port(), reach=reach, execute=unused)
+    outcome = await probe(check, host="127.0.0.1", port=refusing_port(), reach=reach, execute=unused)
     assert not outcome.ok
     assert "connection refused" in outcome.detail
 
@@ -157,7 +157,7 @@ async def test_a_server_that_forbids_forwarding_says_so(tmp_path: Path, connect:
     with serve_sshd(tmp_path / "strict", options={"DisableForwarding": "yes"}) as strict:
         reach = SshReach(connect(strict))
         with pytest.raises(NotPossibleNow, match="AllowTcpForwarding"):
-            await reach.address("127.0.0.1", free_port()).__aenter__()
+            await reach.address("127.0.0.1", refusing_port()).__aenter__()
 
 
 async def test_a_server_that_cannot_be_reached_says_so_on_entering(daemon: SshDaemon, connect: Connect):

@@ -19,7 +19,7 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import PrivateKey, Server, Team
-from tests.harness.processes import free_port
+from tests.harness.processes import refusing_port
 from tests.harness.ssh_daemon import SshDaemon
 
 
@@ -77,6 +77,6 @@ async def test_first_contact_goes_over_the_jump_server_once_that_is_known(
 
 
 async def test_a_closed_port_is_said_to_be_one(installation: Installation, shared_daemon: SshDaemon) -> None:
-    server = await installation.add(shared_daemon, port=free_port())
+    server = await installation.add(shared_daemon, port=refusing_port())
     with pytest.raises(ServerUnreachable, match="refused"):
         await installation.host_keys.shown_by(server)

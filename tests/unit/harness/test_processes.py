@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness.processes import REPOSITORY_ROOT, ManagedProcess, free_port
+from tests.harness.processes import REPOSITORY_ROOT, ManagedProcess, free_port, refusing_port
 from tests.harness.waiting import eventually
 
 SLEEPS = "import time; print('ready', flush=True); time.sleep(600)"
@@ -76,6 +77,16 @@ time.sleep(600)
 
 def test_free_ports_are_all_different() -> None:
     assert len({free_port() for _ in range(50)}) == 50
+
+
+def test_a_refusing_port_refuses_and_nobody_else_can_get_it() -> None:
+    port = refusing_port()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
 
 
 def is_alive(pid: int) -> bool:
