@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from activities.build_slots import BuildSlotActivities
 from activities.build_turns import BuildTurn
 from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
+from activities.pulled_names import pull_image, take_off
 from activities.pushed_images import pull_pushed
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
@@ -35,12 +36,13 @@ from domain.build_resumption import ResumedLog
 from domain.builders import BuildState
 from domain.configuration import ApplicationConfiguration, BuildPack, GitSource, ImageSource
 from domain.environment import build_secrets
-from domain.errors import ImageNotFound, RegistryUnavailable, SourceIncomplete
+from domain.errors import SourceIncomplete
 from domain.git_references import parse_repository
 from domain.redaction import Redactor
-from domain.registries import RegistryLogin, login_for
+from domain.registries import RegistryLogin
 from domain.replicas import application_labels
 from store.store import Store
+from store.tables import PulledName
 
 
 class BuildActivities:
@@ -80,6 +82,7 @@ class BuildActivities:
         # A forced build has a name of its own, so what is found under it is of an earlier try.
         if (found := await parts.engine.image_id(build.image)) is not None:
             await self._store.deployments.update(deployment_id, image_id=found)
+            await self._take_off_pulled(parts, build.server_id, build.application_id)
             if earlier:
                 if ended_unheard(earlier, build.image):
                     await self._tell_of_gap(build, earlier)
@@ -97,7 +100,12 @@ class BuildActivities:
             if pushed and await pull_pushed(parts.engine, pushed, build.image, write, logins):
                 image_id = await parts.engine.image_id(build.image) or ""
             elif isinstance(configuration.source, ImageSource):
-                image_id = await _pull(parts, configuration.source.reference, build.image, write, logins)
+                name = PulledName(
+                    server_id=build.server_id,
+                    reference=configuration.source.reference,
+                    application_id=build.application_id,
+                )
+                image_id = await pull_image(parts, self._store, name, build.image, write, logins)
             else:
                 await require_free_disk(
                     parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
@@ -112,6 +120,12 @@ class BuildActivities:
                 image_id = built
         await self._store.deployments.update(deployment_id, image_id=image_id, build_state=BuildState.NONE)
         return m.BuildOutcome(message=build.image)
+
+    async def _take_off_pulled(self, parts: ServerParts, server_id: str, application_id: str) -> None:
+        """What an earlier try pulled, and died before it took the name off."""
+        await take_off(
+            parts.engine, self._store, server_id, lambda name: name.application_id == application_id
+        )
 
     async def _tell_of_gap(self, build: m.BuildImage, earlier: Sequence[str]) -> None:
         """The lines that the server printed while nobody could hear it are lost, and their reader is told."""
@@ -252,6 +266,7 @@ class BuildActivities:
         if discard.image not in {deployment.image for deployment in finished}:
             parts = await self._servers.parts(discard.server_id)
             await parts.engine.remove_image(discard.image)
+            await self._take_off_pulled(parts, discard.server_id, discard.application_id)
             if parts.swarm is not None:
                 await NodeImages(self._store, self._servers).discard(discard.server_id, [discard.image])
         await self._remove_abandoned()
@@ -273,23 +288,6 @@ def _resumed(earlier: Sequence[str], write: Write) -> Write:
             write(whole)
 
     return write_completed
-
-
-async def _pull(
-    parts: ServerParts, reference: str, image: str, write: Write, logins: Iterable[RegistryLogin]
-) -> str:
-    """Pulls an image and keeps it under our own name; one that only the server has is good as well.
-
-    A login that is refused is never made good by a copy: whoever rotates a password has to hear of it.
-    """
-    try:
-        await parts.engine.pull(reference, write, login_for(reference, logins))
-    except (ImageNotFound, RegistryUnavailable) as error:
-        if await parts.engine.image_id(reference) is None:
-            raise
-        write(f"{error.message} The copy on the server is used.")
-    await parts.engine.tag(reference, image)
-    return await parts.engine.image_id(image) or ""
 
 
 def _inside(tree: Path, start: Path, relative: str, what: str) -> Path:

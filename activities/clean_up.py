@@ -11,6 +11,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.pulled_names import take_off
 from activities.replica_specifications import files_folder
 from activities.servers import ServerParts, Servers
 from activities.swarm_nodes import NodeImages
@@ -59,6 +60,12 @@ class CleanUpActivities:
             await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
         for image in await parts.engine.images_with_prefix(f"seaway/{clean.application_id}"):
             await parts.engine.remove_image(image)
+        await take_off(
+            parts.engine,
+            self._store,
+            clean.server_id,
+            lambda name: name.application_id == clean.application_id,
+        )
         if clean.delete_volumes:
             configuration = await self._store.applications.configuration(clean.application_id)
             for volume in configuration.runtime.volumes:

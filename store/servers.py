@@ -13,7 +13,7 @@ from domain.servers import ServerStatus, ServerStepName
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
-from store.tables import PrivateKey, Server, ServerStep
+from store.tables import PrivateKey, PulledName, Server, ServerStep
 
 
 class ServerStore:
@@ -113,6 +113,7 @@ class ServerStore:
         """Removes the server and what is only about it. Doing it twice is harmless."""
         async with self._database.writing() as session:
             await session.exec(delete(ServerStep).where(col(ServerStep.server_id) == server_id))
+            await session.exec(delete(PulledName).where(col(PulledName.server_id) == server_id))
             await session.exec(delete(Server).where(col(Server.id) == server_id))
 
     async def steps(self, server_id: str) -> Sequence[ServerStep]:

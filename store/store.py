@@ -12,6 +12,7 @@ from store.encryption import KeyRing
 from store.logs import LogStore
 from store.metrics import MetricStore
 from store.projects import ProjectStore
+from store.pulled_names import PulledNameStore
 from store.registries import RegistryStore
 from store.releases import ReleaseStore
 from store.servers import ServerStore
@@ -32,6 +33,7 @@ class Store:
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)
         self.projects = ProjectStore(database)
+        self.pulled_names = PulledNameStore(database)
         self.releases = ReleaseStore(database)
         self.registries = RegistryStore(database, keys)
         self.servers = ServerStore(database, keys)

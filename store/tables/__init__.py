@@ -4,6 +4,7 @@ from store.tables.access import ApiToken, Membership, Team, User
 from store.tables.applications import Application, ClaimedDomain, Variable
 from store.tables.audit import AuditEvent
 from store.tables.deployments import Deployment, DeploymentStep, LogLine, ServerRelease
+from store.tables.images import PulledName
 from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
 from store.tables.registries import Registry
@@ -23,6 +24,7 @@ __all__ = [
     "MetricPoint",
     "PrivateKey",
     "Project",
+    "PulledName",
     "Registry",
     "Server",
     "ServerEvent",

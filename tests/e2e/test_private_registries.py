@@ -80,7 +80,7 @@ async def add_login(seaway: Installation, registry: PrivateRegistry) -> AsyncIte
 
 
 async def test_a_private_image_is_deployed_with_the_login_of_its_project(
-    seaway: Installation, new_application, registry: PrivateRegistry, add_login, secret_value
+    seaway: Installation, new_application, engine, registry: PrivateRegistry, add_login, secret_value
 ):
     application = await new_application(
         "dockerimage",
@@ -100,7 +100,9 @@ async def test_a_private_image_is_deployed_with_the_login_of_its_project(
     shown = await application.deploy()
     assert await application.version() == "v1"
     assert registry.password not in str(shown) + await application.log_of(shown["uuid"])
-    # The server has a copy of the image now, which must not hide that the login is wrong.
+    # The server has a copy of the image by its name now, which must not hide that the login is wrong.
+    image = await asyncio.to_thread(engine.images.get, shown["image"])
+    await asyncio.to_thread(image.tag, f"{registry.host}/team/shop", "v1")
     await seaway.ask("PATCH", f"/registries/{wrong}", json={"password": secret_value()})
     assert (await application.fail(20))["error"]["code"] == "registry_refused"
     assert await application.version() == "v1"

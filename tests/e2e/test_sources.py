@@ -7,6 +7,8 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from io import BytesIO
+from uuid import uuid4
 
 import docker
 import httpx
@@ -185,8 +187,43 @@ async def test_a_prebuilt_image_is_run_by_tag_and_by_digest(new_application, eng
     assert error["code"] == "image_not_found"
     assert f"{registry}/team/shop:3" in error["message"]
     assert await application.version() == "v1"
-    for reference in (f"{registry}/team/shop:2", f"{registry}/team/shop@{digest}"):
-        await asyncio.to_thread(engine.images.remove, reference)
+    listed = await asyncio.to_thread(engine.api.images)
+    names = [name for one in listed for name in (*(one["RepoTags"] or ()), *(one["RepoDigests"] or ()))]
+    assert [name for name in names if name.startswith(registry)] == []
+
+
+def push_new(engine: docker.DockerClient, version: str, reference: str) -> None:
+    """Pushes an image of which nothing is left here."""
+    base = ensure_sample_application_image(engine, version)
+    dockerfile = BytesIO(f"FROM {base}\nLABEL only={uuid4().hex}\n".encode())
+    engine.images.build(fileobj=dockerfile, tag=reference, rm=True)
+    for line in engine.images.push(reference, stream=True, decode=True):
+        assert "error" not in line, line
+    engine.images.remove(reference)
+
+
+async def test_a_prebuilt_image_that_is_not_kept_leaves_the_disk_unless_somebody_else_has_it(
+    new_application, engine, registry
+):
+    versions = ("v1", "v2", "v1")
+    names = [f"{registry}/team/kept:{number}" for number in range(len(versions))]
+    for version, name in zip(versions, names, strict=True):
+        await asyncio.to_thread(push_new, engine, version, name)
+    theirs = await asyncio.to_thread(engine.images.pull, names[1])
+    application = await new_application("dockerimage", docker_registry_image_name=names[0])
+    await application.change(docker_images_to_keep=1)
+    deployed = []
+    for version, name in zip(versions, names, strict=True):
+        await application.change(docker_registry_image_name=name)
+        shown = await application.deploy()
+        assert await application.version() == version
+        deployed.append((await asyncio.to_thread(engine.images.get, shown["image"])).id)
+    assert await application.images() == [shown["image"]]
+    present = {one["Id"] for one in await asyncio.to_thread(engine.api.images)}
+    assert [one in present for one in deployed] == [False, True, True]
+    await asyncio.to_thread(theirs.reload)
+    assert (theirs.id, theirs.tags) == (deployed[1], [names[1]])
+    await asyncio.to_thread(engine.images.remove, names[1])
 
 
 async def test_an_image_that_only_the_server_has_is_run(new_application, engine):
