@@ -8,8 +8,8 @@ from domain.errors import DiskFull
 from domain.sizes import in_words
 
 ADVICE = (
-    "Remove what is not needed there, keep fewer images of its applications, or lower "
-    "SEAWAY_MINIMUM_FREE_DISK_MB."
+    "Remove what is not needed there, keep fewer images of its applications or less of the cache of builds "
+    "(SEAWAY_BUILD_CACHE_GB), or lower SEAWAY_MINIMUM_FREE_DISK_MB."
 )
 
 

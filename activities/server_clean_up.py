@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.clean_up import surplus_images
+from activities.pulled_names import take_off
 from activities.servers import ServerParts, Servers
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
 from domain.errors import NotFound
@@ -48,7 +49,7 @@ class ServerCleanUpActivities:
     """Cleans servers, one at a time each."""
 
     def __init__(self, store: Store, servers: Servers, *, build_cache_bytes: int) -> None:
-        """`build_cache_bytes` of cache stay on a build server."""
+        """`build_cache_bytes` of the cache of builds stay on a server."""
         self._store = store
         self._servers = servers
         self._build_cache_bytes = build_cache_bytes
@@ -70,31 +71,32 @@ class ServerCleanUpActivities:
         """Removes what nobody needs. Repeating it is harmless."""
         server = await self._store.servers.get(task.server_id)
         parts = await self._servers.parts(server.id)
-        cleaned = await clean_server(
-            parts, self._store, keep_cache_bytes=self._build_cache_bytes if server.is_build_server else None
-        )
+        cleaned = await clean_server(parts, self._store, server.id, keep_cache_bytes=self._build_cache_bytes)
         if str(cleaned):
             activity.logger.info("%s: %s", server.name, cleaned)
         return m.StepOutcome(message=str(cleaned), skipped=not str(cleaned))
 
 
-async def clean_server(parts: ServerParts, store: Store, *, keep_cache_bytes: int | None) -> CleanedUp:
+async def clean_server(
+    parts: ServerParts, store: Store, server_id: str, *, keep_cache_bytes: int
+) -> CleanedUp:
     """Removes what nobody needs from a server.
 
-    The cache of builds only with `keep_cache_bytes`, and only where nobody else uses the engine: it does not
-    tell whose the cache is, so it may be limited only where all of it may be taken for Seaway's.
+    Of the cache of builds so much stays, and all of it where others use the engine: it does not tell whose
+    the cache is, so it may be limited only where all of it may be taken for Seaway's.
     """
     ended = await parts.engine.ended_containers()
     names = await parts.engine.images_with_prefix("seaway/")
-    known = await _known(store, names, {one.application_id for one in ended})
+    # Read after the engine: of a deployment that begins now, nothing is in these lists.
+    busy = {deployment.application_id for deployment in await store.deployments.list_all_open()}
+    known = await _known(store, names, {one.application_id for one in ended}, busy)
     containers = containers_to_remove(ended, known, now())
     for name in containers:
         await parts.engine.remove(name)
     images = [name for name in images_to_remove(names, known) if await parts.engine.remove_image(name)]
-    freed, note = 0, ""
-    if keep_cache_bytes is not None:
-        freed, note = await _limit_cache(parts, keep_cache_bytes)
-    return CleanedUp(containers, tuple(images), freed, note)
+    pulled = await take_off(parts.engine, store, server_id, lambda one: one.application_id not in busy)
+    freed, note = await _limit_cache(parts, keep_cache_bytes)
+    return CleanedUp(containers, (*images, *pulled), freed, note)
 
 
 async def _limit_cache(parts: ServerParts, keep_bytes: int) -> tuple[int, str]:
@@ -111,13 +113,11 @@ async def _limit_cache(parts: ServerParts, keep_bytes: int) -> tuple[int, str]:
 
 
 async def _known(
-    store: Store, names: Sequence[str], application_ids: Iterable[str]
+    store: Store, names: Sequence[str], application_ids: Iterable[str], busy: Collection[str]
 ) -> dict[str, KnownApplication]:
     images: dict[str, list[str]] = {application_id: [] for application_id in application_ids}
     for name in names:
         images.setdefault(name.removeprefix("seaway/").rpartition(":")[0], []).append(name)
-    # Read after the engine: of a deployment that begins now, nothing is in these lists.
-    busy = {deployment.application_id for deployment in await store.deployments.list_all_open()}
     known = {}
     for application_id, present in images.items():
         try:

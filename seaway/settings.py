@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     lost_server_seconds: int = Field(default=600, ge=1)
     minimum_free_disk_mb: int = Field(default=1000, ge=0, description="For a build; 0 looks at nothing.")
     clean_up_minutes: int = Field(default=60, ge=0, description="Between two clean-ups; 0 is never.")
-    build_cache_gb: int = Field(default=20, ge=1, description="Kept on build servers.")
+    build_cache_gb: int = Field(default=20, ge=1, description="Kept on a server that is Seaway's alone.")
     build_cpu_percent: int = Field(default=90, ge=0, le=100, description="Of a server; 0 is no limit.")
     build_memory_percent: int = Field(default=75, ge=0, le=100, description="Of a server; 0 is no limit.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

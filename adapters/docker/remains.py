@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from adapters.docker.connection import EngineConnection, EngineRefusal
+from adapters.docker.connection import EngineRefusal
+from adapters.docker.images import Images
 from adapters.docker.states import engine_time
 from domain.clean_up import FoundContainer
 from domain.replicas import APPLICATION_LABEL, MANAGED_LABEL, RELEASE_LABEL, ROLE_LABEL
 
 PRUNE_LIMIT_SECONDS: Final = 600.0
+# The time that engines, written in Go, have for what has not happened.
+NEVER: Final = "0001-01-01"
 
 
-class Remains(EngineConnection):
+class Remains(Images):
     """Looks for what may be removed."""
 
     async def ended_containers(self) -> list[FoundContainer]:
@@ -34,15 +38,30 @@ class Remains(EngineConnection):
     async def strangers(self) -> list[str]:
         """What shows that others use this engine: containers, and images made here, that are not Seaway's.
 
-        Images that were pulled do not: nobody has built them here. Engines with containerd's store do not
-        tell those from others.
+        Images that were only ever pulled do not: nobody has built them here. Engines whose images are
+        containerd's do not tell those from others, so there each does, but for what Seaway's containers run.
         """
         containers = await self.call(lambda client: client.containers(all=True))
         images = await self.call(lambda client: client.images())
+        tells_pulled = not await self.has_containerd_store()
+        in_use = {str(one.get("Image")) for one in containers if _is_managed(one)}
+        strange = [(image, name) for image in images if (name := _strange_name(image, in_use))]
         return [
-            *(_name_of(one) for one in containers if not _is_ours(one)),
-            *(_name_of(one) for one in images if not _is_ours(one) and not _is_pulled(one)),
+            *(_name_of(one) for one in containers if not _is_managed(one)),
+            *[name for image, name in strange if not (tells_pulled and await self._is_pulled(image))],
         ]
+
+    async def _is_pulled(self, image: dict[str, Any]) -> bool:
+        """An image that was built here and pushed has a digest too, but was given a name here."""
+        if all(digest.startswith("<none>") for digest in image.get("RepoDigests") or ()):
+            return False
+        try:
+            shown = await self.call(lambda client: client.inspect_image(image["Id"]))
+        except EngineRefusal as refusal:
+            if refusal.status == 404:
+                return True  # gone meanwhile
+            raise
+        return str((shown.get("Metadata") or {}).get("LastTagTime", "")).startswith(NEVER)
 
     async def build_cache_bytes(self) -> int:
         """What the cache of builds takes, whoever's they were: the engine does not tell them apart."""
@@ -63,20 +82,24 @@ class Remains(EngineConnection):
         return str((await self.call(lambda client: client.info())).get("DockerRootDir") or "")
 
 
-def _is_ours(listed: dict[str, Any]) -> bool:
+def _is_managed(listed: dict[str, Any]) -> bool:
     """A container or an image, as the engine lists it."""
-    labels = listed.get("Labels") or {}
-    tags = listed.get("RepoTags") or ()
-    return MANAGED_LABEL in labels or any(tag.startswith("seaway/") for tag in tags)
+    return MANAGED_LABEL in (listed.get("Labels") or {})
 
 
-def _is_pulled(image: dict[str, Any]) -> bool:
-    return any(not digest.startswith("<none>") for digest in image.get("RepoDigests") or ())
+def _strange_name(image: dict[str, Any], in_use: Collection[str]) -> str:
+    """The name that somebody else has given the image, or its id where it has none; empty for Seaway's.
+
+    A name counts more than labels, which an image inherits from the one that it is built upon.
+    """
+    names = [str(name) for name in image.get("RepoTags") or () if name != "<none>:<none>"]
+    if not names:
+        return "" if _is_managed(image) else str(image["Id"])
+    return next((name for name in names if not name.startswith("seaway/") and name not in in_use), "")
 
 
-def _name_of(listed: dict[str, Any]) -> str:
-    names = [name for name in listed.get("Names") or listed.get("RepoTags") or () if name != "<none>:<none>"]
-    return str(names[0]).removeprefix("/") if names else str(listed["Id"])
+def _name_of(container: dict[str, Any]) -> str:
+    return next((str(name).removeprefix("/") for name in container.get("Names") or ()), str(container["Id"]))
 
 
 def _found_container(container: dict[str, Any]) -> FoundContainer:

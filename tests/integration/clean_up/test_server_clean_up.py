@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,11 +21,15 @@ from temporalio.worker import Worker
 from activities import messages as m
 from activities import signatures as s
 from activities.disk_guard import require_free_disk
-from activities.server_clean_up import clean_server
+from activities.pulled_names import pull_image
+from activities.server_clean_up import CleanedUp, clean_server
+from adapters.docker import DockerEngine
 from domain import clean_up
 from domain.configuration import ApplicationConfiguration, ImageSource
 from domain.deployments import DeploymentStatus
 from domain.errors import DiskFull
+from domain.identifiers import new_identifier
+from domain.registries import RegistryLogin
 from domain.replicas import application_labels
 from seaway.schedules import ensure_schedules
 from seaway.servers import SeawayServers
@@ -31,12 +38,16 @@ from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
-from store.tables import Application, Deployment
+from store.tables import Application, Deployment, PulledName
 from store.tables.applications import DesiredState
 from tests.harness.images import BaseImages
+from tests.harness.private_registry import PrivateRegistry
 from tests.harness.waiting import eventually
 from workflows import names
 from workflows.server_clean_up import CleanUpWorkflow
+
+# The engine is shared with every other test.
+ALL = 10**18
 
 
 @pytest.fixture
@@ -127,14 +138,19 @@ async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers,
     volume = engine.volumes.create(f"{foreign}-volume", labels=application_labels(application))
     network = engine.networks.create(f"{foreign}-network", labels=application_labels(application))
     try:
-        parts = await servers.parts((await store.servers.deployable())[0].id)
+        local = (await store.servers.deployable())[0].id
+        parts = await servers.parts(local)
+
+        async def clean() -> CleanedUp:
+            return await clean_server(parts, store, local, keep_cache_bytes=ALL)
+
         busy = await store.deployments.record(Deployment(application_id=application))
-        assert not str(await clean_server(parts, store, keep_cache_bytes=None))
+        assert not str(await clean())
         await store.deployments.update(busy.id, status=DeploymentStatus.FAILED)
-        cleaned = await clean_server(parts, store, keep_cache_bytes=None)
+        cleaned = await clean()
         assert (set(cleaned.containers), cleaned.images, cleaned.cache_bytes) == (going, (ours[0],), 0)
         assert str(cleaned) == "Removed 2 containers, 1 images."
-        assert not str(await clean_server(parts, store, keep_cache_bytes=None))
+        assert not str(await clean())
         left = {one.name for one in engine.containers.list(all=True, ignore_removed=True)}
         assert staying <= left
         assert not going & left
@@ -151,6 +167,80 @@ async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers,
                 engine.images.remove(name)
         volume.remove()
         network.remove()
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, engine: docker.DockerClient, base: str) -> AsyncIterator[PrivateRegistry]:
+    """One that has two versions of an image, which the engine has not."""
+    async with PrivateRegistry(tmp_path / "registry", "robot", "battery staple") as made:
+        for version in ("1", "2"):
+            dockerfile = BytesIO(f"FROM {base}\nLABEL version={uuid4().hex}\n".encode())
+            image, _ = await asyncio.to_thread(engine.images.build, fileobj=dockerfile, rm=True)
+            await asyncio.to_thread(made.push, engine, image.id, f"team/shop:{version}")
+        yield made
+
+
+async def dies(*_: object) -> None:
+    """What a worker's death is to a call of the engine that it is about to make."""
+    raise asyncio.CancelledError
+
+
+async def test_a_pulled_image_has_our_name_only_whatever_died_on_the_way(store, servers, engine, registry):
+    await application_with_releases(store, ["new"])
+    local = (await store.servers.deployable())[0].id
+    parts = await servers.parts(local)
+    login = RegistryLogin(registry.host, registry.username, SecretStr(registry.password))
+    application = new_identifier()
+    ours = f"seaway/{application}:new"
+
+    def tags() -> set[str]:
+        listed = engine.api.images()
+        return {tag for one in listed for tag in one["RepoTags"] or () if registry.host in tag}
+
+    async def pull(reference: str, method: str = "") -> str:
+        dying = replace(parts, engine=DockerEngine(parts.engine.socket))
+        if method:
+            setattr(dying.engine, method, dies)
+        name = PulledName(server_id=local, reference=reference, application_id=application)
+        try:
+            return await pull_image(dying, store, name, ours, print, [login])
+        finally:
+            await dying.engine.close()
+
+    first, second = (f"{registry.host}/team/shop:{version}" for version in ("1", "2"))
+    try:
+        for method in ("tag", "remove_image"):
+            with pytest.raises(asyncio.CancelledError):
+                await pull(first, method)
+            assert tags() == {first}
+            pulled = await pull(first)
+            assert tags() == set()
+            assert engine.images.get(ours).id == pulled
+        assert await store.pulled_names.on_server(local) == []
+
+        # Nobody tries again: the next clean-up takes the name off.
+        with pytest.raises(asyncio.CancelledError):
+            await pull(first, "tag")
+        cleaned = await clean_server(parts, store, local, keep_cache_bytes=ALL)
+        assert (cleaned.images, tags()) == ((first,), set())
+        assert await store.pulled_names.on_server(local) == []
+
+        # What somebody else has pulled under that name is theirs, also after a death.
+        engine.images.pull(second, auth_config={"username": "robot", "password": registry.password})
+        assert second not in await parts.engine.strangers()
+        with pytest.raises(asyncio.CancelledError):
+            await pull(second, "tag")
+        await pull(second)
+        # It has been given a name here now, as an image has that somebody built here and pushed.
+        assert second in await parts.engine.strangers()
+        assert not str(await clean_server(parts, store, local, keep_cache_bytes=ALL))
+        assert tags() == {second}
+        engine.images.remove(ours)
+        assert engine.images.get(second)
+    finally:
+        for name in (first, second, ours):
+            if engine.images.list(name):
+                engine.images.remove(name)
 
 
 async def test_a_build_on_a_nearly_full_disk_does_not_begin(store, servers, monkeypatch):

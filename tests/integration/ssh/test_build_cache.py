@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from activities.server_clean_up import clean_server
 from activities.servers import ServerParts
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.docker import DockerEngine
+from adapters.docker.specifications import ContainerSpecification
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
 from domain.replicas import application_labels
@@ -29,7 +32,10 @@ from tests.integration.ssh.conftest import way_to
 
 LIMIT = timedelta(seconds=60)
 TAG = "seaway-test-cache:1"
+OURS = "seaway/shop:1"
 NO_TIME = timedelta(0)
+CONTAINERD = '{"features": {"containerd-snapshotter": true}}'
+LABELS = application_labels("shop")
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +48,20 @@ def machine(servers: SshServers) -> SshServer:
     return made
 
 
-@pytest.fixture
-async def remote_engine(machine: SshServer) -> AsyncIterator[DockerEngine]:
+@asynccontextmanager
+async def engine_of(machine: SshServer) -> AsyncIterator[DockerEngine]:
     connection = SshConnection(way_to(machine))
     async with DockerSocketForward(connection) as forward:
         made = DockerEngine(forward.socket_path)
         yield made
         await made.close()
     await connection.close()
+
+
+@pytest.fixture
+async def remote_engine(machine: SshServer) -> AsyncIterator[DockerEngine]:
+    async with engine_of(machine) as made:
+        yield made
 
 
 @pytest.fixture
@@ -60,18 +72,20 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await database.close()
 
 
-async def build(engine: DockerEngine, folder: Path, labels: dict[str, str]) -> None:
+async def build(
+    engine: DockerEngine, folder: Path, labels: dict[str, str] | None = None, tag: str = TAG
+) -> None:
     (folder / "Dockerfile").write_text(
         f"FROM seaway/tiny:1\nRUN head -c 3000000 /dev/zero >/tmp/{folder.name}\n"
     )
     request = BuildRequest(
         context=folder,
         dockerfile=folder / "Dockerfile",
-        tag=TAG,
+        tag=tag,
         target="",
         arguments={},
         secrets={},
-        labels=labels,
+        labels=labels or {},
         use_cache=True,
         pull=False,
     )
@@ -81,7 +95,7 @@ async def build(engine: DockerEngine, folder: Path, labels: dict[str, str]) -> N
 async def test_what_has_gathered_is_measured_and_goes_when_it_is_too_much(
     remote_engine: DockerEngine, tmp_path: Path
 ):
-    await build(remote_engine, tmp_path, {})
+    await build(remote_engine, tmp_path)
     await remote_engine.remove_image(TAG)
     gathered = await remote_engine.build_cache_bytes()
     assert gathered >= 3_000_000
@@ -104,7 +118,7 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
     parts = cast(ServerParts, SimpleNamespace(engine=remote_engine))
 
     async def clean() -> str:
-        return str(await clean_server(parts, store, keep_cache_bytes=1_000_000))
+        return str(await clean_server(parts, store, "far", keep_cache_bytes=1_000_000))
 
     async def stays_because_of(name: str) -> None:
         said = await clean()
@@ -114,7 +128,7 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
     # Of somebody's own builds, the newest image is left, and the cache of an earlier one.
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        await build(remote_engine, tmp_path / name, {})
+        await build(remote_engine, tmp_path / name)
         if name == "first":
             await remote_engine.remove_image(TAG)
     await stays_because_of(TAG)
@@ -124,10 +138,17 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
     assert machine.run("docker", "rm", "theirs")[0] == 0
     assert await remote_engine.build_cache_bytes() >= 3_000_000
 
+    # A name counts, and labels do not: an image inherits them from Seaway's that it is built upon.
+    await build(remote_engine, tmp_path, LABELS)
+    await stays_because_of(TAG)
+    # What somebody has built and Seaway deploys by its name has both names.
+    await remote_engine.tag(TAG, OURS)
+    await stays_because_of(TAG)
+
     # What is left now is Seaway's.
-    await build(remote_engine, tmp_path, application_labels("shop"))
-    assert await remote_engine.strangers() == []
     await remote_engine.remove_image(TAG)
+    assert await remote_engine.strangers() == []
+    await remote_engine.remove_image(OURS)
 
     async def is_limited() -> bool:
         # Engines count in whole seconds since the last use.
@@ -135,3 +156,25 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
         return await remote_engine.build_cache_bytes() < 3_000_000
 
     assert await eventually(is_limited, 20)
+
+
+async def test_where_containerd_keeps_the_images_each_that_is_not_ours_keeps_the_cache(
+    servers: SshServers, tmp_path: Path
+):
+    """There an image that was built has a digest like one that was pulled."""
+    machine = await asyncio.to_thread(servers.add)
+    await asyncio.to_thread(machine.stop_engine)
+    await asyncio.to_thread(machine.run, "sh", "-c", f"echo '{CONTAINERD}' >/etc/docker/daemon.json")
+    await asyncio.to_thread(machine.start_engine)
+    await asyncio.to_thread(machine.load, TINY)
+    for command in (("tag", TINY, "seaway/tiny:1"), ("image", "rm", TINY)):
+        assert (await asyncio.to_thread(machine.run, "docker", *command))[0] == 0
+    async with engine_of(machine) as engine:
+        assert await engine.has_containerd_store()
+        await build(engine, tmp_path)
+        [listed] = await engine.call(lambda client: client.images(TAG))
+        assert listed["RepoDigests"]
+        assert await engine.strangers() == [TAG]
+        specification = ContainerSpecification(name="theirs", image=TAG, command=("true",), labels=LABELS)
+        await engine.ensure_container(specification)
+        assert await engine.strangers() == []
