@@ -6,20 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import PurePosixPath
 from typing import Any
 
 from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.server_leaving import Leaving
 from activities.server_step_recording import note_shown_key
 from activities.servers import ServerParts, Servers
-from adapters import build_limits, server_setup
 from adapters.docker.states import EngineFacts
 from adapters.ssh.forwarding import DockerSocketForward
-from adapters.traefik.settings import OWNER_LABEL
-from domain.build_limits import own_group
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import (
     DeadlineExceeded,
@@ -30,7 +27,7 @@ from domain.errors import (
     ServerUnreachable,
 )
 from domain.server_events import ServerEventKind
-from domain.server_systems import is_data_folder, lets_us_in, status_after
+from domain.server_systems import lets_us_in, status_after
 from domain.servers import ServerStatus
 from store.columns import now
 from store.store import Store
@@ -38,8 +35,6 @@ from store.tables import Server, ServerEvent
 
 LOOK_SECONDS = 30.0
 ANSWER_LIMIT = timedelta(seconds=20)
-CLEAN_UP_SECONDS = 90.0
-PROXY_LABELS = {"seaway.managed": "true", "seaway.role": "proxy"}
 logger = logging.getLogger("seaway.activities")
 
 
@@ -57,7 +52,7 @@ class ServerCheckActivities:
         """`instance` is the name of the data folder; `again_after` is when the next look is due."""
         self._store = store
         self._servers = servers
-        self._instance = instance
+        self._leaving = Leaving(store, servers, instance)
         self._again_after = again_after
 
     def all(self) -> list[Callable[..., Any]]:
@@ -134,7 +129,10 @@ class ServerCheckActivities:
 
     @activity.defn(name=s.REMOVE_SERVER.name)
     async def remove(self, removal: m.RemoveServer) -> m.ServerRemoval:
-        """Takes away what is ours, as far as the server answers, and forgets it, unless it is needed."""
+        """Takes away what is ours and forgets the server, unless it is needed or keeps what is ours.
+
+        One that is to be forgotten goes in any case, without what could not be taken away.
+        """
         try:
             server = await self._store.servers.get(removal.server_id)
         except NotFound:
@@ -147,8 +145,11 @@ class ServerCheckActivities:
             waits = removal.resources_leave and await self._is_being_emptied(server)
             return await self._keep(server, kept_by, waits=waits, asked_to_wait=removal.resources_leave)
         await self._store.servers.set(server.id, status=ServerStatus.REMOVING, status_message="")
-        if server.data_folder and not removal.forget and not await self._is_shared(server):
-            await self._take_away(server)
+        # Of one that is gone for good, nobody waits for an answer.
+        if server.data_folder and not (removal.forget and not server.is_reachable):
+            problem = await self._leaving.take_away(server, in_any_case=removal.forget)
+            if problem is not None and not removal.forget:
+                return await self._stays(server, problem)
         await self._store.servers.forget(server.id)
         await self._servers.forget(server.id)
         return m.ServerRemoval()
@@ -182,48 +183,22 @@ class ServerCheckActivities:
             message = f"Not removed, because it is needed by {', '.join(kept_by)}."
             if asked_to_wait:
                 message = f"Not removed, because not everything there could be deleted: {', '.join(kept_by)}."
-            await self._store.servers.set(server.id, status=ServerStatus.NOT_USABLE, status_message=message)
+            await self._refuse(server, message, ServerStatus.NOT_USABLE)
         return m.ServerRemoval(kept_by=kept_by, message=message, is_given_up=not waits)
 
-    async def _is_shared(self, server: Server) -> bool:
-        """Whether the same machine is in use under another name, by this team or another."""
-        remote = await self._store.servers.all_remote()
-        # Anybody may name any host key; only who was let in there has a folder.
-        others = [one for one in remote if one.id != server.id and one.data_folder]
-        if any(one.host_key == server.host_key for one in others):
-            return True
-        # A machine has several host keys, and gets new ones; the folder itself knows for whom it was made.
-        signed_in = await self._signed_in(server)
-        return any(one.id in signed_in for one in others)
+    async def _stays(self, server: Server, problem: SeawayError) -> m.ServerRemoval:
+        message = (
+            f"Not removed, because what is Seaway's there could not be taken away: {problem.message} Mend "
+            "that or, if the server is gone for good, ask to forget it; what is on it then stays."
+        )
+        await self._refuse(server, message, status_after(problem.code))
+        return m.ServerRemoval(message=message, is_given_up=True, is_kept=True)
 
-    async def _signed_in(self, server: Server) -> frozenset[str]:
-        try:
-            async with asyncio.timeout(_patience_with(server, LOOK_SECONDS)):
-                link = await self._servers.link(server.id)
-                return await server_setup.signed_in(link, PurePosixPath(server.data_folder))
-        except (SeawayError, TimeoutError):
-            # Then nothing can be taken away there either.
-            return frozenset()
-
-    async def _take_away(self, server: Server) -> None:
-        try:
-            async with asyncio.timeout(_patience_with(server, CLEAN_UP_SECONDS)):
-                parts = await self._servers.parts(server.id)
-                for proxy in await parts.engine.list_containers(PROXY_LABELS):
-                    if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
-                        await parts.engine.remove(proxy.name)
-                if is_data_folder(server.data_folder, self._instance):
-                    await server_setup.remove_data_folder(parts.commands, PurePosixPath(server.data_folder))
-                await parts.engine.remove_network(parts.network)
-                await build_limits.remove(parts.commands, own_group(self._instance))
-        except (SeawayError, TimeoutError) as error:
-            # A server that is gone for good must not stay in the list for ever.
-            logger.warning("server %s is forgotten with what is left on it: %s", server.id, error)
-
-
-def _patience_with(server: Server, seconds: float) -> float:
-    """Of one that did not answer when it was looked at last, nobody waits long for more."""
-    return seconds if server.is_reachable else min(seconds, ANSWER_LIMIT.total_seconds())
+    async def _refuse(self, server: Server, message: str, status: ServerStatus) -> None:
+        await self._store.servers.set(server.id, status=status, status_message=message)
+        # The next look tells how the server stands, and not why it is still there.
+        kind = ServerEventKind.REMOVAL_REFUSED
+        await self._store.watch.record(ServerEvent(server_id=server.id, kind=kind, message=message))
 
 
 async def raise_alarm(store: Store, server_id: str, message: str) -> None:

@@ -198,10 +198,14 @@ async def join_docker_group(commands: HostCommands, user: str) -> None:
 
 
 async def remove_data_folder(commands: HostCommands, folder: PurePosixPath) -> None:
-    """The folder is gone; containers may have written there as other users."""
+    """The folder is gone; containers may have written there as other users. Raises NotPossibleNow."""
     removal = ["rm", "-rf", "--", str(folder)]
-    if (await commands.run(removal, timeout=LOOK_LIMIT)).exit_code != 0:
-        await _root(commands, removal)
+    if (await commands.run(removal, timeout=LOOK_LIMIT)).exit_code == 0:
+        return
+    removed = await _root(commands, removal)
+    if removed.exit_code != 0:
+        reason = removed.stderr.strip()
+        raise NotPossibleNow(f"The folder {folder} cannot be removed: {reason[:500]}.", detail=reason)
 
 
 async def _script(commands: HostCommands, script: str, *arguments: str) -> Completed:

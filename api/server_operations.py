@@ -73,9 +73,9 @@ class ServerOperations:
     async def remove(
         self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
     ) -> None:
-        """Starts to remove the server; with its applications, if asked for.
+        """Starts to remove the server; with its applications and their volumes, if asked for.
 
-        With `forget` nothing is asked of a server that does not answer: what is on it stays there.
+        With `forget`, for one that is not usable, what cannot be taken away there stays.
 
         Raises NotPossibleNow for the local server, for one that others are reached through or that spreads
         visitors over others, and while applications live on it; with resources, only while some of them live
@@ -96,15 +96,17 @@ class ServerOperations:
                 f"Applications live on '{server.name}' and on other servers: {_listed(shared)}. Take this "
                 "server out of their configuration and deploy them first."
             )
-        if forget and server.is_reachable:
-            raise NotPossibleNow(f"The server '{server.name}' answers: remove it without forgetting it.")
+        if forget and server.status == ServerStatus.USABLE:
+            raise NotPossibleNow(f"The server '{server.name}' is usable: remove it without forgetting it.")
         if applications and not server.is_reachable and not forget:
             raise NotPossibleNow(
                 f"The server '{server.name}' does not answer, so {_listed(applications)} cannot be deleted "
                 "there. Bring it back or, if it is gone for good, ask to forget it; what is on it then stays."
             )
         request_id = new_identifier()
-        gone = {"without_server_id": server.id} if forget else {}
+        options: dict[str, object] = {"delete_volumes": True}
+        if forget:
+            options["without_server_id"] = server.id
         request = ServerRequest(
             server_id=server.id,
             request_id=request_id,
@@ -117,7 +119,7 @@ class ServerOperations:
         try:
             for application in applications:
                 if not (forget and await self._is_being_deleted(application)):
-                    await self._delete(application, requested_by, request_id, gone)
+                    await self._delete(application, requested_by, request_id, options)
             await self._send(names.REMOVE_UPDATE, server, request, request_id, ServerReceipt)
         except (NotPossibleNow, TransientError):
             await self._store.servers.set(server.id, status=server.status)
@@ -219,7 +221,7 @@ class ServerOperations:
         )
 
     async def _delete(
-        self, application: Application, requested_by: str, request_id: str, options: dict[str, str]
+        self, application: Application, requested_by: str, request_id: str, options: dict[str, object]
     ) -> None:
         _, project = await self._store.projects.environment_by_id(application.environment_id)
         operations = Operations(self._client, self._store, self._task_queue)

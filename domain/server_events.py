@@ -24,6 +24,7 @@ class ServerEventKind(StrEnum):
     REACHABLE_AGAIN = "reachable_again"
     CONTAINER_DIED = "container_died"
     HOST_KEY_CHANGED = "host_key_changed"
+    REMOVAL_REFUSED = "removal_refused"
 
 
 class ContainerAction(StrEnum):

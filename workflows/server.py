@@ -197,7 +197,7 @@ class ServerWorkflow:
             server_id=self._state.server_id, resources_leave=waits, forget=request.forget
         )
         answer = await _single(s.REMOVE_SERVER, removal, UNDO)
-        if not answer.kept_by:
+        if not answer.kept_by and not answer.is_kept:
             return True
         self._state.message = answer.message
         if waits and not answer.is_given_up:

@@ -12,7 +12,7 @@ from domain.servers import ServerStatus, ServerStepName
 class ServerRequest(Message):
     """The wish to make a server usable, or to let go of it; the same `request_id` twice is one wish.
 
-    With `forget` nothing is asked of the server that goes.
+    With `forget` the server goes also when not everything can be taken away there.
     """
 
     server_id: str
@@ -62,7 +62,8 @@ class ServerCondition(Message):
 class RemoveServer(Message):
     """Let go of a server. With `resources_leave` its applications are being deleted at this moment.
 
-    With `forget` it is gone for good, and nothing is asked of it.
+    With `forget` it is gone for good: what cannot be taken away there stays, and nothing is asked of one that
+    does not answer.
     """
 
     server_id: str
@@ -73,12 +74,14 @@ class RemoveServer(Message):
 class ServerRemoval(Message):
     """What keeps a server (names of applications and servers); nothing does once it is gone.
 
-    `is_given_up`: nothing of that is being deleted any more, so waiting is of no use.
+    `is_given_up`: nothing of that is being deleted any more, so waiting is of no use. `is_kept`: nobody needs
+    it, and what is Seaway's there could not be taken away.
     """
 
     kept_by: tuple[str, ...] = ()
     is_given_up: bool = False
     message: str = ""
+    is_kept: bool = False
 
 
 class ServerStepState(Message):

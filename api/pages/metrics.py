@@ -37,6 +37,7 @@ EVENT_KINDS = {
     ServerEventKind.REACHABLE_AGAIN: StatusView("Reachable again", "good"),
     ServerEventKind.CONTAINER_DIED: StatusView("Replica died", "bad"),
     ServerEventKind.HOST_KEY_CHANGED: StatusView("Host key changed", "bad"),
+    ServerEventKind.REMOVAL_REFUSED: StatusView("Not removed", "bad"),
 }
 
 

@@ -34,6 +34,7 @@ from domain.errors import (
     ServerUnreachable,
 )
 from domain.host_keys import fingerprint_of
+from domain.servers import ServerStatus
 from store.tables import Server
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -140,10 +141,10 @@ async def _removal_form(context: Context, visitor: Visiting, server: Server) -> 
     )
     forget = FieldView(
         "forget",
-        "Forget the server, which does not answer",
+        "Forget the server, whatever stays on it",
         kind="check",
         value="false",
-        hint="For one that is gone for good. Everything that is on it stays there.",
+        hint="For one that is gone for good. What cannot be taken away there stays.",
     )
     return ActionForm(
         url=f"{server_url(server.id)}/remove",
@@ -153,7 +154,11 @@ async def _removal_form(context: Context, visitor: Visiting, server: Server) -> 
         explanation=(
             "Seaway takes its proxy, network and data folder off the server and forgets it. Docker stays.",
         ),
-        fields=(name, *([with_them] if names else []), *([] if server.is_reachable else [forget])),
+        fields=(
+            name,
+            *([with_them] if names else []),
+            *([] if server.status == ServerStatus.USABLE else [forget]),
+        ),
         is_dangerous=True,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from api.context import ApiContext
 from api.pages.application_views import BEHIND, application_url
@@ -18,11 +19,14 @@ from domain.configuration import GitSource
 from domain.deployments import StepStatus
 from domain.errors import SeawayError
 from domain.host_keys import fingerprint_of
+from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from store.builds import ServerBuild
+from store.columns import now
 from store.tables import Server, ServerStep
 
 ANSWER_SECONDS = 4.0
+REFUSAL_SHOWN = timedelta(hours=24)
 BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
 GIB = 1024**3
 
@@ -90,12 +94,24 @@ class ServerReader:
             shown=fingerprint_of(server.shown_host_key),
             authorised_line=key.public_key if key else "",
             user=server.user,
+            note=await self._note(server),
             facts=await self._facts(server, key.name if key else ""),
             steps=_steps(steps, with_evidence=visitor.sees_secrets),
             progress=_progress(steps),
             may_validate=may_change and not server.is_local,
             may_write=may_change,
         )
+
+    async def _note(self, server: Server) -> str:
+        """What a removal waits for, or why the last one was refused, while that is the last that happened."""
+        if server.status == ServerStatus.REMOVING:
+            return server.status_message
+        newest = await self._context.store.watch.events(server.id, limit=1)
+        for one in newest:
+            is_fresh = now() - one.at < REFUSAL_SHOWN
+            if one.kind == ServerEventKind.REMOVAL_REFUSED and is_fresh:
+                return one.message if one.message != server.status_message else ""
+        return ""
 
     async def nodes(self, server: Server) -> tuple[NodeRow, ...]:
         """The nodes of the Swarm that the server manages; none where it does not answer."""

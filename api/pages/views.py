@@ -244,6 +244,7 @@ class ServerView:
     shown: str
     authorised_line: str
     user: str
+    note: str
     facts: tuple[tuple[str, str], ...]
     steps: tuple[ServerStepView, ...]
     progress: str

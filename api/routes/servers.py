@@ -88,10 +88,11 @@ async def delete_server_by_uuid(
     delete_resources: bool = False,
     forget: bool = False,
 ) -> Done:
-    """Refused while something lives there, unless `delete_resources` says that it goes too.
+    """Refused while something lives there, unless `delete_resources` says that it goes too, with its volumes.
 
-    From a server that does not answer nothing can be taken away. With `forget`, for one that is gone for
-    good, Seaway forgets it and, if `delete_resources` says so, its applications; the answer names what stays.
+    A server from which Seaway's own things cannot be taken away, because it or its Docker does not answer, is
+    kept, with the reason as its status and as an event. With `forget`, for one that is gone for good, Seaway
+    forgets it and, if `delete_resources` says so, its applications; the answer names what stays.
     """
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     if server.is_local:
@@ -157,7 +158,8 @@ def _left_on(server: Server, applications: list[str]) -> str:
     things = [f"containers, images and volumes of {', '.join(applications)}"] if applications else []
     if server.data_folder:
         things.append(f"Seaway's proxy and its folder {server.data_folder}")
-    return f"What stays on {server.address}: {'; '.join(things) or 'nothing that Seaway knows of'}."
+    stays = "may stay" if server.is_reachable else "stays"
+    return f"What {stays} on {server.address}: {'; '.join(things) or 'nothing that Seaway knows of'}."
 
 
 def _said_about(server: Server) -> str:

@@ -240,6 +240,7 @@ class ServerMetrics(Answer):
 class RecordedEvent(Answer):
     """Something that happened to a server."""
 
+    uuid: str = ""
     kind: str
     at: datetime
     message: str

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.deployments import StepStatus
 from domain.errors import NotFound, TransientError
+from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.output import duration, plain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
+EVENTS_READ = 50
 COMPARE_AND_ACCEPT = (
     "If it was installed anew, compare and accept: seaway server accept-host-key {name}. "
     "Else somebody may be in between."
@@ -101,8 +103,14 @@ def conclude(session: Session, uuid: str, *, wait: bool, known: Iterable[ServerS
     return ExitCode.SUCCESS if server.status == ServerStatus.USABLE else ExitCode.FAILED
 
 
-def conclude_removal(session: Session, server: Server, *, wait: bool) -> ExitCode:
-    """Waits until the server is gone, if asked to."""
+def refusals(session: Session, uuid: str) -> dict[str, str]:
+    """Why removals of the server were refused, by event."""
+    events = session.client.server_events(uuid, limit=EVENTS_READ)
+    return {one.uuid: one.message for one in events if one.kind == ServerEventKind.REMOVAL_REFUSED}
+
+
+def conclude_removal(session: Session, server: Server, known: Collection[str], *, wait: bool) -> ExitCode:
+    """Waits until the server is gone, if asked to. `known` are refusals of before (`refusals`)."""
     output = session.output
     if not wait:
         document = {"removing": server.uuid, "name": server.name}
@@ -114,7 +122,14 @@ def conclude_removal(session: Session, server: Server, *, wait: bool) -> ExitCod
         document = {"removed": server.uuid, "name": server.name}
         output.show(document, lambda: output.say(f"✓ {server.name} is removed", "green"))
         return ExitCode.SUCCESS
-    output.show(left.document(), lambda: explain(output, left))
+    reasons = [message for one, message in refusals(session, server.uuid).items() if one not in known]
+    reason = reasons[0] if reasons else left.status_message or "it was not told why."
+
+    def tell() -> None:
+        output.say(f"✗ {left.name} is not removed.", "red")
+        output.say(f"  {plain(reason)}")
+
+    output.show({**left.document(), "not_removed_because": reason}, tell)
     return ExitCode.FAILED
 
 

@@ -208,6 +208,16 @@ async def test_a_server_that_is_needed_stays(bench: Bench) -> None:
     assert await ended(server) is WorkflowExecutionStatus.COMPLETED
 
 
+async def test_a_server_from_which_nothing_can_be_taken_away_stays(bench: Bench) -> None:
+    message = "Not removed, because Docker does not answer."
+    bench.fakes.removals = [m.ServerRemoval(is_kept=True, is_given_up=True, message=message)]
+    server = Server(bench)
+    await server.remove()
+    assert (await server.until(ServerStatus.NOT_USABLE)).message == message
+    await server.remove("again")
+    assert await ended(server) is WorkflowExecutionStatus.COMPLETED
+
+
 @pytest.mark.thorough
 async def test_a_removal_with_resources_waits_until_they_are_gone(
     bench: Bench,

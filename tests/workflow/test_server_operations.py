@@ -144,6 +144,7 @@ async def test_a_server_with_applications_is_kept_unless_they_go_with_it(
     (begin,) = bench.fakes.messages("begin-deployment")
     assert begin.command.kind is OperationKind.DELETE
     assert begin.command.application_id == application.id
+    assert begin.command.delete_volumes
     (removal,) = bench.fakes.messages("remove-server")
     assert removal.resources_leave
 
@@ -163,8 +164,8 @@ async def test_a_server_that_does_not_answer_goes_with_its_applications_only_if_
     assert begin.command.without_server_id == server.id
     assert all(removal.forget for removal in bench.fakes.messages("remove-server"))
 
-    answering = await add_server(store, team_id, "west", is_reachable=True)
-    with pytest.raises(NotPossibleNow, match="'west' answers"):
+    answering = await add_server(store, team_id, "west", is_reachable=True, status=ServerStatus.USABLE)
+    with pytest.raises(NotPossibleNow, match="'west' is usable"):
         await operations.remove(answering, requested_by="someone", with_resources=True, forget=True)
 
 

@@ -16,6 +16,8 @@ from seaway.cli.naming import find_server
 from seaway.cli.session import Session, command
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from seaway.cli.answers import Server
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -186,7 +188,10 @@ def remove(
     session: Session,
     server: ServerName,
     with_applications: Annotated[
-        bool, typer.Option("--with-applications", help="Delete what lives there too.")
+        bool,
+        typer.Option(
+            "--with-applications", help="Delete what lives there too, with its volumes and the data in them."
+        ),
     ] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="It is gone for good: what is on it stays there.")
@@ -195,16 +200,18 @@ def remove(
     wait: Wait = True,
 ) -> ExitCode:
     """Take Seaway off a server and forget it. Refused while applications live there."""
-    from seaway.cli.server_progress import conclude_removal
+    from seaway.cli.server_progress import conclude_removal, refusals
 
     found = find_server(session.client, server)
     if not yes:
         _confirm(found, with_applications=with_applications)
+    known: Collection[str] = ()
     with contextlib.suppress(NotFound):  # somebody was faster
+        known = refusals(session, found.uuid)
         said = session.client.delete_server(found.uuid, delete_resources=with_applications, forget=forget)
         if forget:
             session.output.note(said)
-    return conclude_removal(session, found, wait=wait)
+    return conclude_removal(session, found, known, wait=wait)
 
 
 def _confirm(server: Server, *, with_applications: bool) -> None:
@@ -212,7 +219,8 @@ def _confirm(server: Server, *, with_applications: bool) -> None:
         raise InvalidInput(
             f"To remove {server.name} ({server.uuid}) without being asked, add --yes.", field="yes"
         )
-    what = f"{server.name} and deletes the applications there" if with_applications else server.name
+    more = " and deletes the applications there, with their volumes and all data in them"
+    what = f"{server.name}{more}" if with_applications else server.name
     if typer.prompt(f"This removes {what}. Write its name to go on", err=True) != server.name:
         raise InvalidInput("That is not its name. Nothing was removed.")
 

@@ -6,9 +6,10 @@ import asyncssh
 
 from domain.deployments import DeploymentStatus
 from domain.errors import ServerUnreachable
+from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from store.releases import HeldRelease
-from store.tables import Server
+from store.tables import Server, ServerEvent
 from tests.harness.pages_seeds import seed_fleet
 from tests.harness.pages_stand_ins import new_host_key
 from tests.harness.pages_world import World
@@ -182,6 +183,33 @@ async def test_a_server_is_removed_by_its_name_and_with_what_lives_there_if_wish
     gone = await visit.send(f"{path}/remove", name="usable", delete_resources="true")
     assert gone.headers["Location"] == "/servers?done=server-removing"
     assert world.servers.removed == [(server_id, True)]
+
+
+async def test_a_server_tells_what_its_removal_waits_for_and_why_it_was_refused(
+    visit: Visit, world: World
+) -> None:
+    path = (await seed_fleet(world))["usable"]
+    server_id = path.rpartition("/")[2]
+    waits = "Removed as soon as these are deleted: Storefront."
+    await world.store.servers.set(server_id, status=ServerStatus.REMOVING, status_message=waits)
+    assert waits in (await visit.get(path)).text
+    await world.store.servers.set(server_id, status=ServerStatus.USABLE, status_message="")
+    assert "Not removed" not in (await visit.get(path)).text
+    why = "Not removed, because it is needed by Storefront."
+    refused = ServerEvent(server_id=server_id, kind=ServerEventKind.REMOVAL_REFUSED, message=why)
+    await world.store.watch.record(refused)
+    assert why in (await visit.get(path)).text
+    assert why in (await visit.get(f"{path}/metrics")).text
+
+
+async def test_what_can_not_be_taken_away_may_be_left_behind_unless_the_server_is_usable(
+    visit: Visit, world: World
+) -> None:
+    path = (await seed_fleet(world))["usable"]
+    assert "Forget the server" not in (await visit.get(f"{path}/remove")).text
+    stopped = {"status": ServerStatus.NOT_USABLE, "status_message": "Docker does not answer."}
+    await world.store.servers.set(path.rpartition("/")[2], is_reachable=True, **stopped)
+    assert "Forget the server" in (await visit.get(f"{path}/remove")).text
 
 
 async def test_the_server_of_seaway_itself_offers_neither_checking_nor_removal(

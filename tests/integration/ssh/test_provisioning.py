@@ -91,8 +91,8 @@ class Provisioner:
     async def check(self, server_id: str) -> m.ServerCondition:
         return await run(self._checks.check, m.ServerTask(server_id=server_id))
 
-    async def remove(self, server_id: str) -> m.ServerRemoval:
-        return await run(self._checks.remove, m.RemoveServer(server_id=server_id))
+    async def remove(self, server_id: str, *, forget: bool = False) -> m.ServerRemoval:
+        return await run(self._checks.remove, m.RemoveServer(server_id=server_id, forget=forget))
 
     async def steps(self, server_id: str) -> dict[ServerStepName, ServerStep]:
         return {ServerStepName(step.name): step for step in await self.store.servers.steps(server_id)}
@@ -378,11 +378,17 @@ async def test_an_engine_that_is_too_old_is_named(provisioner: Provisioner, tmp_
     assert (await provisioner.store.servers.get(row.id)).engine_version == "19.03.15"
 
 
-async def test_a_server_that_never_answers_again_can_be_removed(
+async def test_a_server_that_never_answers_again_is_kept_until_somebody_asks_to_forget_it(
     provisioner: Provisioner, server: SshServer
 ) -> None:
     server_id = await provisioner.add(server, port=refusing_port(), data_folder=f"/var/lib/seaway/{INSTANCE}")
-    assert (await provisioner.remove(server_id)).kept_by == ()
+    kept = await provisioner.remove(server_id)
+    assert kept.is_kept
+    row = await provisioner.store.servers.get(server_id)
+    assert (row.status, row.status_message) == (ServerStatus.UNREACHABLE, kept.message)
+    assert "connection refused" in kept.message
+    assert "ask to forget it" in kept.message
+    assert not (await provisioner.remove(server_id, forget=True)).is_kept
     with pytest.raises(NotFound):
         await provisioner.store.servers.get(server_id)
 

@@ -10,9 +10,13 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities.server_checks import ServerCheckActivities
+from adapters.docker.connection import EngineRefusal
 from adapters.host_commands import Completed
+from adapters.server_setup import SIGNED_IN
 from adapters.traefik.settings import OWNER_LABEL
-from domain.errors import ServerUnreachable
+from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable
+from domain.server_events import ServerEventKind
+from domain.servers import ServerStatus
 from store.store import Store
 from store.tables import Server, Team
 
@@ -25,6 +29,8 @@ class Machine:
     """Notes what is removed from it."""
 
     network: str = "seaway"
+    problems: list[SeawayError] = field(default_factory=list)
+    is_crowded: bool = False
     removed: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -38,15 +44,21 @@ class Machine:
         return self
 
     async def list_containers(self, _labels: object) -> list[Any]:
+        if self.problems:
+            raise self.problems.pop()
         return [SimpleNamespace(name="proxy", labels={OWNER_LABEL: f"{FOLDER}/proxy/dynamic"})]
 
     async def remove(self, name: str) -> None:
         self.removed.append(name)
 
     async def remove_network(self, name: str) -> None:
+        if self.is_crowded:
+            raise EngineRefusal(403, "network has active endpoints")
         self.removed.append(name)
 
     async def run(self, arguments: list[str], **_: object) -> Completed:
+        if SIGNED_IN in arguments:
+            return Completed(2, "", "No such file or directory")
         self.removed.append(arguments[-1])
         return Completed(0, "", "")
 
@@ -56,7 +68,7 @@ class Machine:
 
     async def link(self, server_id: str) -> Any:
         self.asked.append(server_id)
-        raise ServerUnreachable("Nobody looks into its data folder here.")
+        return self
 
     async def forget(self, server_id: str) -> None:
         self.forgotten.append(server_id)
@@ -93,6 +105,57 @@ async def test_of_a_server_that_is_forgotten_nothing_is_asked(servers_store: Sto
     assert (machine.removed, machine.forgotten, machine.asked) == ([], ["far"], [])
 
 
+TAKEN = {"proxy", FOLDER, "seaway", "seaway-builds"}
+STOPPED = EngineUnavailable("Docker does not answer.")
+
+
+async def removal_from(
+    store: Store, machine: Machine, *, forget: bool = False, **row: object
+) -> m.ServerRemoval:
+    await store.servers.set("far", host_key=KEY, data_folder=FOLDER, **row)
+    servers: Any = machine
+    activities = ServerCheckActivities(store, servers)
+    return await ActivityEnvironment().run(activities.remove, m.RemoveServer(server_id="far", forget=forget))
+
+
+async def test_a_server_whose_engine_is_stopped_stays_with_the_reason_and_all_that_is_there(
+    servers_store: Store,
+) -> None:
+    machine = Machine(problems=[STOPPED])
+    answer = await removal_from(servers_store, machine, is_reachable=True)
+    assert (answer.is_kept, answer.is_given_up, answer.kept_by) == (True, True, ())
+    assert "Docker does not answer." in answer.message
+    assert "ask to forget it" in answer.message
+    row = await servers_store.servers.get("far")
+    assert (row.status, row.status_message) == (ServerStatus.NOT_USABLE, answer.message)
+    [event] = await servers_store.watch.events("far")
+    assert (event.kind, event.message) == (ServerEventKind.REMOVAL_REFUSED, answer.message)
+    assert machine.removed == []
+    # Once it is mended, it goes as a whole.
+    assert not (await removal_from(servers_store, machine, is_reachable=True)).is_kept
+    assert set(machine.removed) == TAKEN
+
+
+async def test_a_link_that_was_gone_before_does_not_keep_a_server(servers_store: Store) -> None:
+    machine = Machine(problems=[ServerUnreachable("The link is gone.")])
+    assert not (await removal_from(servers_store, machine, is_reachable=True)).is_kept
+    assert set(machine.removed) == TAKEN
+
+
+async def test_of_a_server_that_is_forgotten_and_answers_goes_what_can_go(servers_store: Store) -> None:
+    machine = Machine(problems=[STOPPED])
+    answer = await removal_from(servers_store, machine, forget=True, is_reachable=True)
+    assert not answer.is_kept
+    assert "far" not in {one.id for one in await servers_store.servers.all_remote()}
+    assert set(machine.removed) == {FOLDER, "seaway-builds"}
+
+
+async def test_a_network_that_somebody_else_uses_keeps_no_server(servers_store: Store) -> None:
+    machine = Machine(is_crowded=True)
+    assert not (await removal_from(servers_store, machine, is_reachable=True)).is_kept
+    assert set(machine.removed) == TAKEN - {"seaway"}
+
+
 async def test_who_only_names_a_host_key_keeps_nothing_there(servers_store: Store) -> None:
     taken_away = set(await removed(servers_store, theirs_folder=""))
-    assert taken_away == {"proxy", FOLDER, "seaway", "seaway-builds"}
+    assert taken_away == TAKEN

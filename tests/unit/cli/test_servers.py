@@ -60,6 +60,7 @@ def harbour(seaway: StubSeaway, monkeypatch: pytest.MonkeyPatch) -> StubSeaway:
     seaway.on("GET", PATH, server())
     seaway.on("GET", f"{PATH}/builds", [])
     seaway.on("GET", f"{PATH}/steps", [step("reach", "succeeded")])
+    seaway.on("GET", f"{PATH}/events", [])
     seaway.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
     return seaway
 
@@ -244,6 +245,25 @@ def test_a_server_is_removed_when_it_is_gone(harbour: StubSeaway, run: Run) -> N
     refused = run("server", "rm", "harbour", "--yes")
     assert refused.exit_code == 1
     assert "live shop" in refused.stderr
+
+
+def test_a_refused_removal_tells_why_although_the_server_stands_as_before(
+    harbour: StubSeaway, run: Run
+) -> None:
+    def refused(uuid: str, message: str) -> dict[str, Any]:
+        return {"uuid": uuid, "kind": "removal_refused", "at": START, "message": message}
+
+    before = refused("one", "Not removed, because it is needed by blog.")
+    after = refused("two", "Not removed, because it is needed by shop.")
+    harbour.on("DELETE", PATH, {"message": "Server deletion started."})
+    harbour.on("GET", PATH, server("removing"), server("usable"))
+    harbour.on("GET", f"{PATH}/events", [before], [after, before])
+    result = run("server", "rm", "harbour", "--yes")
+    assert result.exit_code == 1
+    assert "harbour is not removed" in result.stdout
+    assert "needed by shop" in result.stdout
+    assert "blog" not in result.stdout
+    assert "is usable" not in result.stdout
 
 
 def test_an_application_is_put_on_several_servers(harbour: StubSeaway, run: Run) -> None:
