@@ -54,6 +54,8 @@ class BuildSlotActivities:
         Asked again, a deployment keeps its place, unless another server has room by now.
         """
         servers, reasons = await self._usable(lease)
+        # One that was lost may be called usable until somebody has looked at it again.
+        servers = [server for server in servers if server.id not in lease.lost] or servers
         ordered = await self._ordered(lease, servers)
         for server in ordered if len(ordered) > 1 else ():
             if (answer := await self._ask(lease, server, reasons, waits=False)) and answer.is_granted:

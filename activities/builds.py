@@ -110,6 +110,8 @@ class BuildActivities:
                 await require_free_disk(
                     parts, self._surroundings.minimum_free_disk_bytes, build.step.server or "the server"
                 )
+                if build.instead and not earlier:
+                    write(build.instead)
                 resumed = _resumed(earlier, write)
                 async with BuildTurn(self._store, self._slots, build, configuration) as turn:
                     built = await self._build(

@@ -62,7 +62,7 @@ class RecordActivities:
             }
             if finish.status is DeploymentStatus.FINISHED:
                 # What failed on a server that was left out is no failure of the deployment.
-                values |= {"error_code": "", "error_message": ""}
+                values |= {"error_code": "", "error_message": "", "error_detail": ""}
             if finish.error_code:
                 values |= {"error_code": finish.error_code, "error_message": finish.error_message}
             await self._close_steps(finish)

@@ -6,6 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.errors import EngineUnavailable, ServerUnreachable
+from domain.release_policies import OF_THE_MACHINE
+
+MOST_TRIES = 6
+"""So many servers may begin one build, the same one counted anew, before it has failed."""
+
+COMES_BACK = frozenset({ServerUnreachable.code, EngineUnavailable.code})
 NAMED = 3
 """So many of those that build are named to whoever waits."""
 
@@ -50,6 +57,22 @@ def by_preference(builders: Iterable[Builder]) -> list[Builder]:
             one.id,
         ),
     )
+
+
+def is_taken_over(code: str, lost: Sequence[str], builders: Iterable[str]) -> bool:
+    """Whether a build that failed with this code begins anew on another server, or on one that comes back.
+
+    `lost` are the servers on which it has failed so far, this one included. What is wrong with the machine
+    may be right elsewhere; on the same one, only what passes by itself.
+    """
+    has_others = bool(set(builders) - set(lost))
+    return code in (OF_THE_MACHINE if has_others else COMES_BACK) and len(lost) < MOST_TRIES
+
+
+def taken_over_message(lost: str, server: str, reason: str) -> str:
+    """The first line of the log of a build that another server has begun before."""
+    again = "again" if lost == server else "instead"
+    return f"The build on {lost} was lost ({reason.rstrip('.')}). {server} builds {again}."
 
 
 def fits(builder: str, servers: Iterable[str]) -> bool:

@@ -31,12 +31,16 @@ NO_SLOT_CODE = "deadline_exceeded"
 
 @dataclass
 class Wish:
-    """One of these servers shall build; `shown` is the one that the step names."""
+    """One of these servers shall build; `shown` is the one that the step names.
+
+    `lost` are those that began to and were lost.
+    """
 
     steps: ReleaseSteps
     servers: tuple[m.PlannedServer, ...]
     shown: m.PlannedServer
     waits_on: str = ""
+    lost: tuple[str, ...] = ()
 
 
 class DeploymentSlots:
@@ -53,10 +57,16 @@ class DeploymentSlots:
         """A server's workflow has given the slot that was waited for."""
         self._granted.add(server_id)
 
-    def wish(self, steps: ReleaseSteps, servers: Sequence[m.PlannedServer], planned: m.PlannedServer) -> Wish:
+    def wish(
+        self,
+        steps: ReleaseSteps,
+        servers: Sequence[m.PlannedServer],
+        planned: m.PlannedServer,
+        lost: Sequence[str] = (),
+    ) -> Wish:
         """A slot on one of these servers, to be asked for; what comes of it is given back in any case."""
         self._asked += [server.id for server in servers if server.id not in self._asked]
-        return Wish(steps, tuple(servers), planned)
+        return Wish(steps, tuple(servers), planned, lost=tuple(lost))
 
     def asking(self, build: InputFor[m.BuildImage], wish: Wish) -> InputFor[m.BuildImage]:
         """The same build, which asks for the slot itself."""
@@ -102,6 +112,7 @@ class DeploymentSlots:
             servers=wish.servers,
             shown_on=wish.shown.name,
             waits_on=wish.waits_on,
+            lost=wish.lost,
         )
 
     async def _ask(self, wish: Wish) -> m.BuildSlotLease:

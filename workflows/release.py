@@ -166,6 +166,14 @@ class ReleaseSteps:
 
         self._compensations.push(undo, undo_on if of_servers else None)
 
+    def give_up(self, server: m.PlannedServer) -> None:
+        """The server was waited for long enough; what is undone there is tried once."""
+        self._given_up.add(server.id)
+
+    def expect(self, server: m.PlannedServer) -> None:
+        """The opposite of `give_up`: the server is used again."""
+        self._given_up.discard(server.id)
+
     def show(self, name: StepName, server: m.PlannedServer, status: StepStatus, message: str = "") -> None:
         """Sets a step's status where something else than an activity of the step decides it."""
         self._move(name, server, status, message)

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.deployments import StepName
     from domain.image_distribution import sending_server
     from workflows import names
+    from workflows.build_servers import BuildServers
     from workflows.build_slots import DeploymentSlots
     from workflows.failures import Failure, failure_of
     from workflows.left_out import LeftOutServers
@@ -144,8 +145,9 @@ class ReleaseImage:
         servers = self._plan.servers
         builds = self._needs_slot(resolved) and not self._has_image(resolved)
         if builds and self._plan.builders:
-            wish = self._slots.wish(self._steps, self._plan.builders, builder)
-            builder = await self._slots.lease(wish)
+            builds_on = BuildServers(self._command, self._steps, self._slots)
+            builder = await builds_on.build(builder, resolved)
+            return builder, builder
         sender_id = sending_server(builder.id, self._has_image(resolved))
         sender = next((server for server in servers if server.id == sender_id), builder)
         if self._plan.builders and not builds:
@@ -163,7 +165,7 @@ class ReleaseImage:
             limit=limit,
             sent_by="" if sender == builder else sender.name,
         )
-        if builds and not self._plan.builders:
+        if builds:
             await self._build_in_turn(build, builder, resolved)
         else:
             await self._steps.run(StepName.BUILD, s.BUILD_IMAGE, build, within(limit), [builder])

@@ -16,6 +16,8 @@ class LeaseBuildSlot(Message):
     shown_on: str = ""
     waits_on: str = ""
     """The id of the server in whose queue the deployment stands already."""
+    lost: tuple[str, ...] = ()
+    """The ids of those that began to build and were lost: they are asked last."""
 
 
 class BuildSlotLease(Message):

@@ -18,6 +18,8 @@ class BuildImage(StepInput):
     limit: timedelta = timedelta(hours=1)
     sent_by: str = ""
     """The name of another server that has the image, which is sent from there instead of being built."""
+    instead: str = ""
+    """Why another server has begun this build before; the log begins with it."""
     lease: LeaseBuildSlot | None = None
     """The slot to ask for while the build is prepared; without one, the deployment has it or needs none."""
 

@@ -1,6 +1,7 @@
-"""Records the sample histories that must replay for ever: `python -m tests.workflow.record_histories`.
+"""Records the sample histories that must replay for ever: `python -m tests.workflow.record_histories NAME`.
 
-Run it only to add a scenario, or when histories of the old code are no longer in use anywhere.
+Run it only to add a scenario, by its name, or without a name, when histories of the old code are no longer
+in use anywhere.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,16 @@ async def deployment_without_a_server(bench: Bench) -> WorkflowHandle[Any, Any]:
         required=2,
     )
     bench.fakes.fail("build-image", "disk_full", "No room.", server="east")
+    return await bench.deploy()
+
+
+async def deployment_build_server_lost(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """The first build server is lost in the midst of the build, and the deployment fails later on."""
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind, command.deployment_id, builders=("anvil", "bench"), needs_build_slot=True
+    )
+    bench.fakes.fail("build-image", "server_unreachable", times=1)
+    bench.fakes.fail("check-health", "release_unhealthy")
     return await bench.deploy()
 
 
@@ -128,11 +140,14 @@ SCENARIOS: dict[str, Scenario] = {
     "deployment-distributed": deployment_distributed,
     "deployment-behind-an-edge": deployment_behind_an_edge,
     "deployment-without-a-server": deployment_without_a_server,
+    "deployment-build-server-lost": deployment_build_server_lost,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,
     "server-life": server_life,
 }
+KEPT = ("deployment-build-server-lost-before",)
+"""Of code from before a `workflow.patched`, so nobody can record them again."""
 
 
 async def recorded(client: Client, scenario: Scenario) -> str:
@@ -152,8 +167,8 @@ def _wanted(value: Any) -> Any:
     return [_wanted(item) for item in value] if isinstance(value, list) else value
 
 
-async def main() -> None:
-    """Writes every scenario's history."""
+async def main(names: Sequence[str]) -> None:
+    """Writes the histories of these scenarios."""
     with tempfile.TemporaryDirectory() as folder:
         server = TemporalServer(Path(folder))
         try:
@@ -162,11 +177,11 @@ async def main() -> None:
                 server.address, data_converter=pydantic_data_converter, identity=IDENTITY
             )
             HISTORIES.mkdir(exist_ok=True)
-            for name, scenario in SCENARIOS.items():
-                (HISTORIES / f"{name}.json").write_text(await recorded(client, scenario))
+            for name in names:
+                (HISTORIES / f"{name}.json").write_text(await recorded(client, SCENARIOS[name]))
         finally:
             await server.stop()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:] or list(SCENARIOS)))

@@ -16,6 +16,7 @@ from activities import messages as m
 from activities import signatures as s
 from activities.build_slots import BuildSlotActivities
 from api.server_operations import ServerOperations
+from domain.builders import MOST_TRIES
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from domain.errors import TransientError
 from domain.servers import ServerStatus
@@ -411,8 +412,9 @@ def in_order(yard: Yard) -> Any:
     """Each server in turn, then the first queue; the real activity would look for rows of deployments."""
 
     async def lease(lease: m.LeaseBuildSlot) -> m.BuildSlotLease:
+        asked = [one for one in lease.servers if one.id not in lease.lost] or lease.servers
         for waits in (False, True):
-            for planned in lease.servers:
+            for planned in asked:
                 server = await yard.store.servers.get(planned.id)
                 request = m.BuildSlotRequest(
                     deployment_id=lease.deployment_id, limit=server.concurrent_builds, waits=waits
@@ -426,6 +428,120 @@ def in_order(yard: Yard) -> Any:
         raise AssertionError(lease)
 
     return lease
+
+
+async def two_builders(yard: Yard, **fields: Any) -> None:
+    """Build servers with a slot each, for deployments on another server."""
+    for name in ("anvil", "bench"):
+        await yard.server(name, 1, is_build_server=True, **fields)
+    yard.plan("ship", builders=[yard.bench.id_of("anvil"), yard.bench.id_of("bench")])
+    yard.bench.fakes.real[s.LEASE_BUILD_SLOT.name] = in_order(yard)
+
+
+@pytest.mark.parametrize("code", ["server_unreachable", "host_key_changed", "disk_full"])
+async def test_another_build_server_takes_over_from_one_that_is_lost(yard: Yard, code: str) -> None:
+    await two_builders(yard)
+    anvil, bench = yard.bench.id_of("anvil"), yard.bench.id_of("bench")
+    yard.bench.fakes.fail("build-image", code, "It is away.", server=anvil)
+    [held] = yard.hold("new")
+    running = await yard.deploy("new")
+    await held.has_begun()
+
+    await yard.until([], [], "anvil")
+    await yard.until(["new"], [], "bench")
+    shown = await yard.build_step("new")
+    assert (shown.server, shown.status) == (bench, StepStatus.RUNNING)
+    held.release()
+
+    assert (await ending(running)).status is DeploymentStatus.FINISHED
+    built = yard.bench.fakes.messages("build-image")
+    assert [(one.step.server, one.instead) for one in built] == [
+        (anvil, ""),
+        (bench, f"The build on {anvil} was lost (It is away). {bench} builds instead."),
+    ]
+    assert [one.source.name for one in yard.bench.fakes.messages("distribute-image")] == [bench]
+    [finish] = yard.bench.fakes.finishes().values()
+    steps = [(one.server, one.status) for one in finish.steps if one.name is StepName.BUILD]
+    assert steps == [(bench, StepStatus.SUCCEEDED)]
+    for name in ("anvil", "bench"):
+        await yard.until([], [], name)
+
+
+async def test_who_takes_a_build_over_waits_for_its_turn(yard: Yard) -> None:
+    await two_builders(yard)
+    first, second = yard.hold("first", "second")
+    running = [await yard.deploy("first")]
+    await first.has_begun()
+    running.append(await yard.deploy("second"))
+    await second.has_begun()
+    yard.bench.fakes.fail("build-image", "server_unreachable", server=yard.bench.id_of("anvil"))
+
+    first.release()
+
+    await yard.until(["second"], ["first"], "bench")
+    assert (await yard.build_step("first")).status is StepStatus.RUNNING
+    second.release()
+    for handle in running:
+        assert (await ending(handle)).status is DeploymentStatus.FINISHED
+    for name in ("anvil", "bench"):
+        await yard.until([], [], name)
+
+
+async def test_the_only_build_server_builds_again_once_it_is_back(yard: Yard) -> None:
+    await yard.server("anvil", 1, is_build_server=True)
+    anvil = yard.bench.id_of("anvil")
+    yard.plan("ship", builders=[anvil])
+    yard.bench.fakes.real[s.LEASE_BUILD_SLOT.name] = in_order(yard)
+    yard.bench.fakes.fail("build-image", "server_unreachable", times=2, server=anvil)
+
+    result = await ending(await yard.deploy("new"))
+
+    assert result.status is DeploymentStatus.FINISHED
+    assert [one.server_id for one in yard.bench.fakes.messages("build-image")] == [yard.id_of("anvil")] * 3
+    assert yard.bench.fakes.undos() == []
+    await yard.until([], [], "anvil")
+
+
+@pytest.mark.parametrize(
+    ("code", "tries"), [("build_failed", 1), ("host_key_changed", 2), ("server_unreachable", MOST_TRIES)]
+)
+async def test_a_build_that_no_server_can_do_fails_in_the_end(yard: Yard, code: str, tries: int) -> None:
+    await two_builders(yard)
+    yard.bench.fakes.fail("build-image", code, "It is away.")
+
+    with pytest.raises(WorkflowFailureError):
+        await ending(await yard.deploy("new"))
+
+    built = [one.step.server for one in yard.bench.fakes.messages("build-image")]
+    assert len(built) == tries
+    [finish] = yard.bench.fakes.finishes().values()
+    assert (finish.status, finish.error_code) == (DeploymentStatus.FAILED, code)
+    undone = {one.step.server: one.step.is_lost for one in yard.bench.fakes.messages("undo discard-image")}
+    # Whoever has been waited for already is not waited for again, but the last one is.
+    assert {name: undone[name] for name in built} == {name: name != built[-1] for name in built}
+    for name in ("anvil", "bench")[:tries]:
+        await yard.until([], [], name)
+
+
+async def test_a_cancelled_wait_for_another_build_server_leaves_no_slot(yard: Yard) -> None:
+    await two_builders(yard)
+    first, second = yard.hold("first", "second")
+    running = [await yard.deploy("first")]
+    await first.has_begun()
+    running.append(await yard.deploy("second"))
+    await second.has_begun()
+    yard.bench.fakes.fail("build-image", "server_unreachable", server=yard.bench.id_of("anvil"))
+    first.release()
+    await yard.until(["second"], ["first"], "bench")
+
+    await running[0].cancel()
+
+    with pytest.raises(WorkflowFailureError):
+        await ending(running[0])
+    await yard.until(["second"], [], "bench")
+    await yard.until([], [], "anvil")
+    second.release()
+    assert (await ending(running[1])).status is DeploymentStatus.FINISHED
 
 
 async def test_an_image_that_a_server_has_needs_no_build_server(yard: Yard) -> None:

@@ -206,6 +206,18 @@ async def test_servers_that_cannot_build_are_passed_over_and_named_when_there_is
     assert (await yard.lease("new")).server == BENCH
 
 
+async def test_a_server_that_was_lost_is_asked_last(yard: Yard) -> None:
+    await yard.has_built("anvil")
+    await yard.begin("new")
+
+    assert (await yard.lease("new")).server == ANVIL
+    await yard.keepers.release("anvil", "new")
+    assert (await yard.lease("new", lost=("anvil",))).server == BENCH
+    await yard.keepers.release("bench", "new")
+    await yard.store.servers.set("bench", status=ServerStatus.UNREACHABLE)
+    assert (await yard.lease("new", lost=("anvil",))).server == ANVIL
+
+
 async def test_a_deployment_that_has_ended_is_no_longer_shown_as_building(yard: Yard) -> None:
     for deployment in ("dead", "alive"):
         await yard.begin(deployment)

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.builders import Builder, by_preference, fits, ordinal, waiting_message
+from domain.builders import (
+    MOST_TRIES,
+    Builder,
+    by_preference,
+    fits,
+    is_taken_over,
+    ordinal,
+    taken_over_message,
+    waiting_message,
+)
 
 BUILDERS = st.lists(
     st.builds(
@@ -88,3 +97,28 @@ def test_places_are_counted_as_people_do() -> None:
     assert [ordinal(number) for number in numbers] == [
         *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th")
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "lost", "expected"),
+    [
+        ("server_unreachable", ["a"], True),
+        ("server_unreachable", ["a", "b"], True),
+        ("server_unreachable", ["a"] * MOST_TRIES, False),
+        ("disk_full", ["a"], True),
+        ("disk_full", ["a", "b"], False),
+        ("host_key_changed", ["b", "a"], False),
+        ("build_failed", ["a"], False),
+        ("deadline_exceeded", ["a"], False),
+    ],
+)
+def test_a_build_is_taken_over_where_another_machine_may_do_better(
+    code: str, lost: list[str], expected: bool
+) -> None:
+    assert is_taken_over(code, lost, ["a", "b"]) is expected
+
+
+def test_a_log_begins_with_why_another_server_builds() -> None:
+    lost = "The build on a was lost (No answer)."
+    assert taken_over_message("a", "b", "No answer.") == f"{lost} b builds instead."
+    assert taken_over_message("a", "a", "No answer.") == f"{lost} a builds again."
