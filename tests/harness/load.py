@@ -20,6 +20,8 @@ from tests.harness.load_report import Failure, Latencies, LoadReport, VersionSee
 from tests.harness.websocket_session import SentAway, WebSocketSession
 
 ECHO_INTERVAL_SECONDS = 0.1
+NUMBER = "request"
+"""The name of the number in the query."""
 PAUSE_AFTER_CUT_SECONDS = 0.1
 
 
@@ -45,6 +47,7 @@ class LoadGenerator:
         websocket_path: str = "/ws",
         accept_going_away: bool = False,
         limit_over_expected_seconds: float = 10.0,
+        numbered: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """The mixture of the load.
@@ -54,6 +57,7 @@ class LoadGenerator:
         A request of `slow_seconds` starts each `slow_every_seconds` (0: none). `websockets` are open all the
         time, each for `websocket_seconds` and then anew. A WebSocket closed with 1001 is a failure unless
         `accept_going_away`. A request may take `limit_over_expected_seconds` longer than it should.
+        Where they are `numbered`, each request and WebSocket brings a number along (`?request=7`).
         """
         self._target = Target.of(base_url, address, tls)
         self._rate = rate_per_second
@@ -67,6 +71,7 @@ class LoadGenerator:
         self._websocket_path = websocket_path
         self._accept_going_away = accept_going_away
         self._limit = limit_over_expected_seconds
+        self._numbers = itertools.count(1) if numbered else None
         self._idle: deque[HttpConnection] = deque()
         self._stopping = asyncio.Event()
         self._schedulers: set[asyncio.Task[None]] = set()
@@ -89,11 +94,6 @@ class LoadGenerator:
     def succeeded(self) -> int:
         """The requests that succeeded so far."""
         return self._succeeded
-
-    @property
-    def open_requests(self) -> int:
-        """The requests and WebSockets that are open at this moment."""
-        return len(self._open) + self._websockets
 
     def report(self) -> LoadReport:
         """What was seen so far; final after the load has been left."""
@@ -177,9 +177,14 @@ class LoadGenerator:
 
     def _start(self, path: str, offset: float, expected: float = 0.0, *, fresh: bool) -> None:
         self._started += 1
-        task = asyncio.create_task(self._request(path, offset, expected, fresh))
+        task = asyncio.create_task(self._request(self._numbered(path), offset, expected, fresh))
         self._open.add(task)
         task.add_done_callback(self._forget)
+
+    def _numbered(self, path: str) -> str:
+        if self._numbers is None:
+            return path
+        return f"{path}{'&' if '?' in path else '?'}{NUMBER}={next(self._numbers)}"
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         # A task that broke stays, so that `stop` raises its exception.
@@ -225,17 +230,18 @@ class LoadGenerator:
     async def _keep_websocket_open(self) -> None:
         while not self._stopping.is_set():
             offset = time.monotonic() - self._started_clock
+            path = self._numbered(self._websocket_path)
             try:
-                async with WebSocketSession(self._target, self._websocket_path) as session:
+                async with WebSocketSession(self._target, path) as session:
                     await self._echo_for_a_while(session)
                 self._sessions += 1
             except SentAway as error:
                 self._sent_away += 1
                 if not self._accept_going_away:
-                    self._fail(error.kind, error.detail, self._websocket_path, offset)
+                    self._fail(error.kind, error.detail, path, offset)
                 await self._stopped_within(PAUSE_AFTER_CUT_SECONDS)
             except ExchangeFailed as error:
-                self._fail(error.kind, error.detail, self._websocket_path, offset)
+                self._fail(error.kind, error.detail, path, offset)
                 await self._stopped_within(PAUSE_AFTER_CUT_SECONDS)
 
     async def _echo_for_a_while(self, session: WebSocketSession) -> None:

@@ -268,8 +268,12 @@ class SshServer:
         return container
 
     def _rules(self, action: str) -> None:
-        for rule in LINK_RULES:
-            self._rule(action, *rule.split())
+        # All at the same moment: nothing may get in that cannot get out.
+        rules = "".join(f"{action} {rule} -j DROP\n" for rule in LINK_RULES)
+        restore = f"printf '*filter\n{rules}COMMIT\n' | iptables-restore --wait --noflush"
+        code, output = self.run("sh", "-c", restore)
+        if code != 0:
+            raise RuntimeError(f"iptables-restore on {self.name}: {output}")
 
     def _rule(self, action: str, *rule: str) -> None:
         code, output = self.run("iptables", "-w", action, *rule, "-j", "DROP")

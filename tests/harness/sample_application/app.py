@@ -1,7 +1,8 @@
 """A web application for tests: standard library only, in one file, so that its image builds in a moment.
 
 Paths: `/` answers the version, `/slow?seconds=5` after that time, `/health`, `/env`, `/headers`, `/pid`,
-`/hostname`, and `/ws` is a WebSocket (RFC 6455) that echoes text.
+`/hostname`, and `/ws` is a WebSocket (RFC 6455) that echoes text. `/open?since=1760000000.5` answers which
+requests were not over at that time: the numbers that they brought along as `?request=7`.
 Environment: PORT, HOST, VERSION (else the file VERSION beside this one), HEALTH_STATUS, HEALTH_HANG=1,
 START_DELAY_SECONDS, EXIT_AT_ONCE=1.
 On SIGTERM it tells WebSockets 1001, closes idle connections, finishes what it has begun, and only then stops
@@ -18,6 +19,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +31,7 @@ TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 GOING_AWAY, UNSUPPORTED_DATA = 1001, 1003
 LONGEST_MESSAGE_BYTES = 1 << 20
 CLOSE_LIMIT_SECONDS = 5.0
+REMEMBERED = 5000
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class Answer:
     body: str
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass
+class Numbered:
+    """A request that its client has given a number, and when it was over."""
+
+    number: int
+    ended_at: float = float("inf")
 
 
 @dataclass(eq=False)
@@ -115,6 +127,7 @@ class Application:
     busy: set[asyncio.Task[None]] = field(default_factory=set)
     idle: set[asyncio.StreamWriter] = field(default_factory=set)
     websockets: set[WebSocket] = field(default_factory=set)
+    numbered: deque[Numbered] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     async def run(self, host: str, port: int, start_delay_seconds: float) -> None:
         """Serves until SIGTERM or SIGINT, then drains."""
@@ -165,7 +178,7 @@ class Application:
                 request = parse(first + await reader.readuntil(b"\r\n\r\n"))
                 await reader.readexactly(int(request.headers.get("content-length", "0")))
                 # Looked at again here: a stop between answer and idling would otherwise wait for this client.
-                keep_alive = await self.respond(request, reader, writer) and not self.stopping.is_set()
+                keep_alive = await self.respond_to(request, reader, writer) and not self.stopping.is_set()
                 self.busy.discard(task)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             return  # the client has gone, or does not speak HTTP
@@ -173,6 +186,19 @@ class Application:
             self.idle.discard(writer)
             self.busy.discard(task)
             writer.close()
+
+    async def respond_to(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """The same as `respond`, with a note of the request's number while it is open, and of its end."""
+        if "request" not in request.query:
+            return await self.respond(request, reader, writer)
+        numbered = Numbered(int(request.query["request"]))
+        self.numbered.append(numbered)
+        try:
+            return await self.respond(request, reader, writer)
+        finally:
+            numbered.ended_at = time.time()
 
     async def respond(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -214,6 +240,9 @@ class Application:
                 return Answer(str(os.getpid()))
             case "/hostname":
                 return Answer(socket.gethostname())
+            case "/open":
+                since = float(request.query.get("since", time.time()))
+                return Answer(json.dumps([one.number for one in self.numbered if one.ended_at >= since]))
             case _:
                 return Answer("not found", 404)
 

@@ -134,6 +134,23 @@ async def test_it_waits_and_exits_as_its_environment_says(
         assert "exits at once because EXIT_AT_ONCE=1" in process.output
 
 
+async def test_it_tells_which_numbered_requests_were_open(start_application: StartApplication) -> None:
+    application = await start_application()
+    assert await application.get("/?request=1") == (200, "v1")
+    began = time.time()
+    slow = asyncio.create_task(application.get("/slow?seconds=2&request=2"))
+    async with WebSocketSession(application.target, "/ws?request=3") as session:
+        await session.echo("hello")
+
+        async def both_are_open() -> bool:
+            return await application.get("/open") in ((200, "[2, 3]"), (200, "[3, 2]"))
+
+        await eventually(both_are_open)
+        await slow
+        assert await application.get("/open") == (200, "[3]")
+        assert sorted(json.loads((await application.get(f"/open?since={began}"))[1])) == [2, 3]
+
+
 async def test_a_hanging_health_check_does_not_hold_up_other_requests_or_the_end(
     start_application: StartApplication,
 ) -> None:
