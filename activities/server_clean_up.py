@@ -16,12 +16,15 @@ from activities.pulled_names import take_off
 from activities.servers import ServerParts, Servers
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
 from domain.errors import NotFound
+from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from domain.sizes import in_words
 from store.columns import now
 from store.store import Store
+from store.tables import ServerEvent
 
 CACHE_UNUSED_FOR = timedelta(hours=24)
+NOTHING = "There was nothing to remove."
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,16 @@ class CleanedUp:
     note: str = ""
     """Why something that is too much stays."""
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was removed."""
+        return not (self.containers or self.images or self.cache_bytes)
+
     def __str__(self) -> str:
         """For people; empty where nothing was removed."""
         parts = [
-            f"{len(self.containers)} containers" if self.containers else "",
-            f"{len(self.images)} images" if self.images else "",
+            _counted(len(self.containers), "container"),
+            _counted(len(self.images), "image"),
             f"{in_words(self.cache_bytes)} of build cache" if self.cache_bytes else "",
         ]
         said = ", ".join(part for part in parts if part)
@@ -56,7 +64,7 @@ class ServerCleanUpActivities:
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for the worker."""
-        return [self.servers_to_clean, self.clean_up_server]
+        return [self.servers_to_clean, self.clean_up_server, self.record]
 
     @activity.defn(name=s.SERVERS_TO_CLEAN.name)
     async def servers_to_clean(self, _: m.Nothing) -> m.ServersToClean:
@@ -74,7 +82,27 @@ class ServerCleanUpActivities:
         cleaned = await clean_server(parts, self._store, server.id, keep_cache_bytes=self._build_cache_bytes)
         if str(cleaned):
             activity.logger.info("%s: %s", server.name, cleaned)
-        return m.StepOutcome(message=str(cleaned), skipped=not str(cleaned))
+        return m.StepOutcome(message=str(cleaned), skipped=cleaned.is_nothing)
+
+    @activity.defn(name=s.RECORD_CLEAN_UP.name)
+    async def record(self, report: m.CleanUpReport) -> m.Nothing:
+        """The server's events tell of it."""
+        kind = ServerEventKind.CLEAN_UP_FAILED if report.error else ServerEventKind.CLEANED_UP
+        message = report.error or report.message or NOTHING
+        if report.error and not report.was_asked_for:
+            told = await self._store.watch.newest(
+                report.server_id, ServerEventKind.CLEANED_UP, ServerEventKind.CLEAN_UP_FAILED
+            )
+            if told is not None and (told.kind, told.message) == (kind, message):
+                return m.Nothing()
+        await self._store.watch.record_once(
+            ServerEvent(id=report.event_id, server_id=report.server_id, kind=kind, message=message)
+        )
+        return m.Nothing()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
 async def clean_server(

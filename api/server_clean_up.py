@@ -8,6 +8,7 @@ from temporalio.service import RPCError
 
 from activities.messages import ServersToClean
 from api.operations import ANSWER_LIMIT
+from domain.clean_up import clean_up_event_id
 from domain.errors import TransientError
 from workflows import names
 
@@ -19,10 +20,13 @@ class ServerCleanUps:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, server_id: str) -> None:
-        """Cleans the server now; one that is being cleaned is left to it. Raises TransientError."""
+    async def start(self, server_id: str) -> str:
+        """Cleans the server now; one that is being cleaned is left to it. Raises TransientError.
+
+        The id of the event that will tell how it ended.
+        """
         try:
-            await self._client.start_workflow(
+            started = await self._client.start_workflow(
                 names.CLEAN_UP_WORKFLOW,
                 ServersToClean(server_ids=(server_id,)),
                 id=names.clean_up_workflow_id(server_id),
@@ -32,3 +36,4 @@ class ServerCleanUps:
             )
         except RPCError as error:
             raise TransientError("Temporal does not answer. Try again in a moment.") from error
+        return clean_up_event_id(started.result_run_id or "", server_id)

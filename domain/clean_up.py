@@ -10,10 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from domain.identifiers import derived_identifier
 from domain.replicas import RELEASE_COMMAND_ROLE, REPLICA_ROLE
 
 STOPPED_FOR = timedelta(hours=1)
 """A container that ended later than this may still be looked at."""
+
+
+def clean_up_event_id(run_id: str, server_id: str) -> str:
+    """The id of the event that tells how a run of the clean-up ended on a server."""
+    return derived_identifier("clean-up", run_id, server_id)
 
 
 @dataclass(frozen=True)

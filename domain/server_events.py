@@ -16,7 +16,10 @@ MOST_LIVES: Final = 1000
 
 
 class ServerEventKind(StrEnum):
-    """Each is written once for the change, not for every look that still finds it so."""
+    """Each is written once for the change, not for every look that still finds it so.
+
+    A clean-up that the clock began is told of where it removed something, or failed otherwise than before.
+    """
 
     DISK_ABOVE_THRESHOLD = "disk_above_threshold"
     DISK_BELOW_THRESHOLD = "disk_below_threshold"
@@ -25,6 +28,8 @@ class ServerEventKind(StrEnum):
     CONTAINER_DIED = "container_died"
     HOST_KEY_CHANGED = "host_key_changed"
     REMOVAL_REFUSED = "removal_refused"
+    CLEANED_UP = "cleaned_up"
+    CLEAN_UP_FAILED = "clean_up_failed"
 
 
 class ContainerAction(StrEnum):

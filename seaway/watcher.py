@@ -76,7 +76,7 @@ class Watcher:
         settings: WatchSettings | None = None,
         *,
         happened: Callable[[], None] = lambda: None,
-        disk_filled: Callable[[str], Coroutine[None, None, None]] | None = None,
+        disk_filled: Callable[[str], Coroutine[None, None, object]] | None = None,
     ) -> None:
         """`happened` is called when something changed that pages may show; `disk_filled` with a server's id
         when its disk has come above the threshold.

@@ -130,6 +130,20 @@ class WatchStore:
         async with self._database.writing() as session:
             session.add(event)
 
+    async def record_once(self, event: ServerEvent) -> None:
+        """Writes one event, unless there is one of its id."""
+        async with self._database.writing() as session:
+            if await session.get(ServerEvent, event.id) is None:
+                session.add(event)
+
+    async def newest(self, server_id: str, *kinds: ServerEventKind) -> ServerEvent | None:
+        """The server's last event of one of these kinds."""
+        query = select(ServerEvent).where(
+            ServerEvent.server_id == server_id, col(ServerEvent.kind).in_(kinds)
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(query.order_by(col(ServerEvent.at).desc()).limit(1))).first()
+
     async def events(
         self, server_id: str, *, limit: int = 100, before: datetime | None = None
     ) -> Sequence[ServerEvent]:

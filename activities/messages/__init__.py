@@ -46,6 +46,7 @@ from activities.messages.releases import (
     StartReplicas,
 )
 from activities.messages.servers import (
+    CleanUpReport,
     FinishProvisioning,
     RemoveServer,
     ServerCondition,
@@ -75,6 +76,7 @@ __all__ = [
     "CancelReceipt",
     "CancelRequest",
     "CleanUp",
+    "CleanUpReport",
     "ClosedHolders",
     "Command",
     "CommandReceipt",

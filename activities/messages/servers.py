@@ -42,6 +42,20 @@ class ServersToClean(Message):
     server_ids: tuple[str, ...]
 
 
+class CleanUpReport(Message):
+    """How the clean-up of a server ended: with an `error`, or with what was removed, if anything was.
+
+    `event_id` is of the event that tells of it. Of one that the clock began, a failure that was told of
+    already is no news.
+    """
+
+    server_id: str
+    event_id: str
+    message: str = ""
+    error: str = ""
+    was_asked_for: bool = True
+
+
 class FinishProvisioning(Message):
     """Record how a try to make a server usable ended; without `code` it is usable."""
 

@@ -27,6 +27,7 @@ NOTICES = {
     "server-added": "The server is added. Its steps are below.",
     "server-removing": "The server is being removed.",
     "validating": "The server is being checked, step by step.",
+    "cleaning": "The server is being cleaned. What was removed is told below.",
     "host-key": "The new host key is accepted. The server is being checked.",
     "key": "The key is stored.",
     "key-generated": "The key is made. Put its public part into ~/.ssh/authorized_keys on the server.",

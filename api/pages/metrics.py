@@ -16,29 +16,18 @@ from api.pages.application import OwnApplication, tab_page
 from api.pages.application_views import application_url
 from api.pages.charts import Chart, Subject, Window, chart_of
 from api.pages.frames import Crumb, frame_of, page
+from api.pages.happenings import events_of
 from api.pages.live import Fragment, stream_fragments
 from api.pages.page_route import PageRoute
 from api.pages.servers import SECTION, OwnServer, crumbs_of
-from api.pages.views import StatusView
 from api.pages.visitors import Context, Visiting
 from api.shown_metrics import Span, replica_points, server_points, span_of
 from domain.metrics import Measure, Point
-from domain.server_events import ServerEventKind
 from store.tables import Application, Server
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 PERIOD = timedelta(seconds=5)
-EVENTS_SHOWN = 20
-EVENT_KINDS = {
-    ServerEventKind.DISK_ABOVE_THRESHOLD: StatusView("Disk fills up", "bad"),
-    ServerEventKind.DISK_BELOW_THRESHOLD: StatusView("Disk has room", "good"),
-    ServerEventKind.UNREACHABLE: StatusView("Unreachable", "bad"),
-    ServerEventKind.REACHABLE_AGAIN: StatusView("Reachable again", "good"),
-    ServerEventKind.CONTAINER_DIED: StatusView("Replica died", "bad"),
-    ServerEventKind.HOST_KEY_CHANGED: StatusView("Host key changed", "bad"),
-    ServerEventKind.REMOVAL_REFUSED: StatusView("Not removed", "bad"),
-}
 
 
 class Shown:
@@ -95,15 +84,6 @@ class Choices:
 
     ranges: tuple[Choice, ...]
     views: tuple[Choice, ...]
-
-
-@dataclass(frozen=True)
-class Happening:
-    """An event as it is shown."""
-
-    status: StatusView
-    at: datetime
-    message: str
 
 
 @router.get("/servers/{server_id}/metrics")
@@ -189,12 +169,6 @@ async def server_metrics(context: ApiContext, server: Server, shown: Shown) -> M
     window = _window(span)
     drawn = tuple(chart_of(subject, {server.name: points}, window) for subject in subjects)
     return MetricsView(drawn, shown.view == "table", newest)
-
-
-async def events_of(context: ApiContext, server: Server) -> list[Happening]:
-    """What happened to the server, newest first."""
-    events = await context.store.watch.events(server.id, limit=EVENTS_SHOWN)
-    return [Happening(EVENT_KINDS[ServerEventKind(one.kind)], one.at, one.message) for one in events]
 
 
 async def application_metrics(context: ApiContext, application: Application, shown: Shown) -> MetricsView:

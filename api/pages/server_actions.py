@@ -17,6 +17,7 @@ from api.pages.server_views import server_url
 from api.pages.servers import SECTION, OwnServer, crumbs_of
 from api.pages.views import ActionForm, FieldView
 from api.pages.visitors import Context, OwnForm, Visiting
+from api.routes.server_clean_up import run_server_docker_cleanup
 from api.routes.servers import (
     accept_host_key_by_server_uuid,
     applications_on,
@@ -66,6 +67,16 @@ async def validate(
     except (ServerUnreachable, AuthenticationRefused, HostKeyChanged):
         return to(server_url(server.id))
     return to(server_url(server.id), "validating")
+
+
+@router.post("/servers/{server_id}/clean-up")
+async def clean_up(
+    request: Request, context: Context, visitor: Visiting, server: OwnServer, _form: OwnForm
+) -> Response:
+    """Starts to clean it. What was removed is told on its page."""
+    visitor.must(Ability.WRITE)
+    await run_server_docker_cleanup(server.id, context, visitor.principal)
+    return to(server_url(server.id), "cleaning")
 
 
 async def _host_key_form(context: Context, server: Server) -> ActionForm:

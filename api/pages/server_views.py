@@ -99,6 +99,7 @@ class ServerReader:
             steps=_steps(steps, with_evidence=visitor.sees_secrets),
             progress=_progress(steps),
             may_validate=may_change and not server.is_local,
+            may_clean=may_change and status is ServerStatus.USABLE,
             may_write=may_change,
         )
 

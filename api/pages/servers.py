@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api.pages.application import Identifier
 from api.pages.frames import Crumb, frame_of, page
+from api.pages.happenings import events_of
 from api.pages.live import Fragment, stream_fragments
 from api.pages.page_route import PageRoute
 from api.pages.server_views import ServerReader, server_url
@@ -20,6 +21,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 SECTION = "servers"
 PERIOD = timedelta(seconds=2)
+NEWEST = 5
 
 
 async def server_of(server_id: Identifier, context: Context, visitor: Visiting) -> Server:
@@ -83,6 +85,7 @@ async def server_page(request: Request, context: Context, visitor: Visiting, ser
         "server",
         frame,
         server=await reader.view(server),
+        events=await events_of(context, server, NEWEST),
         applications=tuple(placed.get(server.id, ())),
         nodes=await reader.nodes(server),
     )
@@ -95,8 +98,9 @@ async def server_stream(context: Context, visitor: Visiting, server: OwnServer) 
 
     async def produce() -> Sequence[Fragment]:
         present = await context.store.servers.get(server.id, team_id=visitor.team_id)
-        values = {"server": await reader.view(present)}
-        names = ("head", "state", "timeline", "facts")
+        events = await events_of(context, present, NEWEST)
+        values = {"server": await reader.view(present), "events": events}
+        names = ("head", "state", "timeline", "facts", "events")
         return [Fragment(f"server-{name}", f"fragments/server_{name}.html", values) for name in names]
 
     return stream_fragments(produce, for_team=visitor.team_id)

@@ -249,6 +249,7 @@ class ServerView:
     steps: tuple[ServerStepView, ...]
     progress: str
     may_validate: bool
+    may_clean: bool
     may_write: bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from api.auditing import audit
 from api.authentication import Writer
@@ -18,6 +19,12 @@ NEVER = (
 )
 
 
+class CleanUpStarted(Done):
+    """The server is being cleaned."""
+
+    event_uuid: str = Field(description="Of the server's event that will tell what was removed.")
+
+
 class CleanUp(Body):
     """What else to remove; Seaway refuses both."""
 
@@ -28,8 +35,11 @@ class CleanUp(Body):
 @router.post("/servers/{uuid}/docker-cleanup/run", summary="Clean a server now")
 async def run_server_docker_cleanup(
     uuid: Uuid, context: ContextOf, principal: Writer, body: CleanUp | None = None
-) -> Done:
-    """Removes images beyond the kept ones and containers of former releases, and nothing of anybody else."""
+) -> CleanUpStarted:
+    """Removes images beyond the kept ones, containers of former releases and too much cache of builds.
+
+    Nothing of anybody else. An event of the server tells what was removed.
+    """
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     if body is not None and (body.delete_unused_volumes or body.delete_unused_networks):
         field = "delete_unused_volumes" if body.delete_unused_volumes else "delete_unused_networks"
@@ -40,6 +50,6 @@ async def run_server_docker_cleanup(
         )
     if context.clean_ups is None:
         raise NotPossibleNow("This process of Seaway was started without a way to servers.")
-    await context.clean_ups.start(server.id)
+    event_id = await context.clean_ups.start(server.id)
     await audit(context, principal, "server.clean_up", "server", server.id, server.name)
-    return Done(message="Manual cleanup job started.")
+    return CleanUpStarted(message="Manual cleanup job started.", event_uuid=event_id)

@@ -170,9 +170,10 @@ class SeawayClient:
         """Adds an environment to a project."""
         self.rest.request("POST", f"/projects/{project_uuid}/environments", body={"name": name})
 
-    def clean_server(self, uuid: str) -> None:
-        """Starts to remove what nobody needs on a server."""
-        self.rest.request("POST", f"/servers/{uuid}/docker-cleanup/run")
+    def clean_server(self, uuid: str) -> str:
+        """Starts to remove what nobody needs on a server; the uuid of the event that will tell of it."""
+        answer = self.rest.request("POST", f"/servers/{uuid}/docker-cleanup/run")
+        return str(_read(dict[str, Any], answer)["event_uuid"])
 
     def servers(self) -> list[Server]:
         """All servers of the team."""

@@ -15,7 +15,7 @@ from seaway.cli.exit_codes import ExitCode
 from seaway.cli.output import duration, plain
 
 if TYPE_CHECKING:
-    from seaway.cli.answers import Server, ServerStep
+    from seaway.cli.answers import RecordedEvent, Server, ServerStep
     from seaway.cli.output import Output
     from seaway.cli.session import Session
 
@@ -27,6 +27,9 @@ COMPARE_AND_ACCEPT = (
     "If it was installed anew, compare and accept: seaway server accept-host-key {name}. "
     "Else somebody may be in between."
 )
+# Longer than the clean-up itself is tried.
+CLEAN_UP_SECONDS = 1200.0
+EVENTS_LOOKED_AT = 200
 UNDER_WAY = (ServerStatus.PROVISIONING, ServerStatus.REMOVING)
 MARKS: dict[str, tuple[str, str]] = {
     StepStatus.RUNNING: ("→", "cyan"),
@@ -131,6 +134,45 @@ def conclude_removal(session: Session, server: Server, known: Collection[str], *
 
     output.show({**left.document(), "not_removed_because": reason}, tell)
     return ExitCode.FAILED
+
+
+def conclude_clean_up(session: Session, server: Server, event_uuid: str, *, wait: bool) -> ExitCode:
+    """Says what was removed, when it is over, if asked to wait."""
+    output = session.output
+    document: dict[str, Any] = {"uuid": server.uuid, "name": server.name, "event_uuid": event_uuid}
+    if not wait:
+        output.show(document, lambda: output.say(f"{server.name} is being cleaned."))
+        return ExitCode.SUCCESS
+    event = _awaited_event(session, server, event_uuid)
+    failed = event.kind == ServerEventKind.CLEAN_UP_FAILED
+    mark, style, outcome = ("✗", "red", " is not cleaned") if failed else ("✓", "green", "")
+    said = f"{mark} {server.name}{outcome}: {plain(event.message)}"
+    output.show(document | {"event": event.document()}, lambda: output.say(said, style))
+    return ExitCode.FAILED if failed else ExitCode.SUCCESS
+
+
+def _awaited_event(session: Session, server: Server, uuid: str) -> RecordedEvent:
+    """The event, once it has happened; Ctrl-C leaves the work running.
+
+    Raises NotFound when the server is gone, TransientError without any answer and when it takes too long.
+    """
+    began = heard = time.monotonic()
+    pause = FIRST_PAUSE_SECONDS
+    while time.monotonic() - began < CLEAN_UP_SECONDS:
+        try:
+            events = session.client.server_events(server.uuid, limit=EVENTS_LOOKED_AT)
+        except TransientError:
+            if time.monotonic() - heard > PATIENCE_SECONDS:
+                raise
+        else:
+            heard = time.monotonic()
+            if found := [event for event in events if event.uuid == uuid]:
+                return found[0]
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+    raise TransientError(
+        f"{server.name} is still being cleaned. `seaway server events {server.name}` tells when it is over."
+    )
 
 
 def explain(output: Output, server: Server) -> None:

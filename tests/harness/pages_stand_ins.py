@@ -113,6 +113,17 @@ class RecordedServers:
 
 
 @dataclass
+class RecordedCleanUps:
+    """Stands in for the workflows that clean servers."""
+
+    started: list[str] = field(default_factory=list)
+
+    async def start(self, server_id: str) -> str:
+        self.started.append(server_id)
+        return f"event-{len(self.started)}"
+
+
+@dataclass
 class StatedHostKeys:
     """Stands in for the servers that show their host keys."""
 

@@ -39,7 +39,13 @@ from store.tables import (
     Server,
     User,
 )
-from tests.harness.pages_stand_ins import RecordedOperations, RecordedServers, StatedHostKeys, StatedRuntime
+from tests.harness.pages_stand_ins import (
+    RecordedCleanUps,
+    RecordedOperations,
+    RecordedServers,
+    StatedHostKeys,
+    StatedRuntime,
+)
 
 PASSWORD = "correct horse battery"
 
@@ -73,6 +79,7 @@ class World:
     runtime: StatedRuntime
     servers: RecordedServers
     host_keys: StatedHostKeys
+    clean_ups: RecordedCleanUps
     owner: Principal
     server: Server
     project: Project
@@ -182,7 +189,7 @@ async def world_of(database: Database, **settings: Any) -> World:
     (server,) = await store.servers.list(team_id=owner.team_id)
     ((environment, project),) = (await store.projects.places(team_id=owner.team_id)).values()
     operations, runtime = RecordedOperations(store), StatedRuntime()
-    servers, host_keys = RecordedServers(), StatedHostKeys()
+    servers, host_keys, clean_ups = RecordedServers(), StatedHostKeys(), RecordedCleanUps()
     given = {
         "temporal_ui_url": "http://127.0.0.1:8233",
         "session_secret": SecretStr("of-this-test"),
@@ -197,5 +204,18 @@ async def world_of(database: Database, **settings: Any) -> World:
         server_operations=servers,
         host_keys=host_keys,
         key_pairs=SshKeyPairs(),
+        clean_ups=clean_ups,  # type: ignore[arg-type]
     )
-    return World(store, context, operations, runtime, servers, host_keys, owner, server, project, environment)
+    return World(
+        store=store,
+        context=context,
+        operations=operations,
+        runtime=runtime,
+        servers=servers,
+        host_keys=host_keys,
+        clean_ups=clean_ups,
+        owner=owner,
+        server=server,
+        project=project,
+        environment=environment,
+    )

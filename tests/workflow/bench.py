@@ -21,6 +21,7 @@ from activities.messages import (
     CommandReceipt,
     DeploymentResult,
     Progress,
+    ServersToClean,
 )
 from domain.deployments import OperationKind
 from domain.errors import SeawayError
@@ -31,9 +32,10 @@ from workflows import names
 from workflows.application import ApplicationWorkflow
 from workflows.deployment import DeploymentWorkflow
 from workflows.server import ServerWorkflow
+from workflows.server_clean_up import CleanUpWorkflow
 
 TASK_QUEUE_PREFIX = "workflow-test-"
-WORKFLOWS: tuple[type, ...] = (ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow)
+WORKFLOWS: tuple[type, ...] = (ApplicationWorkflow, DeploymentWorkflow, ServerWorkflow, CleanUpWorkflow)
 CALL_LIMIT = timedelta(seconds=LIMIT_SECONDS)
 POLL_LIMIT = timedelta(seconds=2)
 # Only how soon a cancellation reaches an activity depends on it; Seaway's second would add up here.
@@ -69,6 +71,16 @@ class Bench:
             id=names.deployment_workflow_id(command.deployment_id),
             task_queue=self.task_queue,
             result_type=DeploymentResult,
+            rpc_timeout=CALL_LIMIT,
+        )
+
+    async def clean(self, *server_ids: str) -> WorkflowHandle[Any, None]:
+        """Has servers cleaned, as somebody who asks for it does."""
+        return await self.client.start_workflow(
+            names.CLEAN_UP_WORKFLOW,
+            ServersToClean(server_ids=server_ids),
+            id=names.clean_up_workflow_id(self.unique),
+            task_queue=self.task_queue,
             rpc_timeout=CALL_LIMIT,
         )
 

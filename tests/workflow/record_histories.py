@@ -135,6 +135,12 @@ async def server_life(bench: Bench) -> WorkflowHandle[Any, Any]:
     return server.handle
 
 
+async def clean_up(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Two servers, one of which is not cleaned."""
+    bench.fakes.fail("clean-up-server", "engine_unavailable", "The engine does not answer.", times=1)
+    return await bench.clean("east", "west")
+
+
 SCENARIOS: dict[str, Scenario] = {
     "deployment-finished": deployment_finished,
     "deployment-distributed": deployment_distributed,
@@ -145,8 +151,9 @@ SCENARIOS: dict[str, Scenario] = {
     "deployment-cancelled": deployment_cancelled,
     "application-queue": application_queue,
     "server-life": server_life,
+    "clean-up": clean_up,
 }
-KEPT = ("deployment-build-server-lost-before",)
+KEPT = ("deployment-build-server-lost-before", "clean-up-untold")
 """Of code from before a `workflow.patched`, so nobody can record them again."""
 
 

@@ -58,14 +58,16 @@ def swarm(session: Session, server: ServerName) -> None:
     )
 
 
-def clean(session: Session, server: ServerName) -> None:
-    """Remove images beyond the kept ones and containers of former releases now; the clock does it else."""
+def clean(session: Session, server: ServerName, wait: Wait = True) -> ExitCode:
+    """Remove images that are not kept, containers of former releases and too much cache of builds now.
+
+    The clock does it else, and a disk that fills up.
+    """
+    from seaway.cli.server_progress import conclude_clean_up
+
     found = find_server(session.client, server)
-    session.client.clean_server(found.uuid)
-    session.output.show(
-        {"uuid": found.uuid, "name": found.name},
-        lambda: session.output.say(f"{found.name} is being cleaned."),
-    )
+    event_uuid = session.client.clean_server(found.uuid)
+    return conclude_clean_up(session, found, event_uuid, wait=wait)
 
 
 def list_servers(session: Session) -> None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from domain.servers import ServerStatus
+from tests.harness.pages_stand_ins import RecordedCleanUps
 from tests.integration.api.conftest import Seaway
 
-
-@dataclass
-class RecordedCleanUps:
-    """Stands for the workflows."""
-
-    started: list[str] = field(default_factory=list)
-
-    async def start(self, server_id: str) -> None:
-        self.started.append(server_id)
+STARTED = {"message": "Manual cleanup job started.", "event_uuid": "event-1"}
 
 
 @pytest.fixture
@@ -30,7 +23,7 @@ async def clean_ups(seaway: Seaway) -> RecordedCleanUps:
 
 async def test_a_usable_server_is_cleaned_and_the_record_says_who_asked(seaway, client, clean_ups):
     answer = await client.post(f"/servers/{seaway.mine.server.id}/docker-cleanup/run")
-    assert (answer.status_code, answer.json()) == (200, {"message": "Manual cleanup job started."})
+    assert (answer.status_code, answer.json()) == (200, STARTED)
     assert clean_ups.started == [seaway.mine.server.id]
     events = await seaway.store.audit.list(team_id=seaway.mine.team.id)
     assert events[0].action == "server.clean_up"

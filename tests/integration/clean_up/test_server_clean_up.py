@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import docker
@@ -22,8 +23,9 @@ from activities import messages as m
 from activities import signatures as s
 from activities.disk_guard import require_free_disk
 from activities.pulled_names import pull_image
-from activities.server_clean_up import CleanedUp, clean_server
+from activities.server_clean_up import CleanedUp, ServerCleanUpActivities, clean_server
 from adapters.docker import DockerEngine
+from api.server_clean_up import ServerCleanUps
 from domain import clean_up
 from domain.configuration import ApplicationConfiguration, ImageSource
 from domain.deployments import DeploymentStatus
@@ -149,7 +151,7 @@ async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers,
         await store.deployments.update(busy.id, status=DeploymentStatus.FAILED)
         cleaned = await clean()
         assert (set(cleaned.containers), cleaned.images, cleaned.cache_bytes) == (going, (ours[0],), 0)
-        assert str(cleaned) == "Removed 2 containers, 1 images."
+        assert str(cleaned) == "Removed 2 containers, 1 image."
         assert not str(await clean())
         left = {one.name for one in engine.containers.list(all=True, ignore_removed=True)}
         assert staying <= left
@@ -251,10 +253,29 @@ async def test_a_build_on_a_nearly_full_disk_does_not_begin(store, servers, monk
         await require_free_disk(parts, 10**15, "here")
 
 
+async def test_a_clean_up_is_told_once_and_the_same_failure_of_the_clocks_only_at_first(store, servers):
+    activities = ServerCleanUpActivities(store, servers, build_cache_bytes=ALL)
+
+    async def told(event_id: str, **how: Any) -> list[tuple[str, str]]:
+        await activities.record(m.CleanUpReport(server_id="far", event_id=event_id, **how))
+        return [(one.kind, one.message) for one in await store.watch.events("far")]
+
+    first = await told("a", message="Removed 1 image.")
+    assert first == [("cleaned_up", "Removed 1 image.")]
+    assert await told("a", message="") == first
+    failed = [("clean_up_failed", "No answer."), *first]
+    assert await told("b", error="No answer.", was_asked_for=False) == failed
+    assert await told("c", error="No answer.", was_asked_for=False) == failed
+    assert await told("d", error="No answer.") == [failed[0], *failed]
+    assert (await told("e"))[0] == ("cleaned_up", "There was nothing to remove.")
+    assert (await told("f", error="No answer.", was_asked_for=False))[0] == failed[0]
+
+
 async def test_the_clock_cleans_every_server_and_one_that_fails_keeps_none_waiting(
     temporal_client: Client, tmp_path
 ):
     cleaned: list[str] = []
+    told: dict[str, m.CleanUpReport] = {}
 
     @activity.defn(name=s.SERVERS_TO_CLEAN.name)
     async def servers_to_clean(_: m.Nothing) -> m.ServersToClean:
@@ -267,7 +288,14 @@ async def test_the_clock_cleans_every_server_and_one_that_fails_keeps_none_waiti
 
             raise ApplicationError("gone", non_retryable=True)
         cleaned.append(task.server_id)
-        return m.StepOutcome()
+        if task.server_id == "one":
+            return m.StepOutcome(message="Removed 1 image.")
+        return m.StepOutcome(message="The cache stays.", skipped=True)
+
+    @activity.defn(name=s.RECORD_CLEAN_UP.name)
+    async def record(report: m.CleanUpReport) -> m.Nothing:
+        told[report.server_id] = report
+        return m.Nothing()
 
     queue = f"clean-up-{uuid4().hex[:8]}"
     settings = Settings(data_dir=tmp_path, clean_up_minutes=30)
@@ -282,7 +310,7 @@ async def test_the_clock_cleans_every_server_and_one_that_fails_keeps_none_waiti
             temporal_client,
             task_queue=queue,
             workflows=[CleanUpWorkflow],
-            activities=[servers_to_clean, clean_up_server],
+            activities=[servers_to_clean, clean_up_server, record],
         ):
             await schedule.trigger()
             await eventually(lambda: sorted(cleaned) == ["one", "two"], 20)
@@ -291,6 +319,13 @@ async def test_the_clock_cleans_every_server_and_one_that_fails_keeps_none_waiti
                 return not (await schedule.describe()).info.running_actions
 
             await eventually(is_over, 20)
+            # Nothing was removed from the second one, which is worth telling only to whoever has asked.
+            assert set(told) == {"lost", "one"}
+            assert (told["lost"].error, told["one"].message) == ("gone", "Removed 1 image.")
+            event_id = await ServerCleanUps(temporal_client, queue).start("two")
+            await eventually(lambda: "two" in told, 20)
+            assert (told["two"].event_id, told["two"].message) == (event_id, "The cache stays.")
+            assert [one.was_asked_for for one in told.values()] == [False, False, True]
         never = settings.model_copy(update={"clean_up_minutes": 0})
         await ensure_schedules(temporal_client, never, task_queue=queue)
         assert (await schedule.describe()).schedule.state.paused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from api.application import create_api
 from api.context import ApiContext
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
 from domain.identifiers import derived_identifier
+from domain.server_events import ServerEventKind
+from domain.servers import ServerStatus
 from seaway.cli import session
 from seaway.cli.client import SeawayClient
 from seaway.cli.commands import contexts
@@ -33,6 +35,7 @@ from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
+from store.tables import ServerEvent
 from tests.integration.api.conftest import SETTINGS, FixedRuntime, RecordingOperations, Tenant, make_tenant
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -135,6 +138,38 @@ async def test_an_application_is_made_changed_looked_at_and_removed(api: Api, sa
     await say("rm", "demo", "--yes", "--no-wait")
     assert api.operations.submitted[-1].kind is OperationKind.DELETE
     assert api.operations.submitted[-1].delete_volumes is False
+
+
+async def test_a_clean_up_is_followed_to_its_end(api: Api, say: Say) -> None:
+    server = api.mine.server
+
+    @dataclass
+    class CleanUps:
+        kind = ServerEventKind.CLEANED_UP
+        message = "Removed 3 images."
+        begun: int = 0
+
+        async def start(self, server_id: str) -> str:
+            self.begun += 1
+            other = ServerEvent(server_id=server_id, kind=self.kind, message="Of another clean-up.")
+            own = ServerEvent(
+                id=f"event{self.begun}", server_id=server_id, kind=self.kind, message=self.message
+            )
+            await api.store.watch.record(own)
+            await api.store.watch.record(other)
+            return own.id
+
+    clean_ups = CleanUps()
+    api.app.state.context = replace(api.app.state.context, clean_ups=clean_ups)
+    await api.store.servers.set(server.id, status=ServerStatus.USABLE)
+    assert (await say("server", "clean", server.name)).stdout == f"✓ {server.name}: Removed 3 images.\n"
+    told = await document(say, "server", "clean", server.name)
+    assert (told["event"]["kind"], told["event"]["message"]) == ("cleaned_up", "Removed 3 images.")
+    begun = (await say("server", "clean", server.name, "--no-wait")).stdout
+    assert begun == f"{server.name} is being cleaned.\n"
+    clean_ups.kind, clean_ups.message = ServerEventKind.CLEAN_UP_FAILED, "Docker does not answer."
+    failed = await say("server", "clean", server.name, code=1)
+    assert failed.stdout == f"✗ {server.name} is not cleaned: Docker does not answer.\n"
 
 
 async def test_a_deployment_is_followed_through_the_real_stream(api: Api, say: Say) -> None:

@@ -97,6 +97,7 @@ async def test_another_team_cannot_act(stranger: Visit, world: World, other_team
         pages["cancel"],
         pages["rollback"],
         f"{pages['server usable']}/validate",
+        f"{pages['server usable']}/clean-up",
         pages["server settings"],
         pages["server host-key"],
         pages["server remove"],
@@ -109,6 +110,7 @@ async def test_another_team_cannot_act(stranger: Visit, world: World, other_team
         assert answer.status_code == 404, path
     assert not world.servers.provisioned
     assert not world.servers.removed
+    assert not world.clean_ups.started
     assert not world.operations.submitted
     assert not world.operations.cancelled
 
@@ -156,8 +158,11 @@ async def test_a_member_reads_but_neither_changes_nor_sees_secrets(stranger: Vis
     assert 'method="post"' not in (await stranger.get("/registries")).text.partition("<main")[2]
     for path in ("/servers/new", "/keys", "/keys/generate", pages["server settings"], pages["server remove"]):
         assert (await stranger.send("/applications", path, ip="192.0.2.1")).status_code == 403, path
-    assert (await stranger.send("/applications", f"{pages['server usable']}/validate")).status_code == 403
+    for action in ("validate", "clean-up"):
+        answer = await stranger.send("/applications", f"{pages['server usable']}/{action}")
+        assert answer.status_code == 403, action
     assert not world.servers.provisioned
+    assert not world.clean_ups.started
     assert not world.operations.submitted
 
 

@@ -44,6 +44,29 @@ async def test_a_server_shows_facts_fingerprint_and_steps(visit: Visit, world: W
     assert "attempt 2" in (await visit.get(fleet["setting-up"])).text
 
 
+async def test_a_usable_server_is_cleaned_by_a_button_and_its_page_tells_how_it_ended(
+    visit: Visit, world: World
+) -> None:
+    fleet = await seed_fleet(world)
+    path = fleet["usable"]
+    assert f'action="{path}/clean-up"' in (await visit.get(path)).text
+    assert "/clean-up" not in (await visit.get(fleet["broken"])).text
+    forged = await visit.client.post(f"{path}/clean-up", headers=visit.headers)
+    assert (forged.status_code, world.clean_ups.started) == (403, [])
+    sent = await visit.send(path, f"{path}/clean-up")
+    assert sent.headers["Location"] == f"{path}?done=cleaning"
+    server_id = path.rpartition("/")[2]
+    assert world.clean_ups.started == [server_id]
+    event = ServerEvent(server_id=server_id, kind="cleaned_up", message="Removed 3 images.")
+    await world.store.watch.record(event)
+    page = (await visit.get(sent.headers["Location"])).text
+    for words in ("The server is being cleaned.", "Cleaned up", "Removed 3 images."):
+        assert words in page
+    refused = await visit.send(path, f"{fleet['broken']}/clean-up")
+    assert (refused.status_code, "is not usable now" in refused.text) == (400, True)
+    assert world.clean_ups.started == [server_id]
+
+
 async def test_a_changed_host_key_is_an_alarm_with_both_fingerprints(visit: Visit, world: World) -> None:
     path = (await seed_fleet(world))["changed"]
     page = (await visit.get(path)).text

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from api.pages import live
+from api.pages.happenings import EVENT_KINDS, Happening
 from api.pages.live import LEAST_PAUSE, Fragment, stream_fragments, wake_pages
-from api.pages.metrics import EVENT_KINDS, Happening
 from domain.server_events import ServerEventKind
 from store.columns import now
 
