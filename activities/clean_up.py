@@ -11,8 +11,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
-from activities.pulled_names import take_off
-from activities.replica_specifications import files_folder
+from activities.deleted_applications import remove_replicas, remove_rest, withdraw_routes
 from activities.servers import ServerParts, Servers
 from activities.swarm_nodes import NodeImages
 from adapters.file_times import FileTimes
@@ -55,25 +54,18 @@ class CleanUpActivities:
         if self._times_folder is not None:
             times = FileTimes.of(self._times_folder, clean.application_id)
             await asyncio.to_thread(times.remove)
+        # Of a server that was away when the replicas were stopped, and is back.
+        await withdraw_routes(parts, clean.application_id)
+        await remove_replicas(parts, clean.application_id)
+        configuration = await self._store.applications.configuration(clean.application_id)
         if parts.swarm is not None:
-            configuration = await self._store.applications.configuration(clean.application_id)
             await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
-        for image in await parts.engine.images_with_prefix(f"seaway/{clean.application_id}"):
-            await parts.engine.remove_image(image)
-        await take_off(
-            parts.engine,
-            self._store,
-            clean.server_id,
-            lambda name: name.application_id == clean.application_id,
+        for volume in configuration.runtime.volumes if clean.delete_volumes else ():
+            if volume.kind is VolumeKind.NAMED:
+                await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
+        await remove_rest(
+            self._store, parts, clean.server_id, clean.application_id, volumes=clean.delete_volumes
         )
-        if clean.delete_volumes:
-            configuration = await self._store.applications.configuration(clean.application_id)
-            for volume in configuration.runtime.volumes:
-                if volume.kind is VolumeKind.NAMED:
-                    await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
-        await parts.files.remove_tree(files_folder(clean.application_id) / "files")
-        if clean.delete_volumes:
-            await parts.files.remove_tree(files_folder(clean.application_id))
         return m.StepOutcome(message="everything of the application was removed")
 
 

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.deleted_applications import expect_remains
 from activities.deployment_rows import row_of
 from activities.serving import held, serving
 from domain.builders import fits
@@ -62,6 +63,8 @@ class PlanningActivities:
         row = await self._store.deployments.record(row_of(command))
         served = await serving(self._store, command.application_id)
         configuration = await self._configuration(command, row, served)
+        if command.kind is OperationKind.DELETE:
+            await expect_remains(self._store, command, configuration)
         places = await self._places(command, configuration, served)
         servers = places.servers
         steps = planned_steps(

@@ -63,6 +63,7 @@ class ServerCheckActivities:
     async def check(self, task: m.ServerTask) -> m.ServerCondition:
         """How the server stands, written down; a server that stands badly is an answer, not an error.
 
+
         The alarm of a changed host key stays until a person has asked for provisioning, even if the old key
         is back.
         """
@@ -122,10 +123,15 @@ class ServerCheckActivities:
             await raise_alarm(self._store, server_id, message)
         if before.status != status:
             logger.warning("server %s is %s: %s", server_id, status, message or "it answers")
-        return self._condition(status, message)
+        remains = status is ServerStatus.USABLE and bool(await self._store.deletions.left_on(server_id))
+        return self._condition(status, message, has_remains=remains)
 
-    def _condition(self, status: ServerStatus, message: str) -> m.ServerCondition:
-        return m.ServerCondition(status=status, message=message, again_after=self._again_after)
+    def _condition(
+        self, status: ServerStatus, message: str, *, has_remains: bool = False
+    ) -> m.ServerCondition:
+        return m.ServerCondition(
+            status=status, message=message, again_after=self._again_after, has_remains=has_remains
+        )
 
     @activity.defn(name=s.REMOVE_SERVER.name)
     async def remove(self, removal: m.RemoveServer) -> m.ServerRemoval:

@@ -12,6 +12,7 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.clean_up import surplus_images
+from activities.deleted_applications import take_deleted_away
 from activities.pulled_names import take_off
 from activities.servers import ServerParts, Servers
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
@@ -79,6 +80,7 @@ class ServerCleanUpActivities:
         """Removes what nobody needs. Repeating it is harmless."""
         server = await self._store.servers.get(task.server_id)
         parts = await self._servers.parts(server.id)
+        await take_deleted_away(self._store, parts, server.id)
         cleaned = await clean_server(parts, self._store, server.id, keep_cache_bytes=self._build_cache_bytes)
         if str(cleaned):
             activity.logger.info("%s: %s", server.name, cleaned)

@@ -6,13 +6,17 @@ import asyncio
 import logging
 from http import HTTPStatus
 from pathlib import PurePosixPath
+from typing import get_args
 
+from activities.deleted_applications import take_deleted_away
 from activities.servers import Servers
 from adapters import build_limits, server_setup
+from adapters.bundled_images import BinaryName
 from adapters.docker.connection import EngineRefusal
+from adapters.docker.engine import DockerEngine
 from adapters.traefik.settings import OWNER_LABEL
 from domain.build_limits import own_group
-from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable
+from domain.errors import EngineUnavailable, NotFound, SeawayError, ServerUnreachable
 from domain.server_systems import is_data_folder
 from store.store import Store
 from store.tables import Server
@@ -21,11 +25,13 @@ TAKING_SECONDS = 90.0
 SILENT_SECONDS = 20.0
 """Of one that did not answer when it was looked at last, nobody waits long for more."""
 PROXY_LABELS = {"seaway.managed": "true", "seaway.role": "proxy"}
+BINARIES = get_args(BinaryName)
+"""Images that Seaway makes of programs."""
 logger = logging.getLogger("seaway.activities")
 
 
 class Leaving:
-    """Takes proxy, network and data folder away, unless the machine is in use under another name."""
+    """Takes proxy, network, images and data folder away, unless the machine is in use under another name."""
 
     def __init__(self, store: Store, servers: Servers, instance: str) -> None:
         """`instance` is the name of the data folder."""
@@ -74,6 +80,8 @@ class Leaving:
         for proxy in await parts.engine.list_containers(PROXY_LABELS):
             if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
                 await parts.engine.remove(proxy.name)
+        await take_deleted_away(self._store, parts, server.id, has_proxy=False)
+        await self._remove_images(parts.engine)
         # That of a Swarm is another one.
         for network in sorted({parts.network, self._instance}):
             try:
@@ -83,6 +91,20 @@ class Leaving:
                     raise
                 # Somebody has put a container of their own there, and Seaway's are gone.
                 logger.warning("the network %s of the server %s stays in use there", network, server.id)
+
+    async def _remove_images(self, engine: DockerEngine) -> None:
+        """The proxy's, and those of applications that were here once; another Seaway's stay."""
+        for image in await engine.images_with_prefix("seaway/"):
+            owner = image.removeprefix("seaway/").rpartition(":")[0]
+            if owner in BINARIES or await self._is_known(owner):
+                await engine.remove_image(image)
+
+    async def _is_known(self, application_id: str) -> bool:
+        try:
+            await self._store.applications.get(application_id)
+        except NotFound:
+            return False
+        return True
 
     async def _is_shared(self, server: Server) -> bool:
         """Whether the same machine is in use under another name, by this team or another."""

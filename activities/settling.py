@@ -11,11 +11,10 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.deleted_applications import remove_release, take_deleted_away
 from activities.edges import edge_token, entrance_of, settle_edges
-from activities.replicas import DEFAULT_GRACE_SECONDS
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
-from activities.service_releases import remove_service
 from activities.serving import serving
 from adapters.docker.states import ContainerState
 from adapters.docker.swarm_states import ServiceState
@@ -26,7 +25,6 @@ from domain.errors import NotFound, ReplicaRefused
 from domain.release_planning import stops_first
 from domain.replicas import (
     APPLICATION_LABEL,
-    GRACE_LABEL,
     RELEASE_LABEL,
     REPLICA_ROLE,
     ROLE_LABEL,
@@ -61,6 +59,8 @@ class SettlingActivities:
     async def settle(self, task: m.ServerTask) -> m.StepOutcome:
         """Routes lead to what serves, that runs, and replicas of releases that are over are gone.
 
+        So is all that is left of applications that are deleted.
+
         It `waits` where an operation is under way: that may have given the server up before it came back.
         """
         parts = await self._servers.parts(task.server_id)
@@ -75,13 +75,14 @@ class SettlingActivities:
             try:
                 gone, changes = await self._settle(parts, task.server_id, application_id, replicas)
             except NotFound:
-                continue  # another Seaway's, or being deleted: nothing of ours to decide
+                continue  # another Seaway's, or deleted
             removed, waits = removed + gone, waits or changes
         server = await self._store.servers.get(task.server_id)
         if not server.is_build_server:  # It has no proxy.
             await settle_edges(self._store, parts, server, self._edge_port, self._served)
+        deleted = await take_deleted_away(self._store, parts, server.id)
         message = f"{removed} left-over replicas removed"
-        return m.StepOutcome(message=message, skipped=not removed, waits=waits)
+        return m.StepOutcome(message=message, skipped=not removed and not deleted, waits=waits)
 
     async def _settle(
         self, parts: ServerParts, server_id: str, application_id: str, replicas: list[Found]
@@ -110,7 +111,7 @@ class SettlingActivities:
             staying = [one for one in mine if one.name in names]
             # Of a scaling that could not be ended, or undone, there may be more.
             going += [one for one in mine if one.name not in names]
-        await asyncio.gather(*[_remove(parts, state) for state in going])
+        await asyncio.gather(*[remove_release(parts, state) for state in going])
         if here is not None:
             await self._resume(parts, here, staying)
         return len(going), facts.is_changing
@@ -169,12 +170,3 @@ class SettlingActivities:
 def _stays_up(configuration: ApplicationConfiguration) -> bool:
     """Whether the engine starts what has ended, so that only somebody who stopped it can have ended it."""
     return configuration.runtime.restart_policy in ("always", "unless-stopped")
-
-
-async def _remove(parts: ServerParts, state: Found) -> None:
-    if isinstance(state, ServiceState):
-        await remove_service(parts, state)
-        return
-    grace = state.labels.get(GRACE_LABEL, "")
-    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
-    await parts.engine.remove(state.name)

@@ -7,6 +7,7 @@ from store.applications import ApplicationStore
 from store.audit import AuditStore
 from store.builds import BuildStore
 from store.database import Database
+from store.deletions import DeletionStore
 from store.deployments import DeploymentStore
 from store.encryption import KeyRing
 from store.logs import LogStore
@@ -29,6 +30,7 @@ class Store:
         self.applications = ApplicationStore(database, keys)
         self.audit = AuditStore(database)
         self.builds = BuildStore(database)
+        self.deletions = DeletionStore(database)
         self.deployments = DeploymentStore(database, keys)
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)

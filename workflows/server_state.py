@@ -18,7 +18,8 @@ with workflow.unsafe.imports_passed_through():
 class ServerState(BaseModel):
     """`is_watched`: it has been usable once, so it is looked at again and again.
 
-    `was_away`: since it was settled last, so deployments may have left something there.
+    `was_away`: since it was settled last, so deployments may have left something there, as they have where an
+    application that is deleted was once.
     """
 
     server_id: str
@@ -51,7 +52,8 @@ class ServerState(BaseModel):
     def settle(self, condition: m.ServerCondition) -> None:
         """How it stands, as an activity found it."""
         self.status, self.message = condition.status, condition.message
-        self.was_away = self.was_away or (self.is_watched and condition.status is not ServerStatus.USABLE)
+        is_away = self.is_watched and condition.status is not ServerStatus.USABLE
+        self.was_away = self.was_away or is_away or condition.has_remains
         self.again_after = condition.again_after
 
     def markdown(self) -> str:

@@ -65,12 +65,16 @@ class FinishProvisioning(Message):
 
 
 class ServerCondition(Message):
-    """How a server stands, and when to look again. `is_gone`: the store knows it no more."""
+    """How a server stands, and when to look again. `is_gone`: the store knows it no more.
+
+    `has_remains`: it may have something of applications that are deleted.
+    """
 
     status: ServerStatus
     message: str = ""
     again_after: timedelta = timedelta(minutes=1)
     is_gone: bool = False
+    has_remains: bool = False
 
 
 class RemoveServer(Message):

@@ -51,6 +51,12 @@ class Containers(Waiting, EngineConnection):
         except EngineRefusal as refusal:
             raise ReplicaRefused(f"The volume {name} cannot be created: {refusal.reason}") from refusal
 
+    async def volumes(self, labels: Mapping[str, str]) -> list[str]:
+        """The names of the volumes that have all these labels."""
+        filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
+        found = await self.call(lambda client: client.volumes(filters=filters))
+        return sorted(str(volume["Name"]) for volume in found.get("Volumes") or ())
+
     async def remove_volume(self, name: str) -> None:
         """Remove a volume and its content; absent is fine. EngineUnavailable while a container uses it."""
         await self._absent_is_fine(lambda client: client.remove_volume(name))

@@ -3,7 +3,7 @@
 from store.tables.access import ApiToken, Membership, Team, User
 from store.tables.applications import Application, ClaimedDomain, Variable
 from store.tables.audit import AuditEvent
-from store.tables.deployments import Deployment, DeploymentStep, LogLine, ServerRelease
+from store.tables.deployments import DeletedApplication, Deployment, DeploymentStep, LogLine, ServerRelease
 from store.tables.images import PulledName
 from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
@@ -16,6 +16,7 @@ __all__ = [
     "Application",
     "AuditEvent",
     "ClaimedDomain",
+    "DeletedApplication",
     "Deployment",
     "DeploymentStep",
     "Environment",

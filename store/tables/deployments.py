@@ -61,6 +61,17 @@ class Deployment(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class DeletedApplication(SQLModel, table=True):
+    """An application that is being deleted, or was, on a server that may still have something of it."""
+
+    __tablename__ = "deleted_application"
+
+    server_id: str = Field(primary_key=True)
+    application_id: str = Field(primary_key=True)
+    delete_volumes: bool = False
+    since: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class ServerRelease(SQLModel, table=True):
     """Which release of an application a server has; one that has none has no row.
 

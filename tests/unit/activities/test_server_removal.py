@@ -51,6 +51,13 @@ class Machine:
     async def remove(self, name: str) -> None:
         self.removed.append(name)
 
+    async def images_with_prefix(self, _name: str) -> list[str]:
+        return ["seaway/traefik:3.7", "seaway/of-another-seaway:1"]
+
+    async def remove_image(self, reference: str) -> bool:
+        self.removed.append(reference)
+        return True
+
     async def remove_network(self, name: str) -> None:
         if self.is_crowded:
             raise EngineRefusal(403, "network has active endpoints")
@@ -105,7 +112,7 @@ async def test_of_a_server_that_is_forgotten_nothing_is_asked(servers_store: Sto
     assert (machine.removed, machine.forgotten, machine.asked) == ([], ["far"], [])
 
 
-TAKEN = {"proxy", FOLDER, "seaway", "seaway-builds"}
+TAKEN = {"proxy", "seaway/traefik:3.7", FOLDER, "seaway", "seaway-builds"}
 STOPPED = EngineUnavailable("Docker does not answer.")
 
 

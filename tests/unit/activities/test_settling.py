@@ -74,6 +74,10 @@ class Machine:
         self.withdrawn.append(application_id)
 
 
+async def nothing_left(_server_id: str) -> list[Any]:
+    return []
+
+
 async def settled(
     server_id: str,
     *,
@@ -142,6 +146,7 @@ async def settled(
     )
     store: Any = SimpleNamespace(
         applications=SimpleNamespace(get=application, list=no_applications),
+        deletions=SimpleNamespace(left_on=nothing_left),
         deployments=deployments,
         releases=SimpleNamespace(of=held),
         servers=SimpleNamespace(get=server),

@@ -1,0 +1,111 @@
+"""Applications that are deleted go from every server that ever had something of them.
+
+Their deletion asks the servers that have them at that moment. Of one that was away then, that they had moved
+from, or that built for them, nobody would know any more: so each is remembered until nothing is left there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from activities import messages as m
+from activities.pulled_names import take_off
+from activities.replica_specifications import files_folder
+from activities.servers import ServerParts
+from activities.service_releases import remove_service
+from adapters.docker.states import ContainerState
+from adapters.docker.swarm_states import ServiceState
+from domain.configuration import ApplicationConfiguration
+from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, ROLE_LABEL, application_labels
+from domain.services import SERVICE_ROLE
+from store.store import Store
+from store.tables import Server
+
+DEFAULT_GRACE_SECONDS = 30
+
+
+async def expect_remains(store: Store, command: m.Command, configuration: ApplicationConfiguration) -> None:
+    """Remembers the servers that may have something of an application whose deletion begins."""
+    rows = await store.deployments.all_of_application(command.application_id)
+    begun = [store.deployments.released(row) for row in rows if row.snapshot_sealed is not None]
+    owned = await store.servers.list(team_id=configuration.team_id)
+    servers = _concerned([configuration, *begun], owned)
+    await store.deletions.expect(
+        command.application_id,
+        [one.id for one in servers if one.id != command.without_server_id],
+        delete_volumes=command.delete_volumes,
+    )
+
+
+def _concerned(released: list[ApplicationConfiguration], owned: Sequence[Server]) -> list[Server]:
+    named = {server_id for one in released for server_id in (*one.server_ids, one.routing.edge_server_id)}
+    # Which of the build servers it was is not written down, nor which nodes of a Swarm were sent the image.
+    was_built_elsewhere = any(one.build.use_build_server for one in released)
+    was_on_swarm = any(one.id in named and one.is_swarm_manager for one in owned)
+    return [
+        one
+        for one in owned
+        if (one.is_local or one.data_folder)
+        and (one.id in named or was_built_elsewhere or (was_on_swarm and one.is_swarm_worker))
+    ]
+
+
+async def take_deleted_away(
+    store: Store, parts: ServerParts, server_id: str, *, has_proxy: bool = True
+) -> int:
+    """The server has nothing of applications that are deleted any more; how many there were to look for."""
+    left = await store.deletions.left_on(server_id)
+    for one in left:
+        if has_proxy:
+            await withdraw_routes(parts, one.application_id)
+        await remove_replicas(parts, one.application_id)
+        await remove_rest(store, parts, server_id, one.application_id, volumes=one.delete_volumes)
+    return len(left)
+
+
+async def withdraw_routes(parts: ServerParts, application_id: str) -> None:
+    """Nothing leads to the application here; a server without any routes need not have a proxy."""
+    if await parts.proxy.current(application_id) is not None:
+        await parts.proxy.withdraw(application_id)
+
+
+async def remove_replicas(parts: ServerParts, application_id: str) -> None:
+    """Nothing of the application runs here."""
+    labels = {APPLICATION_LABEL: application_id}
+    found: list[ContainerState | ServiceState] = [
+        # Labels alone may be those of an image that somebody else has built upon.
+        one
+        for one in await parts.engine.list_containers(labels)
+        if one.name.startswith(f"{application_id}-")
+    ]
+    if parts.swarm is not None:
+        found += await parts.engine.services({**labels, ROLE_LABEL: SERVICE_ROLE})
+    await asyncio.gather(*[remove_release(parts, one) for one in found])
+    if parts.swarm is not None:
+        await parts.engine.remove_unused_secrets(application_labels(application_id))
+
+
+async def remove_rest(
+    store: Store, parts: ServerParts, server_id: str, application_id: str, *, volumes: bool
+) -> None:
+    """Images and files are gone, with `volumes` also what it has stored, and the server is asked no more."""
+    for image in await parts.engine.images_with_prefix(f"seaway/{application_id}"):
+        await parts.engine.remove_image(image)
+    await take_off(parts.engine, store, server_id, lambda name: name.application_id == application_id)
+    for volume in await parts.engine.volumes({APPLICATION_LABEL: application_id}) if volumes else ():
+        if volume.startswith(f"{application_id}-"):
+            await parts.engine.remove_volume(volume)
+    folder = files_folder(application_id)
+    await parts.files.remove_tree(folder if volumes else folder / "files")
+    await store.deletions.done(server_id, application_id)
+
+
+async def remove_release(parts: ServerParts, state: ContainerState | ServiceState) -> None:
+    """The replicas of a release, one container or all as a service of a Swarm, are gone after their grace."""
+    if isinstance(state, ServiceState):
+        await remove_service(parts, state)
+        return
+    grace = state.labels.get(GRACE_LABEL, "")
+    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+    await parts.engine.remove(state.name)

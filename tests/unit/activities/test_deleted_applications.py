@@ -1,0 +1,201 @@
+"""What becomes of deleted applications on servers that their deletion did not ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from temporalio.testing import ActivityEnvironment
+
+from activities import messages as m
+from activities.clean_up import CleanUpActivities
+from activities.records import RecordActivities
+from activities.settling import SettlingActivities
+from domain.deployments import OperationKind, StepName
+from domain.errors import NotFound
+from domain.servers import ServerStatus
+from store.store import Store
+from store.tables import Application, Server
+from tests.unit.activities.test_images_of_several_servers import application_on, plan_of
+from tests.unit.activities.test_servers_left_out import planned, released
+from workflows.server_state import ServerState
+
+
+@dataclass
+class Machine:
+    """A server with what an application has left there, and what somebody else calls nearly the same."""
+
+    application_id: str
+    containers: set[str] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    routes: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        one = self.application_id
+        self.containers = {f"{one}-release-1", "of-somebody-else"}
+        self.images = {f"seaway/{one}:abc", "of-somebody-else:1"}
+        self.stored = {f"{one}-data", "of-somebody-else"}
+        self.folders = {f"applications/{one}", f"applications/{one}/files"}
+        self.routes = {one}
+
+    async def parts(self, _server_id: str) -> Any:
+        return SimpleNamespace(engine=self, proxy=self, files=self, swarm=None)
+
+    async def list_containers(self, labels: dict[str, str]) -> list[Any]:
+        # The labels of an image count for the containers of whoever builds upon it.
+        asked = labels.get("seaway.application", self.application_id)
+        found = {"seaway.application": self.application_id, "seaway.role": "replica"}
+        mine = asked == self.application_id
+        return [SimpleNamespace(name=one, labels=found) for one in self.containers if mine]
+
+    async def stop(self, name: str, _grace: int) -> None:
+        assert name in self.containers
+
+    async def remove(self, name: str) -> None:
+        self.containers.discard(name)
+
+    async def images_with_prefix(self, name: str) -> list[str]:
+        return sorted(one for one in self.images if one.startswith(name))
+
+    async def remove_image(self, reference: str) -> bool:
+        self.images.discard(reference)
+        return True
+
+    async def volumes(self, _labels: object) -> list[str]:
+        return sorted(self.stored)
+
+    async def remove_volume(self, name: str) -> None:
+        self.stored.discard(name)
+
+    async def remove_tree(self, relative: object) -> None:
+        self.folders = {one for one in self.folders if not f"{one}/".startswith(f"{relative}/")}
+
+    async def current(self, application_id: str) -> Any:
+        return SimpleNamespace(release_id="release") if application_id in self.routes else None
+
+    async def withdraw(self, application_id: str) -> None:
+        self.routes.discard(application_id)
+
+    async def names(self) -> frozenset[str]:
+        return frozenset(self.routes)
+
+
+async def moved(store: Store) -> Application:
+    """An application that was released on `far`, and then on `local` only."""
+    application = await application_on(store, "far")
+    await released(store, application, "first")
+    configuration = await store.applications.configuration(application.id)
+    there = configuration.model_copy(update={"server_ids": ("local",)})
+    await store.applications.modify(
+        application.id, team_id="team", edit=lambda _row, _old, written: (there, written)
+    )
+    await released(store, application, "second")
+    return application
+
+
+async def forget(store: Store, application: Application) -> None:
+    await ActivityEnvironment().run(
+        RecordActivities(store).forget, m.ForgetApplication(application_id=application.id)
+    )
+
+
+async def settle(store: Store, machine: Machine, server_id: str = "far") -> m.StepOutcome:
+    servers: Any = machine
+    activities = SettlingActivities(store, servers)
+    return await ActivityEnvironment().run(activities.settle, m.ServerTask(server_id=server_id))
+
+
+async def test_a_server_that_an_application_had_moved_from_keeps_nothing_of_it(servers_store: Store) -> None:
+    application = await moved(servers_store)
+    machine = Machine(application.id)
+    plan = await planned(servers_store, application, "third", OperationKind.DELETE)
+    assert [one.id for one in plan.servers] == ["local"]
+    # As long as it is known, a settling takes nothing: its deletion may yet fail.
+    await settle(servers_store, machine)
+    assert (machine.images, machine.folders) == (
+        Machine(application.id).images,
+        Machine(application.id).folders,
+    )
+    await forget(servers_store, application)
+    assert [one.application_id for one in await servers_store.deletions.left_on("far")] == [application.id]
+
+    outcome = await settle(servers_store, machine)
+
+    assert not outcome.skipped
+    assert machine.containers == {"of-somebody-else"}
+    assert machine.images == {"of-somebody-else:1"}
+    assert machine.routes == set()
+    assert machine.folders == {f"applications/{application.id}"}
+    assert f"{application.id}-data" in machine.stored, "nobody asked for the data to go"
+    assert await servers_store.deletions.left_on("far") == []
+
+
+async def test_data_goes_where_the_deletion_said_so(servers_store: Store) -> None:
+    application = await moved(servers_store)
+    await servers_store.deletions.expect(application.id, ["far"], delete_volumes=True)
+    await forget(servers_store, application)
+    machine = Machine(application.id)
+    await settle(servers_store, machine)
+    assert (machine.stored, machine.folders) == ({"of-somebody-else"}, set())
+
+
+async def test_what_of_an_unknown_application_is_another_seaways_stays(servers_store: Store) -> None:
+    machine = Machine("another")
+    await settle(servers_store, machine)
+    assert (machine.images, machine.containers) == (Machine("another").images, Machine("another").containers)
+
+
+async def test_a_server_that_the_deletion_cleans_is_not_asked_again(servers_store: Store) -> None:
+    application = await moved(servers_store)
+    await planned(servers_store, application, "third", OperationKind.DELETE)
+    machine = Machine(application.id)
+    servers: Any = machine
+    step = m.StepReference(deployment_id="third", name=StepName.CLEAN_UP, server="local")
+    clean = m.CleanUp(
+        step=step, application_id=application.id, server_id="local", everything=True, delete_volumes=True
+    )
+    await ActivityEnvironment().run(CleanUpActivities(servers_store, servers).clean_up, clean)
+    await forget(servers_store, application)
+    assert await servers_store.deletions.left_on("local") == []
+    assert [one.application_id for one in await servers_store.deletions.left_on("far")] == [application.id]
+    # It was away when its replicas were stopped.
+    assert machine.containers == {"of-somebody-else"}
+
+
+async def test_build_servers_are_remembered_and_those_that_are_forgotten_are_not(
+    servers_store: Store,
+) -> None:
+    builder = Server(
+        team_id="team", name="anvil", address="192.0.2.9", is_build_server=True, data_folder="/data"
+    )
+    builder = await servers_store.servers.create(builder)
+    application = await application_on(servers_store, "far")
+    configuration = await servers_store.applications.configuration(application.id)
+    build = configuration.build.model_copy(update={"use_build_server": True})
+    built = configuration.model_copy(update={"build": build})
+    await servers_store.applications.modify(
+        application.id, team_id="team", edit=lambda _row, _old, written: (built, written)
+    )
+    await plan_of(servers_store, application, OperationKind.DELETE, without_server_id="far")
+    await forget(servers_store, application)
+    assert len(await servers_store.deletions.left_on(builder.id)) == 1
+    assert await servers_store.deletions.left_on("far") == []
+    assert await servers_store.deletions.left_on("new") == [], "nothing was ever there"
+    await servers_store.servers.forget(builder.id)
+    assert await servers_store.deletions.left_on(builder.id) == []
+    try:
+        await servers_store.applications.get(application.id)
+    except NotFound:
+        return
+    raise AssertionError("the application is still known")
+
+
+def test_a_server_with_remains_is_settled_although_it_was_never_away() -> None:
+    state = ServerState(server_id="far", status=ServerStatus.USABLE, is_watched=True)
+    state.settle(m.ServerCondition(status=ServerStatus.USABLE))
+    assert not state.was_away
+    state.settle(m.ServerCondition(status=ServerStatus.USABLE, has_remains=True))
+    assert state.was_away
