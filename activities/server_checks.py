@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from activities.proxy_keeping import keep_proxy
 from activities.server_leaving import Leaving
 from activities.server_step_recording import note_shown_key
 from activities.servers import ServerParts, Servers
@@ -63,6 +64,7 @@ class ServerCheckActivities:
     async def check(self, task: m.ServerTask) -> m.ServerCondition:
         """How the server stands, written down; a server that stands badly is an answer, not an error.
 
+        A proxy that does not answer is started again.
 
         The alarm of a changed host key stays until a person has asked for provisioning, even if the old key
         is back.
@@ -72,6 +74,8 @@ class ServerCheckActivities:
             if before.status == ServerStatus.HOST_KEY_CHANGED:
                 return self._condition(ServerStatus.HOST_KEY_CHANGED, before.status_message)
             code, message, facts = await self._look(task.server_id)
+            if not code:
+                code, message = await self._keep_proxy(before)
             return await self._written(task.server_id, code, message, facts)
         except NotFound:
             return m.ServerCondition(status=ServerStatus.REMOVING, is_gone=True)
@@ -94,6 +98,18 @@ class ServerCheckActivities:
             if isinstance(error, HostKeyChanged):
                 await note_shown_key(self._store, self._servers, server_id, error)
             return error.code, error.message, None
+
+    async def _keep_proxy(self, server: Server) -> tuple[str, str]:
+        # What is being provisioned or removed has a proxy in a while, or no more.
+        if server.is_build_server or server.status in (ServerStatus.PROVISIONING, ServerStatus.REMOVING):
+            return "", ""
+        try:
+            parts = await self._servers.parts(server.id)
+        except NotFound:
+            raise
+        except SeawayError as error:
+            return error.code, error.message
+        return await keep_proxy(self._store, server, parts)
 
     async def _ask(self, server_id: str) -> EngineFacts:
         link = await self._servers.link(server_id)

@@ -66,6 +66,10 @@ class Proxy(Protocol):
         """The proxy runs as configured afterwards. Raises ReplicaRefused when it cannot (a port in use)."""
         ...
 
+    async def answers(self) -> bool:
+        """Whether it runs and answers at this moment."""
+        ...
+
     async def apply(self, routes: ApplicationRoutes) -> None:
         """Serve these routes, atomically; returns when new requests go there. Raises RouteRefused."""
         ...

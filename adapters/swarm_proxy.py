@@ -27,6 +27,10 @@ class SwarmProxy:
         await self._proxy.ensure_running()
         await self._engine.join_network(self._network, self._container)
 
+    async def answers(self) -> bool:
+        """See `Proxy`."""
+        return await self._proxy.answers()
+
     async def apply(self, routes: ApplicationRoutes) -> None:
         """See `Proxy`."""
         await self._engine.join_network(self._network, self._container)

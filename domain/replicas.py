@@ -13,6 +13,7 @@ GRACE_LABEL = "seaway.stop-grace-seconds"
 PORTS_LABEL = "seaway.ports"
 REPLICA_ROLE = "replica"
 RELEASE_COMMAND_ROLE = "release-command"
+PROXY_ROLE = "proxy"
 ONE_OFF_COMMAND_ROLE = "one-off-command"
 OWNER_LABEL = "seaway.owner"
 NO_REPLICA = dict.fromkeys([RELEASE_LABEL, REPLICA_LABEL, GRACE_LABEL, PORTS_LABEL], "")

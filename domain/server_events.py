@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from domain.replicas import PROXY_ROLE, ROLE_LABEL
 from domain.services import application_of
 
 SIGKILL: Final = 9
@@ -27,6 +28,8 @@ class ServerEventKind(StrEnum):
     REACHABLE_AGAIN = "reachable_again"
     CONTAINER_DIED = "container_died"
     HOST_KEY_CHANGED = "host_key_changed"
+    PROXY_DOWN = "proxy_down"
+    PROXY_UP = "proxy_up"
     REMOVAL_REFUSED = "removal_refused"
     CLEANED_UP = "cleaned_up"
     CLEAN_UP_FAILED = "clean_up_failed"
@@ -64,13 +67,16 @@ class _Life:
 
 
 class Deaths:
-    """Tells from a server's events which replicas died by themselves, and not because they were to end."""
+    """Tells from a server's events which replicas died by themselves, and not because they were to end.
+
+    A proxy is never to end for long, so each of its deaths is told.
+    """
 
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
 
     def hear(self, event: ContainerEvent) -> str | None:
-        """Why the replica died, in words, if this event is such a death.
+        """Why the replica or the proxy died, in words, if this event is such a death.
 
         An engine that is asked to stop or remove a container says `kill` before `die`; a process that ends
         by itself says `die` alone. A kill by SIGKILL is a death too, because whoever removes a replica that
@@ -84,6 +90,8 @@ class Deaths:
             self._life(event.name).ran_out_of_memory = True
         elif event.action is ContainerAction.DIE:
             life = self._lives.pop(event.name, _Life())
+            if is_proxy(event.labels):
+                return f"The proxy stopped{_end(event, life)}."
             if application_of(event.labels) and not life.was_told_to_end:
                 return _reason(event, life)
         return None
@@ -94,6 +102,15 @@ class Deaths:
         return self._lives.setdefault(name, _Life())
 
 
+def is_proxy(labels: Mapping[str, str]) -> bool:
+    """Whether the container with these labels is a server's proxy."""
+    return labels.get(ROLE_LABEL) == PROXY_ROLE
+
+
 def _reason(event: ContainerEvent, life: _Life) -> str:
+    return f"The replica {event.name} died{_end(event, life)}."
+
+
+def _end(event: ContainerEvent, life: _Life) -> str:
     reason = ", out of memory" if life.ran_out_of_memory else ""
-    return f"The replica {event.name} died with exit code {event.exit_code}{reason}."
+    return f" with exit code {event.exit_code}{reason}"

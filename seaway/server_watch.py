@@ -47,7 +47,7 @@ class Reports(Protocol):
         ...
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
-        """A replica died by itself."""
+        """A replica died by itself, or the proxy did."""
         ...
 
     async def reached(self, server_id: str, error: SeawayError | None) -> None:

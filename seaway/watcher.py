@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,15 +18,17 @@ from zlib import crc32
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.servers import Servers
+from adapters.traefik.settings import OWNER_LABEL
 from api.pages.live import wake_pages
 from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
 from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
-from domain.server_events import ContainerEvent, ServerEventKind
+from domain.server_events import ContainerEvent, ServerEventKind, is_proxy
 from domain.server_systems import status_after
 from domain.servers import ServerStatus
 from domain.services import application_of
+from seaway.local_upkeep import LocalUpkeep
 from seaway.server_watch import ServerWatch
 from seaway.settings import Settings
 from store.metrics import Subject
@@ -61,6 +63,8 @@ class WatchSettings:
     disk_threshold_percent: float = 85.0
     kept: tuple[Resolution, ...] = DEFAULT_RESOLUTIONS
     local_folder: Path = Path("/")
+    check: timedelta = timedelta(minutes=1)
+    """How often what Seaway itself needs on its own server is looked after."""
 
 
 class Watcher:
@@ -77,15 +81,18 @@ class Watcher:
         *,
         happened: Callable[[], None] = lambda: None,
         disk_filled: Callable[[str], Coroutine[None, None, object]] | None = None,
+        look_after_local: Callable[[str], Coroutine[None, None, None]] | None = None,
     ) -> None:
         """`happened` is called when something changed that pages may show; `disk_filled` with a server's id
-        when its disk has come above the threshold.
+        when its disk has come above the threshold; `look_after_local` again and again with the id of
+        Seaway's own server, where this process watches it.
         """
         self._store = store
         self._servers = servers
         self._settings = settings or WatchSettings()
         self.happened = happened
         self._disk_filled = disk_filled
+        self._look_after_local = look_after_local
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_identifier()}"
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -108,6 +115,7 @@ class Watcher:
             (self._write_when_there_is_something, WRITE_SECONDS),
             (self.roll_up, ROLL_UP_SECONDS),
             (self._forget, 0.0),
+            (self._look_after_own, self._settings.check.total_seconds()),
         )
         self._tasks = [asyncio.create_task(self._again_and_again(*one)) for one in rounds]
         return self
@@ -191,6 +199,13 @@ class Watcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("watching the server %s failed", server_id, exc_info=error)
 
+    async def _look_after_own(self) -> None:
+        if self._look_after_local is None:
+            return
+        for server in await self._store.servers.all_local():
+            if server.id in self._watches:
+                await self._look_after_local(server.id)
+
     def used(self, subject: Subject, point: Point) -> None:
         """See `Reports`."""
         # One number that the database refuses would keep back what all servers use.
@@ -269,7 +284,10 @@ class Watcher:
         self._deaths = {death: at for death, at in self._deaths.items() if now - at < SAME_DEATH}
         application_id = application_of(event.labels)
         death = (server_id, event.name)
-        if death in self._deaths or not await self._is_ours(server_id, application_id):
+        if death in self._deaths:
+            return
+        is_ours = self._is_own_proxy if is_proxy(event.labels) else self._is_ours
+        if not await is_ours(server_id, event.labels):
             return
         if sum(server == server_id for server, _ in self._deaths) >= MOST_DEATHS:
             return
@@ -277,7 +295,7 @@ class Watcher:
         await self._store.watch.record(
             ServerEvent(
                 server_id=server_id,
-                kind=ServerEventKind.CONTAINER_DIED,
+                kind=ServerEventKind.PROXY_DOWN if is_proxy(event.labels) else ServerEventKind.CONTAINER_DIED,
                 at=min(event.at, now),
                 message=reason,
                 application_id=application_id,
@@ -285,8 +303,14 @@ class Watcher:
             )
         )
 
-    async def _is_ours(self, server_id: str, application_id: str) -> bool:
+    async def _is_own_proxy(self, server_id: str, labels: Mapping[str, str]) -> bool:
+        # Another Seaway may have a proxy of its own there.
+        folders = self._folders(await self._store.servers.get(server_id))
+        return any(labels.get(OWNER_LABEL, "").startswith(f"{folder}/") for folder in folders)
+
+    async def _is_ours(self, server_id: str, labels: Mapping[str, str]) -> bool:
         # Another Seaway may use the same engine, or another team the same machine.
+        application_id = application_of(labels)
         teams = await self._store.applications.teams_of([application_id])
         return teams.get(application_id) == (await self._store.servers.get(server_id)).team_id
 
@@ -298,9 +322,18 @@ def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: Se
         disk_threshold_percent=settings.disk_threshold_percent,
         kept=settings.kept_metrics,
         local_folder=settings.data_dir,
+        check=timedelta(seconds=settings.server_check_seconds),
     )
+    upkeep = LocalUpkeep(store, servers)
     disk_filled = clean_ups.start if settings.clean_up_minutes else None
-    return Watcher(store, servers, watch, happened=wake_pages, disk_filled=disk_filled)
+    return Watcher(
+        store,
+        servers,
+        watch,
+        happened=wake_pages,
+        disk_filled=disk_filled,
+        look_after_local=upkeep.look_after,
+    )
 
 
 def _is_plausible(point: Point) -> bool:

@@ -31,7 +31,7 @@ class ServerStore:
                 row = Server(team_id=team_id, name="localhost", is_local=True)
             row.wildcard_domain = row.wildcard_domain or wildcard_domain
             row.is_reachable = row.is_usable = True
-            row.status = ServerStatus.USABLE
+            row.status, row.status_message = ServerStatus.USABLE, ""
             session.add(row)
         return row
 

@@ -32,7 +32,7 @@ from adapters.traefik.settings import (
     proxy_container,
 )
 from adapters.traefik.tunnels import ProxyTunnels
-from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
+from domain.errors import DeploymentError, ProxyUnavailable, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
 CHECKED_SECONDS = CHECK_SECONDS + 0.5
@@ -101,6 +101,14 @@ class TraefikProxy:
                 f"The proxy container '{present.name}' serves another Seaway (routes in {owner}). "
                 "Give this one a name of its own with SEAWAY_INSTANCE, or end the other one for good."
             )
+
+    async def answers(self) -> bool:
+        """See `Proxy`. One that has another token, as of another Seaway, does not."""
+        try:
+            async with await self._api() as api:
+                return bool(await api.version())
+        except ProxyUnavailable:
+            return False
 
     async def apply(self, routes: ApplicationRoutes) -> None:
         """Write the application's file, unless it is that already, and return when Traefik serves it.

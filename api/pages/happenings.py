@@ -18,6 +18,8 @@ EVENT_KINDS = {
     ServerEventKind.REACHABLE_AGAIN: StatusView("Reachable again", "good"),
     ServerEventKind.CONTAINER_DIED: StatusView("Replica died", "bad"),
     ServerEventKind.HOST_KEY_CHANGED: StatusView("Host key changed", "bad"),
+    ServerEventKind.PROXY_DOWN: StatusView("Proxy down", "bad"),
+    ServerEventKind.PROXY_UP: StatusView("Proxy started", "good"),
     ServerEventKind.REMOVAL_REFUSED: StatusView("Not removed", "bad"),
     ServerEventKind.CLEANED_UP: StatusView("Cleaned up", "good"),
     ServerEventKind.CLEAN_UP_FAILED: StatusView("Not cleaned up", "bad"),

@@ -24,6 +24,7 @@ from adapters.ssh.keys import generate_key
 from adapters.ssh.pool import SshPool
 from domain.deployments import StepStatus
 from domain.errors import NotFound
+from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus, ServerStepName
 from seaway import remote_servers
 from seaway.servers import SeawayServers
@@ -33,7 +34,7 @@ from store.encryption import KeyRing
 from store.store import Store
 from store.tables import PrivateKey, Server, ServerStep
 from tests.harness.processes import refusing_port
-from tests.harness.ssh_servers import SshServer, SshServers
+from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
 
@@ -197,6 +198,42 @@ async def test_a_server_with_docker_becomes_usable_and_is_left_as_it_was(
     assert server.run("test", "-e", folder)[0] != 0
     with pytest.raises(NotFound):
         await provisioner.store.servers.get(server_id)
+
+
+async def test_a_dead_proxy_is_started_again_and_one_whose_port_is_taken_is_told(
+    provisioner: Provisioner, server: SshServer
+) -> None:
+    server_id = await provisioner.add(server)
+    assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+    proxy = f"{INSTANCE}-proxy"
+
+    async def told() -> list[str]:
+        return [event.kind for event in reversed(await provisioner.store.watch.events(server_id))]
+
+    server.run("docker", "stop", "-t", "1", proxy)
+    assert (await provisioner.check(server_id)).status is ServerStatus.USABLE
+    assert server.run("docker", "inspect", "-f", "{{.State.Running}}", proxy)[1].strip() == "true"
+    assert await told() == [ServerEventKind.PROXY_UP]
+
+    server.run("docker", "stop", "-t", "1", proxy)
+    code, output = server.run(
+        "docker", "run", "-d", "--name", "squatter", "-p", "80:80", TINY, "sleep", "600"
+    )
+    assert code == 0, output
+    for _ in range(2):
+        down = await provisioner.check(server_id)
+    assert down.status is ServerStatus.NOT_USABLE
+    assert "The proxy does not run" in down.message
+    assert ":80 is already used by another container" in down.message
+    row = await provisioner.store.servers.get(server_id)
+    assert (row.is_reachable, row.is_usable, row.status_message) == (True, False, down.message)
+    assert (await told())[1:] == [ServerEventKind.PROXY_DOWN]
+
+    server.run("docker", "rm", "-f", "squatter")
+    back = await provisioner.check(server_id)
+    assert (back.status, back.message) == (ServerStatus.USABLE, "")
+    assert (await told())[2:] == [ServerEventKind.PROXY_UP]
+    assert not (await provisioner.remove(server_id)).is_kept
 
 
 async def test_a_stopped_engine_is_seen_started_and_opened_to_a_user_with_sudo(

@@ -51,6 +51,21 @@ def test_a_death_is_told_unless_it_was_asked_for(events: list[ContainerEvent], t
     assert [reason.removeprefix("The replica shop-r-1 ") for reason in heard] == told
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event(A.KILL, signal=15, role="proxy"), event(A.DIE, exit_code=0, role="proxy")],
+        [event(A.START, role="proxy"), event(A.DIE, exit_code=0, role="proxy")],
+    ],
+    ids=["somebody stopped it", "it ended by itself"],
+)
+def test_every_end_of_a_proxy_is_told(events: list[ContainerEvent]):
+    deaths = Deaths()
+    assert [reason for reason in map(deaths.hear, events) if reason] == [
+        "The proxy stopped with exit code 0."
+    ]
+
+
 def test_containers_that_are_heard_of_and_never_end_are_not_kept_for_ever():
     deaths = Deaths()
     for number in range(2 * MOST_LIVES):

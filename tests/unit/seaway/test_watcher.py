@@ -337,6 +337,30 @@ class TestAllServers:
         assert len(await self.events(store, "far")) == MOST_DEATHS
         assert {event.application_id for event in await store.watch.events("far")} == {"shop"}
 
+    async def test_the_end_of_a_proxy_is_told_unless_it_is_another_seaways(self, store: Store):
+        watcher = self.watcher(store, FakeServer())
+        for folder in ("/elsewhere/proxy/dynamic", "/data/proxy/dynamic", "/data/proxy/dynamic"):
+            labels = {"seaway.role": "proxy", "seaway.proxy-folder": folder}
+            death = ContainerEvent(datetime.now(UTC), ContainerAction.DIE, "seaway-proxy", labels)
+            await watcher.died("far", death, f"The proxy of {folder} stopped.")
+        [told] = await store.watch.events("far")
+        assert (told.kind, told.message) == (
+            ServerEventKind.PROXY_DOWN,
+            "The proxy of /data/proxy/dynamic stopped.",
+        )
+
+    async def test_only_seaways_own_server_is_looked_after_by_whoever_watches_it(self, store: Store):
+        looked_after: list[str] = []
+
+        async def look_after(server_id: str) -> None:
+            looked_after.append(server_id)
+
+        settings = WatchSettings(period=timedelta(seconds=PERIOD_SECONDS), check=timedelta(milliseconds=10))
+        watcher = Watcher(store, FakeServer(), settings, look_after_local=look_after)  # type: ignore[arg-type]
+        async with watcher:
+            await eventually(lambda: len(looked_after) > 2)
+        assert set(looked_after) == {"local"}
+
     async def test_a_server_does_not_keep_back_what_happens_on_another(self, store: Store):
         await an_application(store, "shop", team_id="team")
         watcher = self.watcher(store, FakeServer())
