@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -27,6 +29,7 @@ IMPATIENT = {
     "SEAWAY_WATCH_SECONDS": "2",
 }
 REPLICAS = 4
+SSH_PACKETS = (("INPUT", "-p", "tcp", "--dport", "22"), ("OUTPUT", "-p", "tcp", "--sport", "22"))
 BESIDE = """
 import urllib.request
 print(open("/etc/shop/settings.toml").read().strip())
@@ -53,6 +56,12 @@ class Swarm:
             if output.split():
                 found.add(machine.name)
         return found
+
+    async def placed(self, application: str) -> dict[str, int]:
+        """How many of the tasks that shall run each node has."""
+        (service,) = [name for name in await self.services() if name.startswith(application)]
+        look = ("service", "ps", "-f", "desired-state=running", "--format", "{{.Node}}", service)
+        return dict(Counter(await self._listed(*look)))
 
     async def services(self) -> list[str]:
         """The names of all services."""
@@ -88,6 +97,35 @@ async def ask_of(machine: SshServer, *argv: str) -> str:
     code, output = await asyncio.to_thread(machine.run, *argv)
     assert code == 0, output
     return output.strip()
+
+
+def visitors(swarm: Swarm, application: Application) -> LoadGenerator:
+    """Requests to the manager, all the time."""
+    return LoadGenerator(
+        f"http://{application.host}",
+        address=(swarm.manager.host, 80),
+        rate_per_second=20,
+        slow_every_seconds=2,
+        slow_seconds=3,
+        websockets=0,
+    )
+
+
+@contextlib.asynccontextmanager
+async def resets(machine: SshServer) -> AsyncIterator[None]:
+    """For as long as the block lasts, every SSH connection there dies soon after it was made; ten at most."""
+
+    async def reset() -> None:
+        for _ in range(10):
+            await asyncio.to_thread(machine.reset_links)
+            await asyncio.sleep(0.3)
+
+    resetting = asyncio.create_task(reset())
+    try:
+        yield
+        assert resetting.done(), "the release was over before the link was"
+    finally:
+        await asyncio.gather(resetting, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +376,59 @@ async def test_commands_around_a_release_and_for_its_health_run_on_a_swarm(
     health = next(step for step in shown["steps"] if step["name"] == "health")
     assert health["message"] == "the health command ended with 0"
     assert await version_at(swarm.manager, service.host) == "v1"
+
+
+async def test_replicas_run_where_the_constraints_say_and_move_when_a_release_changes_them(
+    swarm: Swarm, service: Application, git_repository: GitRepository
+) -> None:
+    label = ("docker", "node", "update", "--label-add", "disk=ssd", swarm.manager.name)
+    await ask_of(swarm.manager, *label)
+    steady = visitors(swarm, service)
+    async with steady:
+        await service.change(swarm_placement_constraints="node.role==worker")
+        git_repository.release("v2")
+        on_worker = await service.deploy()
+        assert await swarm.placed(service.uuid) == {swarm.worker.name: REPLICAS}
+        await service.change(swarm_placement_constraints="node.labels.disk==ssd")
+        git_repository.release("v3")
+        await service.deploy()
+        assert await swarm.placed(service.uuid) == {swarm.manager.name: REPLICAS}
+        # A rollback takes the constraints of then, and one of nothing lifts them.
+        await service.operate("rollback", deployment_uuid=on_worker["uuid"])
+        assert await swarm.placed(service.uuid) == {swarm.worker.name: REPLICAS}
+        await service.change(swarm_placement_constraints="")
+        await service.deploy(force=True)
+        assert set(await swarm.placed(service.uuid)) == {swarm.manager.name, swarm.worker.name}
+    steady.report().assert_no_failures(50)
+
+
+async def test_a_release_outlives_what_happens_to_the_link_of_a_worker(
+    swarm: Swarm, service: Application, git_repository: GitRepository
+) -> None:
+    steady = visitors(swarm, service)
+    async with steady:
+        # Resets, again and again, while the image is sent there and everything else is done.
+        git_repository.release("v2")
+        deployment = await service.start_deploy()
+        async with resets(swarm.worker):
+            await service.finished(deployment)
+        assert await version_at(swarm.manager, service.host) == "v2"
+        assert await swarm.tasks(service.uuid)
+
+        # Silence: the node takes no image, so its replicas run where there is one, and the step says so.
+        git_repository.release("v3")
+        with contextlib.ExitStack() as silence:
+            for rule in SSH_PACKETS:
+                await asyncio.to_thread(silence.enter_context, swarm.worker.dropping(*rule))
+            shown = await service.deploy()
+            assert await version_at(swarm.manager, service.host) == "v3"
+            assert await swarm.placed(service.uuid) == {swarm.manager.name: REPLICAS}
+            [sent] = [step for step in shown["steps"] if step["name"] == "distribute"]
+            assert f"without {swarm.worker.name}" in sent["message"], sent
+        await until_usable(swarm.seaway, swarm.worker_id)
+        await service.deploy(force=True)
+        assert set(await swarm.placed(service.uuid)) == {swarm.manager.name, swarm.worker.name}
+    steady.report().assert_no_failures(50)
 
 
 async def test_what_a_swarm_cannot_do_is_refused_in_words(swarm: Swarm, service: Application) -> None:
