@@ -36,11 +36,17 @@ class Setting(StrEnum):
     EDGE = "on the edge that it moves to"
     HOST_PORTS = "with a port of the host"
     BUILD_SERVER = "on a build server"
+    OLD_EDGE = "on the edge that it moves from"
+    LEFT = "on the server that it leaves"
+    SENDER = "on the server that sends"
 
 
 @dataclass(frozen=True, eq=False)
 class LinkCase:
-    """A release of version v2 over v1 by one server, or by two of which the second one is cut off."""
+    """A release of version v2 over v1 by one server, or by two of which the second one is cut off.
+
+    On the edge that it moves from and on the server that sends, it is the first one.
+    """
 
     cut: Cut
     fault: Fault
@@ -62,6 +68,21 @@ class LinkCase:
         return f"{self.cut}, {self.fault.label}{where}"
 
     @property
+    def moves_edge(self) -> bool:
+        """Whether the release moves from the first server as its edge to the second."""
+        return self.setting in (Setting.EDGE, Setting.OLD_EDGE)
+
+    @property
+    def victim(self) -> int:
+        """The number of the server whose link is cut."""
+        return 0 if self.setting in (Setting.OLD_EDGE, Setting.SENDER) else -1
+
+    @property
+    def place(self) -> int:
+        """The number of the server in whose step that happens; an image is sent in the receiver's."""
+        return -1 if self.setting is Setting.SENDER else self.victim
+
+    @property
     def breaks_build(self) -> bool:
         """Whether a second try of the build may have to be made."""
         return self.fault.activity == s.BUILD_IMAGE.name
@@ -81,7 +102,8 @@ STEPS = (
     s.CLEAN_UP,
 )
 ON_THE_SECOND = (s.DISTRIBUTE_IMAGE, s.START_REPLICAS, s.CHECK_HEALTH, s.APPLY_ROUTES, s.RETIRE_REPLICAS)
-BACKWARD = (s.APPLY_ROUTES, s.RETIRE_REPLICAS, s.REMOVE_RELEASE_COMMAND, s.DISCARD_IMAGE)
+LEAVING = (s.APPLY_ROUTES, s.DRAIN_REPLICAS, s.RETIRE_REPLICAS)
+BACKWARD = (s.APPLY_ROUTES, s.DRAIN_REPLICAS, s.RETIRE_REPLICAS, s.REMOVE_RELEASE_COMMAND, s.DISCARD_IMAGE)
 # Every server has its ports to itself, and a lane of the tests does one case after the other.
 HOST_PORT = RuntimeOptions(volumes=(DATA,), port_mappings=(PortMapping(host_port=8300, container_port=3000),))
 FAILING = HOOKS.model_copy(update={"post_deploy": "echo this fails; exit 7"})
@@ -123,6 +145,27 @@ def _undone(cut: Cut) -> list[LinkCase]:
     ]
 
 
+def _on_several_servers(cut: Cut) -> list[LinkCase]:
+    once = Cut.RESET if cut is Cut.RESETS else cut
+    sending = _middle(s.DISTRIBUTE_IMAGE.name, seconds=0.3)
+    undone = LinkCase(
+        cut,
+        _held(s.APPLY_EDGE.name, undo=True),
+        setting=Setting.EDGE,
+        servers=2,
+        ends=DeploymentStatus.FAILED,
+        error_code="command_failed",
+        hooks=FAILING,
+    )
+    return [
+        undone,
+        LinkCase(cut, _held(s.APPLY_EDGE.name), setting=Setting.OLD_EDGE, servers=2),
+        *(LinkCase(cut, _held(one.name), setting=Setting.LEFT, servers=2) for one in LEAVING),
+        LinkCase(once, sending, servers=2, ballast_megabytes=120),
+        LinkCase(once, sending, setting=Setting.SENDER, servers=2, ballast_megabytes=120),
+    ]
+
+
 def _in_other_settings(cut: Cut) -> list[LinkCase]:
     once = Cut.RESET if cut is Cut.RESETS else cut
     pushing = _middle(s.PUSH_IMAGE.name, seconds=0.3)
@@ -153,6 +196,7 @@ CASES = tuple(
         *(LinkCase(cut, _held(signature.name), servers=2) for signature in ON_THE_SECOND),
         *_middles(Cut.RESET if cut is Cut.RESETS else cut),
         *_undone(cut),
+        *_on_several_servers(cut),
         *_in_other_settings(cut),
     ]
 )

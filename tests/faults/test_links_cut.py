@@ -71,7 +71,7 @@ class Places:
     def victim(self, case: LinkCase, scenario: RemoteRelease) -> RemoteServer:
         """Whose link is cut."""
         if case.setting is not Setting.BUILD_SERVER:
-            return scenario.servers[-1]
+            return scenario.servers[case.victim]
         assert self.builder is not None
         return self.builder
 
@@ -161,14 +161,20 @@ async def cut_once(case: LinkCase, scenario: RemoteRelease, places: Places) -> O
     await seaway.set_variables(scenario.application, case.variables)
     if case.ballast_megabytes:
         await scenario.make_heavy(case.ballast_megabytes)
-    moved = {"routing": behind(scenario.application, victim)} if case.setting is Setting.EDGE else {}
+    place = victim if case.setting is Setting.BUILD_SERVER else scenario.servers[case.place]
+    changes: dict[str, object] = {}
+    if case.moves_edge:
+        changes = {"routing": behind(scenario.application, scenario.servers[-1])}
+    if case.setting is Setting.LEFT:
+        changes = {"server_ids": (scenario.servers[0].row.id,)}
+        scenario.servers = scenario.servers[:1]
     loads = scenario.loads(brief=case.setting is Setting.HOST_PORTS)
     async with contextlib.AsyncExitStack() as stack:
         for load in loads:
             await stack.enter_async_context(load)
-        worker.plan(dataclasses.replace(case.fault, server=victim.row.name))
+        worker.plan(dataclasses.replace(case.fault, server=place.row.name))
         began = time.monotonic()
-        await scenario.deploy_second(hooks=case.hooks, health=case.health, runtime=case.runtime, **moved)
+        await scenario.deploy_second(hooks=case.hooks, health=case.health, runtime=case.runtime, **changes)
         await worker.holds()
         async with victim.cut(case.cut):
             worker.release()
@@ -182,6 +188,9 @@ async def cut_once(case: LinkCase, scenario: RemoteRelease, places: Places) -> O
     assert failures == [], "\n".join(report.summary() for report in reports)
     await assert_as_if_nothing_had_been(case, scenario)
     await assert_setting_is_in_order(case, scenario, places)
+    if case.setting is Setting.LEFT:
+        left = await asyncio.to_thread(victim.containers, scenario.application.id)
+        assert (left, await asyncio.to_thread(victim.route_files, scenario.application.id)) == ({}, set())
     retried = [f"{step.name}:{step.attempt}" for step in await scenario.all_steps() if step.attempt > 1]
     return Outcome(
         deployment.status,
@@ -217,8 +226,8 @@ async def without_the_promised(
 async def assert_setting_is_in_order(case: LinkCase, scenario: RemoteRelease, places: Places) -> None:
     """What the release has to do with besides its servers has all of it once, and nothing is left there."""
     seaway = scenario.seaway
-    if case.setting is Setting.EDGE:
-        assert_edge_is(scenario, 1)
+    if case.moves_edge:
+        assert_edge_is(scenario, 1 if case.ends is DeploymentStatus.FINISHED else 0)
     if case.setting is Setting.BUILD_SERVER:
         builder = places.victim(case, scenario)
         assert await asyncio.to_thread(builder.containers, scenario.application.id) == {}
@@ -263,19 +272,21 @@ async def outcomes(
         # Which build server a release takes is not ours to say: there is one, and one case at a time has it.
         alone = lanes.building if case.setting is Setting.BUILD_SERVER else contextlib.nullcontext()
         async with alone:
+            servers = lanes.lanes[lane][: case.servers]
             scenario = await RemoteRelease.on(
-                lanes.lanes[lane][: case.servers],
+                servers,
                 distant,
                 tmp_path_factory.mktemp("cut"),
                 worker=f"lane-{lane}",
                 runtime=case.runtime,
-                edge=lanes.lanes[lane][0] if case.setting is Setting.EDGE else None,
+                edge=lanes.lanes[lane][0] if case.moves_edge else None,
                 **lanes.configuration(case),
             )
             try:
                 return await cut_once(case, scenario, lanes)
             finally:
                 scenario.application.worker.release()
+                scenario.servers = servers
                 await scenario.remove()
 
     cases = selected(request.session, test_the_release_ends_as_if_nothing_had_been.__name__, CASES)
