@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -23,6 +24,7 @@ from domain.errors import EngineUnavailable, NotFound, NotPossibleNow, SeawayErr
 from domain.server_systems import (
     Rights,
     data_folder_of,
+    lacking_space,
     lets_us_in,
     require_installable,
     require_rights,
@@ -129,14 +131,15 @@ class ProvisioningActivities:
             system = await server_setup.look_at_system(link)
             require_rights(system)
             folder = await self._data_folder(task.server_id, link)
-            free = {}
-            for place in (ENGINE_FOLDER, folder):
-                free[place] = await server_setup.free_bytes(link, place)
-                require_space(free[place], str(place))
+            places = (await self._engine_folder(task.server_id, link), folder)
+            free = {str(place): await server_setup.free_bytes(link, place) for place in places}
+            # One that serves already has to be looked at and cleaned, however full it is.
+            if not (await self._store.servers.get(task.server_id)).data_folder:
+                require_space(free)
             await server_setup.make_data_folder(link, folder)
-            return m.StepOutcome(
-                message=f"{min(free.values()) / 1024**3:.1f} GiB are free; {folder} can be written."
-            )
+            shortage = lacking_space(free)
+            room = shortage or f"{min(free.values()) / 1024**3:.1f} GiB are free."
+            return m.StepOutcome(message=f"{room} {folder} can be written.")
 
         return await self._steps.run(task.server_id, ServerStepName.PREREQUISITES, work)
 
@@ -245,6 +248,14 @@ class ProvisioningActivities:
         if status is ServerStatus.HOST_KEY_CHANGED and before.status != status:
             await raise_alarm(self._store, ended.server_id, ended.message)
         return m.ServerCondition(status=status, message=ended.message, again_after=self._again_after)
+
+    async def _engine_folder(self, server_id: str, link: SshConnection) -> PurePosixPath:
+        """Where the engine keeps what it has, or will once it is installed."""
+        root = ""
+        with contextlib.suppress(EngineUnavailable):
+            if await _engine_problem(link) is None:
+                root = await (await self._servers.parts(server_id)).engine.data_root()
+        return PurePosixPath(root) if root.startswith("/") else ENGINE_FOLDER
 
     async def _data_folder(self, server_id: str, link: SshConnection) -> PurePosixPath:
         server = await self._store.servers.get(server_id)

@@ -18,7 +18,7 @@ from activities.servers import ServerParts, Servers
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
 from domain.errors import NotFound
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus
+from domain.servers import can_be_cleaned
 from domain.sizes import in_words
 from store.columns import now
 from store.store import Store
@@ -69,10 +69,10 @@ class ServerCleanUpActivities:
 
     @activity.defn(name=s.SERVERS_TO_CLEAN.name)
     async def servers_to_clean(self, _: m.Nothing) -> m.ServersToClean:
-        """Every team's servers that are usable."""
+        """Every team's servers that can be reached, usable or not: a full disk may be why one is not."""
         servers = await self._store.servers.deployable()
         return m.ServersToClean(
-            server_ids=tuple(one.id for one in servers if one.status == ServerStatus.USABLE)
+            server_ids=tuple(one.id for one in servers if can_be_cleaned(one.status, one.is_reachable))
         )
 
     @activity.defn(name=s.CLEAN_UP_SERVER.name)

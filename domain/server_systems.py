@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -115,13 +116,21 @@ def require_rights(system: ServerSystem) -> None:
         )
 
 
-def require_space(free_bytes: int, where: str) -> None:
-    """Raises NotPossibleNow where less than 2 GiB are free."""
-    if free_bytes < MINIMUM_FREE_BYTES:
-        raise NotPossibleNow(
-            f"Only {free_bytes / 1024**3:.1f} GiB are free in {where}; Docker's images and Seaway need "
-            "2 GiB or more. Free some space there."
-        )
+def lacking_space(free_bytes: Mapping[str, int]) -> str:
+    """Where less than 2 GiB are free, by folder: that, and what to do; else empty."""
+    where = min(free_bytes, key=lambda folder: free_bytes[folder])
+    if free_bytes[where] >= MINIMUM_FREE_BYTES:
+        return ""
+    return (
+        f"Only {free_bytes[where] / 1024**3:.1f} GiB are free in {where}; Docker's images and Seaway need "
+        "2 GiB or more. Free some space there."
+    )
+
+
+def require_space(free_bytes: Mapping[str, int]) -> None:
+    """Raises NotPossibleNow where less than 2 GiB are free in one of the folders."""
+    if shortage := lacking_space(free_bytes):
+        raise NotPossibleNow(shortage)
 
 
 def require_root(system: ServerSystem, problem: str) -> None:

@@ -51,6 +51,11 @@ SERVER_STEP_TITLES: dict[ServerStepName, str] = {
 }
 
 
+def can_be_cleaned(status: str, is_reachable: bool) -> bool:
+    """Whether its engine may be asked to: also where it is not usable, maybe for a full disk."""
+    return status == ServerStatus.USABLE or (status == ServerStatus.NOT_USABLE and is_reachable)
+
+
 def engine_version(text: str) -> tuple[int, int]:
     """Major and minor number of an engine's version ("20.10.24+dfsg1"). Raises InvalidInput."""
     found = re.match(r"v?(\d{1,9})\.(\d{1,9})", text[:100].strip())

@@ -20,7 +20,7 @@ from domain.deployments import StepStatus
 from domain.errors import SeawayError
 from domain.host_keys import fingerprint_of
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus
+from domain.servers import ServerStatus, can_be_cleaned
 from store.builds import ServerBuild
 from store.columns import now
 from store.tables import Server, ServerStep
@@ -99,7 +99,7 @@ class ServerReader:
             steps=_steps(steps, with_evidence=visitor.sees_secrets),
             progress=_progress(steps),
             may_validate=may_change and not server.is_local,
-            may_clean=may_change and status is ServerStatus.USABLE,
+            may_clean=may_change and can_be_cleaned(status, server.is_reachable),
             may_write=may_change,
         )
 

@@ -10,7 +10,7 @@ from api.authentication import Writer
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.answers import Body, Done
 from domain.errors import InvalidInput, NotPossibleNow
-from domain.servers import ServerStatus
+from domain.servers import can_be_cleaned
 
 router = APIRouter(tags=["Servers"])
 
@@ -44,7 +44,7 @@ async def run_server_docker_cleanup(
     if body is not None and (body.delete_unused_volumes or body.delete_unused_networks):
         field = "delete_unused_volumes" if body.delete_unused_volumes else "delete_unused_networks"
         raise InvalidInput(NEVER, field=field)
-    if server.status != ServerStatus.USABLE:
+    if not can_be_cleaned(server.status, server.is_reachable):
         raise NotPossibleNow(
             f"The server '{server.name}' is not usable now: {server.status_message}".rstrip(": ")
         )

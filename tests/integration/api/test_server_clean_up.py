@@ -37,8 +37,17 @@ async def test_volumes_and_networks_are_never_removed(seaway, client, clean_ups,
     assert not clean_ups.started
 
 
-async def test_a_server_that_is_not_usable_is_not_cleaned(seaway, client, clean_ups):
-    await seaway.store.servers.set(seaway.mine.server.id, status=ServerStatus.UNREACHABLE)
+async def test_a_server_that_can_be_reached_is_cleaned_also_when_it_is_not_usable(seaway, client, clean_ups):
+    full = {"status": ServerStatus.NOT_USABLE, "status_message": "Its disk is full.", "is_reachable": True}
+    await seaway.store.servers.set(seaway.mine.server.id, **full)
+    answer = await client.post(f"/servers/{seaway.mine.server.id}/docker-cleanup/run")
+    assert answer.status_code == 200
+    assert len(clean_ups.started) == 1
+
+
+async def test_a_server_that_cannot_be_reached_is_not_cleaned(seaway, client, clean_ups):
+    away = {"status": ServerStatus.UNREACHABLE, "is_reachable": False}
+    await seaway.store.servers.set(seaway.mine.server.id, **away)
     answer = await client.post(f"/servers/{seaway.mine.server.id}/docker-cleanup/run")
     assert answer.status_code == 400
     assert "is not usable now" in answer.json()["message"]

@@ -34,7 +34,7 @@ from store.encryption import KeyRing
 from store.store import Store
 from store.tables import PrivateKey, Server, ServerStep
 from tests.harness.processes import refusing_port
-from tests.harness.ssh_servers import TINY, SshServer, SshServers
+from tests.harness.ssh_servers import START_ENGINE, TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
 
@@ -308,6 +308,31 @@ async def test_a_full_disk_is_named(provisioner: Provisioner, server: SshServer)
         server.run("umount", "/var/lib/seaway")
     assert found.status == ServerStatus.NOT_USABLE
     assert "GiB are free in /var/lib/seaway" in found.status_message
+
+
+async def test_a_server_that_serves_already_is_usable_however_full_it_is(
+    provisioner: Provisioner, servers: SshServers
+) -> None:
+    machine = await asyncio.to_thread(servers.add)
+    # Where the engine keeps its things is for whoever has installed it to say.
+    root = "/srv/docker"
+    await asyncio.to_thread(machine.stop_engine)
+    machine.run("mkdir", "-p", root)
+    machine.run("mount", "-t", "tmpfs", "-o", "size=1800m", "none", root)
+    machine.run("sh", "-c", START_ENGINE.replace("dockerd ", f"dockerd --data-root {root} "))
+    await eventually(lambda: machine.run("docker", "version")[0] == 0, 60, describe="Docker")
+
+    server_id = await provisioner.add(machine)
+    fresh = await provisioner.provision(server_id)
+    assert fresh.status == ServerStatus.NOT_USABLE
+    assert f"GiB are free in {root}; Docker's images" in fresh.status_message
+    # It has served since it had more room.
+    await provisioner.make_folders(server_id)
+    again = await provisioner.provision(server_id)
+    assert (again.status, again.status_message) == (ServerStatus.USABLE, "")
+    step = (await provisioner.steps(server_id))[ServerStepName.PREREQUISITES]
+    assert f"GiB are free in {root}" in step.message
+    await asyncio.to_thread(machine.remove)
 
 
 @pytest.mark.parametrize("case", ["wrong key", "unknown user", "closed port", "no such name", "no answer"])
