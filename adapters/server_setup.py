@@ -5,6 +5,8 @@ Scripts are for a POSIX `sh`; what a user has chosen reaches them as arguments o
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -90,8 +92,12 @@ setsid dockerd </dev/null >>/var/log/dockerd.log 2>&1 &
 """
 
 APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get", "-q", "-y")
-# A new machine often installs its own updates just then.
+# A new machine often installs its own updates just then. This is for dpkg's lock only.
 LOCK: Final = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
+# For the other locks, and for what an installation that was cut off has left (apt 1.8 to 3.0).
+BUSY: Final = ("Could not get lock", "is another process using it", "dpkg was interrupted")
+BUSY_SECONDS: Final = 120.0
+BUSY_POLL_SECONDS: Final = 3.0
 ENGINE_PACKAGES: Final = ("docker.io", "ca-certificates")
 # Where they are packages of their own, the engine wants the first and people the second.
 OPTIONAL_PACKAGES: Final = ("apparmor", "docker-cli")
@@ -163,9 +169,10 @@ async def is_engine_installed(commands: HostCommands) -> bool:
 
 
 async def install_engine(commands: HostCommands, on_line: OnLine) -> None:
-    """Installs the Docker Engine of a Debian or Ubuntu. Raises NotPossibleNow when apt fails."""
-    # Whoever was ended in the middle of an installation left it for this.
-    await _root(commands, ["dpkg", "--configure", "-a"], on_line)
+    """Installs the Docker Engine of a Debian or Ubuntu.
+
+    Raises NotPossibleNow when apt fails, TransientError while another program is at the packages.
+    """
     await _apt(commands, ["update"], on_line)
     packages = [*ENGINE_PACKAGES]
     for package in OPTIONAL_PACKAGES:
@@ -218,11 +225,23 @@ async def _root(commands: HostCommands, arguments: Sequence[str], on_line: OnLin
 
 
 async def _apt(commands: HostCommands, arguments: Sequence[str], on_line: OnLine) -> None:
-    done = await _root(commands, [*APT, *LOCK, *arguments], on_line)
-    if done.exit_code != 0:
-        problems = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("E: ")]
-        reason = problems[-1].removeprefix("E: ") if problems else "its output says more"
-        raise NotPossibleNow(
-            f"apt-get {arguments[0]} failed: {reason}",
-            detail=(done.stdout + done.stderr)[-4000:],
-        )
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        # Whoever was ended in the middle of an installation, also a try of ours, left it for this.
+        await _root(commands, ["dpkg", "--configure", "-a"], on_line)
+        done = await _root(commands, [*APT, *LOCK, *arguments], on_line)
+        if done.exit_code == 0:
+            return
+        said = done.stdout + done.stderr
+        problems = [line.removeprefix("E: ") for line in said.splitlines() if line.startswith("E: ")]
+        busy = next((one for one in problems if any(word in one for word in BUSY)), None)
+        if busy is None:
+            reason = problems[-1] if problems else "its output says more"
+            raise NotPossibleNow(f"apt-get {arguments[0]} failed: {reason}", detail=said[-4000:])
+        if time.monotonic() > until:
+            raise TransientError(
+                f"Another program uses the packages of the server, so apt-get {arguments[0]} cannot: {busy} "
+                "Let it end, as a new server's first update does by itself, and check the server again.",
+                detail=said[-4000:],
+            )
+        await asyncio.sleep(BUSY_POLL_SECONDS)

@@ -39,6 +39,10 @@ from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
 
 INSTANCE = "harbour"
+HOLD_LISTS = (
+    'use Fcntl; $| = 1; open(F, ">>", "/var/lib/apt/lists/lock") or die; '
+    'fcntl(F, F_SETLK, pack("s s x4 q q i", F_WRLCK, 0, 0, 0, 0)) or die; print "held"; sleep 15'
+)
 ALL_DONE = [StepStatus.SUCCEEDED] * len(ServerStepName)
 ENGINE_RAN = [
     StepStatus.SKIPPED if name is ServerStepName.ENGINE else StepStatus.SUCCEEDED for name in ServerStepName
@@ -495,9 +499,13 @@ async def test_a_bare_machine_gets_an_engine(
 ) -> None:
     await asyncio.to_thread(stop_engine, bare_server)
     server_id = await provisioner.add(bare_server, user)
+    # As a new machine's own first update does.
+    bare_server.run("sh", "-c", f"perl -e '{HOLD_LISTS}' >/tmp/held 2>&1 &")
+    await eventually(lambda: "held" in bare_server.run("cat", "/tmp/held")[1], describe="the held lock")
     found = await provisioner.provision(server_id)
     assert (found.status, found.status_message) == (ServerStatus.USABLE, "")
     assert await provisioner.statuses(server_id) == ALL_DONE
     engine = (await provisioner.steps(server_id))[ServerStepName.ENGINE]
     assert engine.message.startswith("Installed.")
     assert "docker.io" in engine.detail
+    assert "Could not get lock /var/lib/apt/lists/lock" in engine.detail
