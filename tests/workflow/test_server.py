@@ -117,6 +117,22 @@ async def test_a_usable_server_is_looked_at_and_recovers_by_itself(bench: Bench)
     assert looks.index("settle-server") >= 2
 
 
+async def test_what_a_deleted_application_left_goes_although_the_server_was_never_away(bench: Bench) -> None:
+    bench.fakes.look_again_after = SOON
+    fine = m.ServerCondition(status=ServerStatus.USABLE)
+    # The first one is the answer to the beginning of the provisioning.
+    bench.fakes.looks = [fine, fine, fine.model_copy(update={"has_remains": True})]
+    server = Server(bench)
+    await server.provision()
+    await until_called(bench, "settle-server")
+    await until_called(bench, "check-server", 4)
+    await server.remove()
+    await ended(server)
+    labels = bench.fakes.labels()
+    assert labels.count("settle-server") == 1
+    assert labels[: labels.index("settle-server")].count("check-server") == 2
+
+
 async def test_a_server_is_settled_until_that_works(bench: Bench) -> None:
     bench.fakes.look_again_after = SOON
     gone = m.ServerCondition(status=ServerStatus.UNREACHABLE, message="No answer.")
