@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,22 +18,21 @@ from zlib import crc32
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.servers import Servers
-from adapters.traefik.settings import OWNER_LABEL
 from api.pages.live import wake_pages
 from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
 from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
-from domain.server_events import ContainerEvent, ServerEventKind, is_proxy
+from domain.server_events import ContainerEvent
 from domain.server_systems import status_after
 from domain.servers import ServerStatus
-from domain.services import application_of
+from seaway.death_reports import DeathReports
 from seaway.local_upkeep import LocalUpkeep
 from seaway.server_watch import ServerWatch
 from seaway.settings import Settings
 from store.metrics import Subject
 from store.store import Store
-from store.tables import Server, ServerEvent
+from store.tables import Server
 
 logger = logging.getLogger("seaway.watch")
 
@@ -46,9 +45,6 @@ FORGET_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
 # What waits to be written while the database does not answer: half an hour of a hundred servers.
 MOST_WAITING: Final = 20_000
-# A replica that dies again and again is told of once in this time; of one server's so many are told of.
-SAME_DEATH: Final = timedelta(minutes=5)
-MOST_DEATHS: Final = 50
 # What a server's clock may differ by; what is written together is looked up by its span of time.
 MOST_SKEW_SECONDS: Final = 3600
 LARGEST_NUMBER: Final = 2**53
@@ -101,7 +97,7 @@ class Watcher:
         self._points: list[tuple[Subject, Point]] = []
         self._filled = asyncio.Event()
         self._is_disk_above: dict[str, bool] = {}
-        self._deaths: dict[tuple[str, str], datetime] = {}
+        self._deaths = DeathReports(store)
         self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
 
     @property
@@ -280,39 +276,8 @@ class Watcher:
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         """See `Reports`."""
-        now = datetime.now(UTC)
-        self._deaths = {death: at for death, at in self._deaths.items() if now - at < SAME_DEATH}
-        application_id = application_of(event.labels)
-        death = (server_id, event.name)
-        if death in self._deaths:
-            return
-        is_ours = self._is_own_proxy if is_proxy(event.labels) else self._is_ours
-        if not await is_ours(server_id, event.labels):
-            return
-        if sum(server == server_id for server, _ in self._deaths) >= MOST_DEATHS:
-            return
-        self._deaths[death] = now
-        await self._store.watch.record(
-            ServerEvent(
-                server_id=server_id,
-                kind=ServerEventKind.PROXY_DOWN if is_proxy(event.labels) else ServerEventKind.CONTAINER_DIED,
-                at=min(event.at, now),
-                message=reason,
-                application_id=application_id,
-                subject=event.name,
-            )
-        )
-
-    async def _is_own_proxy(self, server_id: str, labels: Mapping[str, str]) -> bool:
-        # Another Seaway may have a proxy of its own there.
         folders = self._folders(await self._store.servers.get(server_id))
-        return any(labels.get(OWNER_LABEL, "").startswith(f"{folder}/") for folder in folders)
-
-    async def _is_ours(self, server_id: str, labels: Mapping[str, str]) -> bool:
-        # Another Seaway may use the same engine, or another team the same machine.
-        application_id = application_of(labels)
-        teams = await self._store.applications.teams_of([application_id])
-        return teams.get(application_id) == (await self._store.servers.get(server_id)).team_id
+        await self._deaths.tell(server_id, folders, event, reason)
 
 
 def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: ServerCleanUps) -> Watcher:

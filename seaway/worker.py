@@ -23,6 +23,7 @@ from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
 from activities.server_checks import ServerCheckActivities
 from activities.server_clean_up import ServerCleanUpActivities
+from activities.server_removal import ServerRemovalActivities
 from activities.servers import Servers, Surroundings
 from activities.settling import SettlingActivities
 from activities.sources import SourceActivities
@@ -92,7 +93,8 @@ def build_worker(
         ProvisioningActivities(store, servers, instance=settings.instance, again_after=look_again),
         ServerCleanUpActivities(store, servers, build_cache_bytes=settings.build_cache_gb * 1000 * MEGABYTE),
         SettlingActivities(store, servers, edge_port=settings.edge_port),
-        ServerCheckActivities(store, servers, instance=settings.instance, again_after=look_again),
+        ServerCheckActivities(store, servers, again_after=look_again),
+        ServerRemovalActivities(store, servers, instance=settings.instance),
     ]
     return Worker(
         client,

@@ -19,6 +19,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import messages as m
 from activities.provisioning import ProvisioningActivities
 from activities.server_checks import ServerCheckActivities
+from activities.server_removal import ServerRemovalActivities
 from adapters.docker import DockerEngine
 from adapters.ssh.keys import generate_key
 from adapters.ssh.pool import SshPool
@@ -59,7 +60,8 @@ class Provisioner:
 
     def __post_init__(self) -> None:
         self._steps = ProvisioningActivities(self.store, self.servers, instance=INSTANCE)
-        self._checks = ServerCheckActivities(self.store, self.servers, instance=INSTANCE)
+        self._checks = ServerCheckActivities(self.store, self.servers)
+        self._removal = ServerRemovalActivities(self.store, self.servers, instance=INSTANCE)
 
     async def add(self, machine: SshServer, user: str = "root", **fields: Any) -> str:
         """The machine as a server of the store, with its host key pinned."""
@@ -97,7 +99,7 @@ class Provisioner:
         return await run(self._checks.check, m.ServerTask(server_id=server_id))
 
     async def remove(self, server_id: str, *, forget: bool = False) -> m.ServerRemoval:
-        return await run(self._checks.remove, m.RemoveServer(server_id=server_id, forget=forget))
+        return await run(self._removal.remove, m.RemoveServer(server_id=server_id, forget=forget))
 
     async def steps(self, server_id: str) -> dict[ServerStepName, ServerStep]:
         return {ServerStepName(step.name): step for step in await self.store.servers.steps(server_id)}

@@ -19,6 +19,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.provisioning import ProvisioningActivities
 from activities.server_checks import ServerCheckActivities
+from activities.server_removal import ServerRemovalActivities
 from activities.step_recording import StepRecording
 from adapters.ssh.pool import SshPool
 from api.server_operations import ServerOperations
@@ -105,12 +106,13 @@ async def running(
     servers = SeawayServers(store, Settings(data_dir=folder, instance=INSTANCE))
     task_queue = f"links-{uuid.uuid4().hex[:8]}"
     steps = ProvisioningActivities(store, servers, instance=INSTANCE)
-    checks = ServerCheckActivities(store, servers, instance=INSTANCE)
+    checks = ServerCheckActivities(store, servers)
+    removal = ServerRemovalActivities(store, servers, instance=INSTANCE)
     worker = Worker(
         client,
         task_queue=task_queue,
         workflows=[ServerWorkflow],
-        activities=[*steps.all(), *checks.all()],
+        activities=[*steps.all(), *checks.all(), *removal.all()],
         interceptors=[cutting, StepRecording(store)],
         graceful_shutdown_timeout=timedelta(seconds=1),
     )

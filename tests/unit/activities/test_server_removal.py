@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
-from activities.server_checks import ServerCheckActivities
+from activities.server_removal import ServerRemovalActivities
 from adapters.docker.connection import EngineRefusal
 from adapters.host_commands import Completed
 from adapters.server_setup import SIGNED_IN
@@ -89,7 +89,7 @@ async def removed(store: Store, *, theirs_folder: str) -> list[str]:
     await store.servers.create(theirs)
     machine = Machine()
     servers: Any = machine
-    activities = ServerCheckActivities(store, servers)
+    activities = ServerRemovalActivities(store, servers)
     answer = await ActivityEnvironment().run(activities.remove, m.RemoveServer(server_id="far"))
     assert answer.kept_by == ()
     assert "far" not in {one.id for one in await store.servers.all_remote()}
@@ -104,7 +104,7 @@ async def test_of_a_server_that_is_forgotten_nothing_is_asked(servers_store: Sto
     await servers_store.servers.set("far", host_key=KEY, data_folder=FOLDER)
     machine = Machine()
     servers: Any = machine
-    activities = ServerCheckActivities(servers_store, servers)
+    activities = ServerRemovalActivities(servers_store, servers)
     removal = m.RemoveServer(server_id="far", forget=True)
     answer = await ActivityEnvironment().run(activities.remove, removal)
     assert answer.kept_by == ()
@@ -121,7 +121,7 @@ async def removal_from(
 ) -> m.ServerRemoval:
     await store.servers.set("far", host_key=KEY, data_folder=FOLDER, **row)
     servers: Any = machine
-    activities = ServerCheckActivities(store, servers)
+    activities = ServerRemovalActivities(store, servers)
     return await ActivityEnvironment().run(activities.remove, m.RemoveServer(server_id="far", forget=forget))
 
 

@@ -18,8 +18,9 @@ from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point, Va
 from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
 from domain.servers import ServerStatus
 from seaway import server_watch
+from seaway.death_reports import MOST_DEATHS
 from seaway.server_watch import ServerWatch
-from seaway.watcher import MOST_DEATHS, Watcher, WatchSettings
+from seaway.watcher import Watcher, WatchSettings
 from store.metrics import Subject
 from store.store import Store
 from store.tables import Application, Environment, Project, Team
