@@ -89,6 +89,16 @@ class TraefikApi:
         """Traefik's version; it answers as soon as the API's own route is loaded."""
         return str((await self._get("/version") or {}).get("Version", ""))
 
+    async def is_alive(self) -> bool:
+        """Whether it answers, also where the same machine under another name has given it another token."""
+        if self._client is None:
+            return False
+        try:
+            answer = await bounded_answers.get(self._client, "/version")
+        except httpx.HTTPError:
+            return False
+        return answer.status_code in (httpx.codes.OK, httpx.codes.UNAUTHORIZED)
+
     async def _get(self, path: str) -> Mapping[str, Any] | None:
         if self._client is None:
             raise ProxyUnavailable("The connection to the proxy is not open.")

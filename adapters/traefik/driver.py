@@ -32,7 +32,7 @@ from adapters.traefik.settings import (
     proxy_container,
 )
 from adapters.traefik.tunnels import ProxyTunnels
-from domain.errors import DeploymentError, ProxyUnavailable, RouteRefused, StartUpError, TransientError
+from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 
 PULL_LIMIT_SECONDS = 60.0
 CHECKED_SECONDS = CHECK_SECONDS + 0.5
@@ -103,12 +103,9 @@ class TraefikProxy:
             )
 
     async def answers(self) -> bool:
-        """See `Proxy`. One that has another token, as of another Seaway, does not."""
-        try:
-            async with await self._api() as api:
-                return bool(await api.version())
-        except ProxyUnavailable:
-            return False
+        """See `Proxy`."""
+        async with await self._api() as api:
+            return await api.is_alive()
 
     async def apply(self, routes: ApplicationRoutes) -> None:
         """Write the application's file, unless it is that already, and return when Traefik serves it.

@@ -42,7 +42,8 @@ from tests.integration.ssh.conftest import QUICK
 INSTANCE = "harbour"
 HOLD_LISTS = (
     'use Fcntl; $| = 1; open(F, ">>", "/var/lib/apt/lists/lock") or die; '
-    'fcntl(F, F_SETLK, pack("s s x4 q q i", F_WRLCK, 0, 0, 0, 0)) or die; print "held"; sleep 15'
+    '$lock = pack("s s x4 q q i", F_WRLCK, 0, 0, 0, 0); '
+    'fcntl(F, F_SETLK, $lock) or die; print "held"; sleep 15'
 )
 ALL_DONE = [StepStatus.SUCCEEDED] * len(ServerStepName)
 ENGINE_RAN = [

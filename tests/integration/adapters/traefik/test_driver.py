@@ -46,6 +46,17 @@ async def test_a_running_proxy_is_left_alone_and_survives_its_caller(running, do
     assert (after.id, after.started_at) == (before.id, before.started_at)
 
 
+async def test_a_proxy_answers_whoever_has_another_token_too_until_it_is_stopped(
+    running, docker_engine, tmp_path
+):
+    other = TraefikProxy(tmp_path, docker_engine, running.settings)
+    assert (await running.proxy.answers(), await other.answers()) == (True, True)
+    await docker_engine.stop(running.settings.container_name, 5)
+    assert (await running.proxy.answers(), await other.answers()) == (False, False)
+    await running.proxy.ensure_running()
+    assert await running.proxy.answers()
+
+
 async def test_the_api_is_closed_to_who_does_not_know_the_token(running):
     async with httpx.AsyncClient(trust_env=False) as client:
         base = f"http://127.0.0.1:{running.settings.api_port}"
