@@ -137,6 +137,11 @@ async def test_it_waits_and_exits_as_its_environment_says(
 async def test_it_tells_which_numbered_requests_were_open(start_application: StartApplication) -> None:
     application = await start_application()
     assert await application.get("/?request=1") == (200, "v1")
+
+    async def none_is_open() -> bool:
+        return await application.get("/open") == (200, "[]")
+
+    await eventually(none_is_open)
     began = time.time()
     slow = asyncio.create_task(application.get("/slow?seconds=2&request=2"))
     async with WebSocketSession(application.target, "/ws?request=3") as session:
