@@ -60,7 +60,6 @@ drill: packages venv ## The slow tests: long load, kill matrix, disasters
 bench: packages venv ## The numbers that the documentation quotes
 	@$(BIN)/python -m benchmarks.deploy
 	@$(BIN)/python -m benchmarks.servers
-	@$(BIN)/python -m benchmarks.watch
 
 clean: ## Remove what the build and the tests leave behind; keeps Seaway's data
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,9 +8,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -50,28 +51,40 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Bench]:
-    """`seaway up` on its own ports, ended and cleaned up afterwards."""
-    ports, instance = Ports(), f"bench-{os.getpid()}"
-    environment = os.environ | {
+async def running(
+    folder: Path,
+    *,
+    name: str = "bench",
+    within: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[Bench]:
+    """`seaway up` on its own ports, ended and cleaned up afterwards.
+
+    `within` is put before the command, and `host` is where it then listens for us.
+    """
+    ports, instance = Ports(), f"{name}-{os.getpid()}"
+    settings = os.environ | {
         "SEAWAY_DATA_DIR": str(folder / "data"),
         "SEAWAY_INSTANCE": instance,
         "SEAWAY_REQUESTS_PER_MINUTE": "100000",  # it polls more than a person would
+        "SEAWAY_HOST": host,
         "SEAWAY_PORT": str(ports.api),
         "SEAWAY_HTTP_PORT": str(ports.http),
         "SEAWAY_HTTPS_PORT": str(ports.https),
         "SEAWAY_PROXY_API_PORT": str(ports.proxy_api),
         "SEAWAY_TEMPORAL_PORT": str(ports.temporal),
         "SEAWAY_TEMPORAL_UI_PORT": str(ports.temporal_ui),
+        **environment,
     }
     process = ManagedProcess(
-        [sys.executable, "-m", "seaway", "up"], log_path=folder / "seaway.log", env=environment
+        [*within, sys.executable, "-m", "seaway", "up"], log_path=folder / "seaway.log", env=settings
     )
     with process:
         await process.wait_for_output("Ready", START_LIMIT_SECONDS)
         credentials = json.loads((folder / "data" / "credentials.json").read_text())
         headers = {"Authorization": f"Bearer {credentials['token']}"}
-        url = credentials["url"] + "/api/v1"
+        url = f"http://{host}:{ports.api}/api/v1"
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as api:
             yield Bench(ports, folder, instance, process, api)
         await process.terminate(30)

@@ -1,8 +1,10 @@
-"""What a server over SSH costs: a cached deployment there against one on the local server, and bytes sent.
+"""What a server over SSH costs: cached deployments there and on local servers, bytes sent, and 100 watched.
 
-Both applications come from the same repository and are released in turn. The server is a machine of its own
-in a container, with an engine inside; what goes to it is counted on its network card. Run it on a machine
-that does nothing else.
+The applications come from the same repository and are released in turn. The server is a machine of its own
+in a container, with an engine inside; what goes to it is counted on its network card. Its very engine is also
+the local one of a second Seaway, which runs in the network of that machine: the difference between these two
+is SSH and nothing else. The third place is the local server with this machine's engine, which may be older.
+Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import asyncio
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,11 +28,13 @@ import httpx
 from benchmarks.installation import ANSWER_LIMIT_SECONDS, POLL_SECONDS, Bench, percentile, run, running
 from tests.harness.http_connection import HttpConnection, Target
 from tests.harness.images import SAMPLE_APPLICATION_FOLDER, ensure_base_images
+from tests.harness.processes import free_port
 from tests.harness.repositories import GitRepository
 from tests.harness.ssh_servers import SshServer, SshServers
 
 USABLE_LIMIT_SECONDS = 120
 RATIO_TARGET = 1.25
+SSH, SAME, LOCAL = "over SSH", "the same engine without SSH", "this machine's engine"
 LARGE_REPOSITORY_MB, LARGE_FILES = 200, 200
 
 
@@ -120,57 +125,108 @@ def received_bytes(machine: SshServer) -> int:
     return int(output)
 
 
+@dataclass
+class Installations:
+    """A Seaway with a server over SSH, and one whose local server is that very machine."""
+
+    bench: Bench
+    machine: SshServer
+    remote_id: str
+    beside: Bench
+
+
 @asynccontextmanager
-async def installation() -> AsyncIterator[tuple[Bench, SshServer, str]]:
-    """A Seaway with one server over SSH, whose engine has the base image."""
+async def installations() -> AsyncIterator[Installations]:
+    """Both, with an engine that has the base image."""
     engine = docker.from_env()
     images = await asyncio.to_thread(ensure_base_images, engine)
     with tempfile.TemporaryDirectory(prefix="seaway-bench-") as name:
-        folder = Path(name)
+        folder, shared = Path(name), Path(name) / "beside"
+        shared.mkdir()
         async with running(folder) as bench:
-            with SshServers(engine, folder / "servers") as servers:
+            with SshServers(engine, folder / "servers", shared=shared) as servers:
                 machine = await asyncio.to_thread(servers.add)
                 await asyncio.to_thread(machine.load, images.python)
-                yield bench, machine, await add_server(bench, machine, servers.private_key)
+                remote_id = await add_server(bench, machine, servers.private_key)
+                async with beside(machine, shared) as other:
+                    yield Installations(bench, machine, remote_id, other)
         run("docker", "rm", "--force", f"{bench.instance}-proxy")
         run("docker", "network", "rm", bench.instance)
 
 
-async def compare(pairs: int, show: Callable[[str], None]) -> None:
-    """Cached deployments, here and there in turn; then one changed file in a large repository."""
-    async with installation() as (bench, machine, remote_id):
-        servers = (await bench.api.get("/servers")).json()
-        local_id = next(one["uuid"] for one in servers if one["uuid"] != remote_id)
+@asynccontextmanager
+async def beside(machine: SshServer, folder: Path) -> AsyncIterator[Bench]:
+    """A Seaway of this machine's files in the network of that one, with the engine there as its own.
+
+    The engine mounts the proxy's folder, so it has to be there by the same path.
+    """
+    pid = machine.pid
+    settings = {
+        "SEAWAY_DOCKER_SOCKET": f"/proc/{pid}/root/run/docker.sock",
+        "SEAWAY_EDGE_PORT": str(free_port()),
+    }
+    within = ("nsenter", "--target", str(pid), "--net")
+    async with running(
+        folder, name="beside", within=within, host=machine.host, environment=settings
+    ) as bench:
+        yield bench
+
+
+async def compare(rounds: int, show: Callable[[str], None]) -> None:
+    """Cached deployments, in all places in turn; then one changed file in a large repository."""
+    async with installations() as made:
+        bench, machine = made.bench, made.machine
         repository = GitRepository(bench.folder / "repository", "bench")
         repository.release("v0")
+        local_id = await _local_server(bench)
+        remote = await place(bench, repository, made.remote_id, "far", (machine.host, 80))
+        same = await place(
+            made.beside,
+            repository,
+            await _local_server(made.beside),
+            "same",
+            (machine.host, made.beside.ports.http),
+        )
         local = await place(bench, repository, local_id, "near", ("127.0.0.1", bench.ports.http))
-        remote = await place(bench, repository, remote_id, "far", (machine.host, 80))
+        show(f"engines: {engine_version()} here, {engine_version(machine)} there")
         try:
-            await _pairs(local, remote, repository, pairs, show)
-            await _large(bench, machine, remote_id, show)
+            await _rounds({SSH: remote, SAME: same, LOCAL: local}, repository, rounds, show)
+            await _large(bench, machine, made.remote_id, show)
         finally:
             await _delete_all(bench)
+            await _delete_all(made.beside)
 
 
-async def _pairs(
-    local: Place, remote: Place, repository: GitRepository, pairs: int, show: Callable[[str], None]
+def engine_version(machine: SshServer | None = None) -> str:
+    """What the engine there, or here, is."""
+    command = ("docker", "version", "--format", "{{.Server.Version}}")
+    return (machine.run(*command)[1] if machine else run(*command)).strip()
+
+
+async def _local_server(bench: Bench) -> str:
+    servers = (await bench.api.get("/servers")).json()
+    return str(next(one["uuid"] for one in servers if one["is_coolify_host"]))
+
+
+async def _rounds(
+    places: dict[str, Place], repository: GitRepository, rounds: int, show: Callable[[str], None]
 ) -> None:
-    for one in (local, remote):
+    for one in places.values():
         await one.release("v0")
-    near: list[float] = []
-    far: list[float] = []
-    for number in range(1, pairs + 1):
+    times: dict[str, list[float]] = {name: [] for name in places}
+    for number in range(1, rounds + 1):
         repository.release(f"v{number}")
-        sides = [(near, local), (far, remote)]
-        for times, one in sides if number % 2 else reversed(sides):
-            times.append(await one.release(f"v{number}"))
-        show(f"pair {number:2}: local {near[-1]:.3f} s, remote {far[-1]:.3f} s, {far[-1] / near[-1]:.2f}")
-    ratios = [there / here for there, here in zip(far, near, strict=True)]
-    show(f"local median {statistics.median(near):.3f} s, remote median {statistics.median(far):.3f} s")
-    show(
-        f"ratio median {statistics.median(ratios):.3f}, p95 {percentile(ratios, 0.95):.3f} "
-        f"over {pairs} pairs (target {RATIO_TARGET})"
-    )
+        for name in list(places) if number % 2 else reversed(places):
+            times[name].append(await places[name].release(f"v{number}"))
+        taken = ", ".join(f"{name} {times[name][-1]:.3f} s" for name in places)
+        show(f"round {number:2}: {taken}")
+    show(", ".join(f"{name} median {statistics.median(times[name]):.3f} s" for name in places))
+    for other in (SAME, LOCAL):
+        ratios = [there / here for there, here in zip(times[SSH], times[other], strict=True)]
+        show(
+            f"{SSH} to {other}: ratio median {statistics.median(ratios):.3f}, p95 "
+            f"{percentile(ratios, 0.95):.3f} over {rounds} rounds (target {RATIO_TARGET})"
+        )
 
 
 async def _large(bench: Bench, machine: SshServer, server: str, show: Callable[[str], None]) -> None:
@@ -209,9 +265,17 @@ async def _left(api: httpx.AsyncClient) -> list[Any]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--watched", type=int, default=100, help="servers; 0 skips this part")
+    parser.add_argument("--seconds", type=int, default=60, help="for which they are watched")
     options = parser.parse_args()
-    asyncio.run(compare(options.pairs, lambda line: print(line, flush=True)))
+    if options.rounds:
+        asyncio.run(compare(options.rounds, lambda line: print(line, flush=True)))
+    if options.watched:
+        # In a process of its own, whose memory and processor time are those of watching alone.
+        watch = (sys.executable, "-m", "benchmarks.watch")
+        watched = ("--servers", str(options.watched), "--seconds", str(options.seconds))
+        print(run(*watch, *watched).strip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What it costs one worker to watch many servers: `python -m benchmarks.watch --servers 100 --seconds 60`.
 
-The servers are stand-ins that answer as a real one does: commands after a while, with a real one's output,
-and the Docker API over unix sockets, from a process of its own, so that its work is not counted. What is
-counted is the worker: parsing, the Docker client, the database (SQLite), roll-ups.
+The servers are stand-ins behind one SSH server, in a process of its own, so that its work is not counted.
+What is counted is the worker: a link to each server with its keepalives and channels, parsing, the Docker
+client, the database (SQLite), roll-ups.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,11 +26,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import asyncssh
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from adapters.docker.engine import DockerEngine
-from adapters.host_commands import Completed
+from adapters.ssh.connection import ServerAddress, SshConnection, SshTarget
+from adapters.ssh.forwarding import DockerSocketForward
+from benchmarks.stand_in_servers import PORT_FILE, serve
 from domain.metrics import Point
 from domain.servers import ServerStatus
 from seaway.watcher import Watcher, WatchSettings
@@ -41,86 +43,30 @@ from store.metrics import Subject
 from store.store import Store
 from store.tables import Server, Team
 
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-ANSWER_SECONDS = 0.02
 REPLICAS = 3
 PERIOD = timedelta(seconds=10)
+START_LIMIT_SECONDS = 30.0
 
 
-class StandInEngine:
-    """Answers the calls of the watch for as many engines as there are sockets, as Docker 20.10 does."""
+@dataclass(frozen=True)
+class Keys:
+    """Of the stand-ins and of who logs in there, as OpenSSH writes them."""
 
-    def __init__(self, replicas: int) -> None:
-        self._replicas = replicas
-        self._cpu = 0
+    host: str
+    host_public: str
+    user: str
+    user_public: str
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        try:
-            while request := await reader.readline():
-                while (await reader.readline()).strip():
-                    pass
-                path = request.split()[1].decode()
-                if "/events" in path:
-                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                    await writer.drain()
-                    await asyncio.Event().wait()
-                body = json.dumps(self._body(path)).encode()
-                writer.write(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    def _body(self, path: str) -> Any:
-        if path.endswith("/version"):
-            return {"ApiVersion": "1.41", "Version": "20.10.24"}
-        if "/containers/json" in path:
-            return [self._listed(number) for number in range(self._replicas)]
-        if "/stats" in path:
-            self._cpu += 10**7
-            counters = {f"counter_{number}": number for number in range(40)}
-            return {
-                "read": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-                "cpu_stats": {"cpu_usage": {"total_usage": self._cpu, "percpu_usage": [1] * 8}},
-                "memory_stats": {"usage": 5 * 10**7, "limit": 10**9, "stats": counters},
-                "networks": {"eth0": {"rx_bytes": self._cpu // 100, "tx_bytes": self._cpu // 200}},
-            }
-        return {"DockerRootDir": "/var/lib/docker"}
-
-    def _listed(self, number: int) -> dict[str, Any]:
-        labels = {"seaway.managed": "true", "seaway.role": "replica", "seaway.application": "shop"}
-        return {"Id": f"{number:064x}", "Names": [f"/shop-{number}"], "State": "running", "Labels": labels}
-
-
-def serve_engines(folder: Path, count: int, replicas: int) -> None:
-    """Runs until it is ended."""
-
-    async def serve() -> None:
-        engine = StandInEngine(replicas)
-        for number in range(count):
-            await asyncio.start_unix_server(engine.answer, folder / f"{number}.sock")
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
-
-
-class StandInCommands:
-    """Answers as a server with two processors does, after a while."""
-
-    def __init__(self) -> None:
-        self._jiffies = 0
-
-    async def run(self, arguments: Sequence[str], **limits: object) -> Completed:
-        """See `adapters.host_commands.HostCommands`."""
-        await asyncio.sleep(ANSWER_SECONDS)
-        self._jiffies += 1000
-        busy, idle = self._jiffies // 4, self._jiffies
-        lines = [f"cpu{name} {busy} 0 0 {idle} 0 0 0 0 0 0" for name in ("", "0", "1")]
-        lines += [f"Mem{name}: 4000000 kB" for name in ("Total", "Free", "Available")]
-        lines += ["load 0.42", "/dev/vda1 100000000 40000000 60000000 40% /"] * 2
-        return Completed(0, "\n".join(lines), "")
+    @classmethod
+    def generate(cls) -> Keys:
+        """New ones."""
+        host, user = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        exported = [
+            text.decode().strip()
+            for key in (host, user)
+            for text in (key.export_private_key(), key.export_public_key())
+        ]
+        return cls(*exported)
 
 
 @dataclass
@@ -153,23 +99,32 @@ class ObservedWatcher(Watcher):
 
 
 class StandInServers:
-    """See `activities.servers.Servers`."""
+    """See `activities.servers.Servers`. Each has a link of its own, and its engine's socket comes over it."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self._parts = {
-            str(number): SimpleNamespace(
-                commands=StandInCommands(), engine=DockerEngine(str(folder / f"{number}.sock"))
-            )
-            for number in range(count)
-        }
+    def __init__(self, keys: Keys, port: int, count: int) -> None:
+        self._parts: dict[str, SimpleNamespace] = {}
+        self._keys, self._port, self._count = keys, port, count
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """The links are made when they are needed first."""
+        for number in range(self._count):
+            address = ServerAddress("127.0.0.1", self._port, f"server-{number}")
+            target = SshTarget(address, SecretStr(self._keys.user), host_key=self._keys.host_public)
+            connection = SshConnection(target)
+            stack.push_async_callback(connection.close)
+            forward = await stack.enter_async_context(DockerSocketForward(connection))
+            engine = DockerEngine(forward.socket_path)
+            stack.push_async_callback(engine.close)
+            self._parts[str(number)] = SimpleNamespace(commands=connection, engine=engine)
 
     async def parts(self, server_id: str) -> Any:
         """See `Servers`."""
         return self._parts[server_id]
 
-    async def close(self) -> None:
-        """Ends the connections."""
-        await asyncio.gather(*(one.engine.close() for one in self._parts.values()))
+    @property
+    def linked(self) -> int:
+        """How many links there are at this moment."""
+        return sum(one.commands.is_connected for one in self._parts.values())
 
 
 def resident_megabytes() -> float:
@@ -198,13 +153,13 @@ async def make_store(folder: Path, count: int) -> Store:
     return Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
 
 
-async def measure(folder: Path, count: int, seconds: float) -> dict[str, object]:
+async def measure(folder: Path, keys: Keys, count: int, seconds: float) -> dict[str, object]:
     """Watches for a while after a warm-up, and says what it took."""
     async with AsyncExitStack() as stack:
         store = await make_store(folder, count)
         stack.push_async_callback(store.database.close)
-        servers = StandInServers(folder, count)
-        stack.push_async_callback(servers.close)
+        servers = StandInServers(keys, int((folder / PORT_FILE).read_text()), count)
+        await servers.open(stack)
         before_watching = resident_megabytes()
         watcher = await stack.enter_async_context(ObservedWatcher(store, servers))
         await asyncio.sleep(2 * PERIOD.total_seconds() + 5)
@@ -218,6 +173,7 @@ async def measure(folder: Path, count: int, seconds: float) -> dict[str, object]
         written = await store.metrics.of_server("0", step_seconds=0, since=since, until=until)
         return {
             "servers": count,
+            "links": servers.linked,
             "replicas": REPLICAS * count,
             "seconds": round(elapsed, 1),
             "samples_of_servers": samples,
@@ -239,19 +195,22 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60)
     chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="seaway-watch-"))
-    engines = multiprocessing.get_context("spawn").Process(
-        target=serve_engines, args=(folder, chosen.servers, REPLICAS), daemon=True
+    folder, keys = Path(tempfile.mkdtemp(prefix="seaway-watch-")), Keys.generate()
+    servers = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(folder, REPLICAS, keys.host, keys.user_public), daemon=True
     )
-    engines.start()
+    servers.start()
     try:
-        while not (folder / f"{chosen.servers - 1}.sock").exists():
+        deadline = time.monotonic() + START_LIMIT_SECONDS
+        while not (folder / PORT_FILE).exists():
+            if time.monotonic() > deadline or not servers.is_alive():
+                raise RuntimeError("the stand-ins do not listen")
             time.sleep(0.05)
-        numbers = asyncio.run(measure(folder, chosen.servers, chosen.seconds))
+        numbers = asyncio.run(measure(folder, keys, chosen.servers, chosen.seconds))
         sys.stdout.write(json.dumps(numbers, indent=2) + "\n")
     finally:
-        engines.kill()
-        engines.join()
+        servers.kill()
+        servers.join()
         shutil.rmtree(folder, ignore_errors=True)
 
 

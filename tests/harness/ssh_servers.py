@@ -135,6 +135,12 @@ class SshServer:
         """Lets in `root`, `maintainer` (sudo) and `deployer` (group docker)."""
         return self._servers.private_key
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, as this machine sees it: the way to its network and its files."""
+        self._container.reload()
+        return int(self._container.attrs["State"]["Pid"])
+
     def start(self) -> Self:
         """It is up, with the disk that it had, when sshd listens and Docker answers."""
         self._container.start()
@@ -234,6 +240,7 @@ class SshServer:
         _remove_cgroups(self.name)
 
     def _create(self, private: str, public: str) -> Any:
+        shared = self._servers.shared
         container = self._servers.client.containers.create(
             SERVER if self._has_docker else BARE,
             name=self.name,
@@ -248,6 +255,7 @@ class SshServer:
             volumes={
                 "/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"},
                 str(self._servers.archives): {"bind": IMAGES_INSIDE, "mode": "ro"},
+                **({str(shared): {"bind": str(shared), "mode": "rw"}} if shared else {}),
             },
             # A disk that overlayfs can use; a bare server gets its Docker later.
             mounts=[docker.types.Mount("/var/lib/docker", None, type="volume")],
@@ -299,10 +307,11 @@ class SshServer:
 class SshServers:
     """Servers in a network of their own; leaving the block removes all of it."""
 
-    def __init__(self, client: docker.DockerClient, folder: Path) -> None:
-        """`folder` keeps their keys."""
+    def __init__(self, client: docker.DockerClient, folder: Path, *, shared: Path | None = None) -> None:
+        """`folder` keeps their keys; each has the folder `shared` of this machine by the same path."""
         self.client = client
         self.folder = folder
+        self.shared = shared
         self.archives = shared_folder() / "images"
         self.servers: list[SshServer] = []
         self._ipv6: Any = None
