@@ -11,7 +11,9 @@ from temporalio.testing import ActivityEnvironment
 from activities import messages as m
 from activities.clean_up import CleanUpActivities
 from activities.records import RecordActivities
+from activities.server_removal import ServerRemovalActivities
 from activities.settling import SettlingActivities
+from adapters.host_commands import Completed
 from domain.deployments import OperationKind, StepName
 from domain.errors import NotFound
 from domain.servers import ServerStatus
@@ -42,7 +44,19 @@ class Machine:
         self.routes = {one}
 
     async def parts(self, _server_id: str) -> Any:
-        return SimpleNamespace(engine=self, proxy=self, files=self, swarm=None)
+        return SimpleNamespace(engine=self, proxy=self, files=self, swarm=None, network="seaway")
+
+    async def link(self, _server_id: str) -> Any:
+        return self
+
+    async def forget(self, _server_id: str) -> None:
+        pass
+
+    async def run(self, _arguments: list[str], **_: object) -> Completed:
+        return Completed(0, "", "")
+
+    async def remove_network(self, _name: str) -> None:
+        pass
 
     async def list_containers(self, labels: dict[str, str]) -> list[Any]:
         # The labels of an image count for the containers of whoever builds upon it.
@@ -165,6 +179,22 @@ async def test_a_server_that_the_deletion_cleans_is_not_asked_again(servers_stor
     assert machine.containers == {"of-somebody-else"}
 
 
+async def test_a_server_that_is_forgotten_and_answers_loses_what_its_applications_left(
+    servers_store: Store,
+) -> None:
+    application = await application_on(servers_store, "far")
+    await servers_store.servers.set("far", is_reachable=True, status=ServerStatus.NOT_USABLE)
+    plan = await plan_of(servers_store, application, OperationKind.DELETE, without_server_id="far")
+    assert plan.servers == ()
+    await forget(servers_store, application)
+    machine = Machine(application.id)
+    servers: Any = machine
+    removal = m.RemoveServer(server_id="far", forget=True)
+    await ActivityEnvironment().run(ServerRemovalActivities(servers_store, servers).remove, removal)
+    assert (machine.containers, machine.images) == ({"of-somebody-else"}, {"of-somebody-else:1"})
+    assert "far" not in {one.id for one in await servers_store.servers.all_remote()}
+
+
 async def test_build_servers_are_remembered_and_those_that_are_forgotten_are_not(
     servers_store: Store,
 ) -> None:
@@ -179,10 +209,9 @@ async def test_build_servers_are_remembered_and_those_that_are_forgotten_are_not
     await servers_store.applications.modify(
         application.id, team_id="team", edit=lambda _row, _old, written: (built, written)
     )
-    await plan_of(servers_store, application, OperationKind.DELETE, without_server_id="far")
+    await plan_of(servers_store, application, OperationKind.DELETE)
     await forget(servers_store, application)
     assert len(await servers_store.deletions.left_on(builder.id)) == 1
-    assert await servers_store.deletions.left_on("far") == []
     assert await servers_store.deletions.left_on("new") == [], "nothing was ever there"
     await servers_store.servers.forget(builder.id)
     assert await servers_store.deletions.left_on(builder.id) == []
