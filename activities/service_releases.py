@@ -12,7 +12,7 @@ from activities.environments import replica_environment
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.service_health import ServiceHealth
 from activities.service_specifications import keep_files, service_specification
-from activities.swarm_nodes import known_nodes, nodes_with_image, require_nodes
+from activities.swarm_nodes import nodes_for_release, require_nodes
 from adapters.connections import connections_to, outgoing_connections
 from adapters.docker.swarm_states import ServiceState
 from domain.errors import CommandFailed, DeadlineExceeded, ImageNotFound
@@ -56,8 +56,7 @@ class ServiceReleases:
         if image_id is None:
             raise ImageNotFound(f"The manager has no image {deployment.image}. Deploy again.")
         nodes = await parts.engine.swarm_nodes()
-        known = await known_nodes(self._store, self._servers, start.server_id)
-        has_image = await nodes_with_image(known, image_id)
+        _, has_image = await nodes_for_release(self._store, self._servers, start.server_id, image_id)
         wanted = configuration.runtime.placement_constraints
         able = require_nodes(nodes, wanted, has_image)
         specification = service_specification(

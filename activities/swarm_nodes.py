@@ -13,7 +13,7 @@ from activities.servers import ServerParts, Servers
 from activities.step_log import Write
 from adapters.docker.image_transfer import send_image
 from domain.configuration import ApplicationConfiguration, VolumeKind
-from domain.errors import DeploymentError, NotFound, SeawayError
+from domain.errors import DeploymentError, EngineUnavailable, NotFound, SeawayError
 from domain.image_distribution import transferred
 from domain.services import TASK_OF_LABEL, names_of
 from domain.swarm import SwarmNode, SwarmRole, admitted
@@ -92,6 +92,21 @@ async def nodes_with_image(known: Mapping[str, KnownNode], image_id: str) -> fro
     return frozenset(node_id for node_id, is_there in zip(known, found, strict=True) if is_there)
 
 
+async def nodes_for_release(
+    store: Store, servers: Servers, manager_id: str, image_id: str
+) -> tuple[Mapping[str, KnownNode], frozenset[str]]:
+    """The known nodes, and the ids of those that have the image, as the manager does.
+
+    Raises EngineUnavailable where the manager is not among them: it has answered just now, so that passes,
+    and a release without it would fail for good.
+    """
+    known = await known_nodes(store, servers, manager_id)
+    own = [node_id for node_id, node in known.items() if node.server.id == manager_id]
+    if not own:
+        raise EngineUnavailable("The manager of the Swarm did not answer when it was asked for its node.")
+    return known, frozenset(own) | await nodes_with_image(known, image_id)
+
+
 class NodeImages:
     """Sends and removes images on all the nodes of a Swarm that Seaway reaches."""
 
@@ -110,9 +125,8 @@ class NodeImages:
         """
         source = await self._servers.parts(manager_id)
         nodes = admitted(await source.engine.swarm_nodes(), configuration.runtime.placement_constraints)
-        known = await known_nodes(self._store, self._servers, manager_id)
         image_id = await source.engine.image_id(image) or image
-        has = await nodes_with_image(known, image_id)
+        known, has = await nodes_for_release(self._store, self._servers, manager_id, image_id)
         sent = 0
         for node in nodes:
             there = known.get(node.id)

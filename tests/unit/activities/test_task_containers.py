@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from activities import task_containers
-from activities.swarm_nodes import known_nodes, nodes_with_image, require_nodes
+from activities.swarm_nodes import known_nodes, nodes_for_release, nodes_with_image, require_nodes
 from activities.task_containers import task_container
 from adapters.docker.swarm_states import ServiceState, TaskState, membership
-from domain.errors import DeploymentError, NotFound, NotPossibleNow
+from domain.errors import DeploymentError, EngineUnavailable, NotFound, NotPossibleNow, ServerUnreachable
 from domain.swarm import SwarmMembership, SwarmNode, SwarmRole
 from store.tables import Server
 
@@ -111,6 +111,24 @@ async def test_a_node_that_answers_nonsense_is_no_node_and_no_hindrance(info: An
     known = await known_nodes(store, servers, "b")
     assert [node.server.id for node in known.values()] == ["b"]
     assert await nodes_with_image(known, "sha256:1") == frozenset()
+    assert (await nodes_for_release(store, servers, "b", "sha256:1"))[1] == {"n1"}
+
+
+async def test_a_manager_that_is_away_for_a_moment_is_asked_again_and_not_done_without() -> None:
+    async def listed(*, team_id: str) -> list[Server]:
+        return [await get("b")]
+
+    async def get(server_id: str) -> Server:
+        return Server(id="b", team_id="team", name="b", is_swarm_manager=True)
+
+    async def parts(server_id: str) -> Any:
+        raise ServerUnreachable("The link broke off.")
+
+    store: Any = SimpleNamespace(servers=SimpleNamespace(list=listed, get=get))
+    servers: Any = SimpleNamespace(parts=parts)
+    with pytest.raises(EngineUnavailable) as error:
+        await nodes_for_release(store, servers, "b", "sha256:1")
+    assert error.value.retryable
 
 
 async def test_any_replica_is_the_first_that_seaway_reaches(reached: dict[str, Any]) -> None:
