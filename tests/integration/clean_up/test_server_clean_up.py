@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import docker
@@ -17,18 +17,21 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import messages as m
 from activities import signatures as s
+from activities.builds import BuildActivities
 from activities.disk_guard import require_free_disk
 from activities.pulled_names import pull_image
 from activities.server_clean_up import CleanedUp, ServerCleanUpActivities, clean_server
+from activities.servers import Surroundings
 from adapters.docker import DockerEngine
 from api.server_clean_up import ServerCleanUps
 from domain import clean_up
-from domain.configuration import ApplicationConfiguration, ImageSource
-from domain.deployments import DeploymentStatus
+from domain.configuration import ApplicationConfiguration, GitSource, ImageSource
+from domain.deployments import DeploymentStatus, StepName
 from domain.errors import DiskFull
 from domain.identifiers import new_identifier
 from domain.registries import RegistryLogin
@@ -50,6 +53,8 @@ from workflows.server_clean_up import CleanUpWorkflow
 
 # The engine is shared with every other test.
 ALL = 10**18
+SHOP = ImageSource(reference="shop:1")
+UNUSED = cast(Any, None)
 
 
 @pytest.fixture
@@ -67,7 +72,9 @@ async def servers(store: Store, tmp_path: Path) -> AsyncIterator[SeawayServers]:
     await made.close()
 
 
-async def application_with_releases(store: Store, images: list[str]) -> tuple[str, list[str]]:
+async def application_with_releases(
+    store: Store, images: list[str], source: GitSource | ImageSource = SHOP
+) -> tuple[str, list[str]]:
     """An application that keeps one image, and has released these in turn; its id and theirs."""
     _, team = await store.access.create_user(
         email=f"{uuid4().hex}@example.com", password=SecretStr("correct horse"), team_name="team"
@@ -83,7 +90,7 @@ async def application_with_releases(store: Store, images: list[str]) -> tuple[st
         name="shop",
         team_id=team.id,
         project_id=project.id,
-        source=ImageSource(reference="shop:1"),
+        source=source,
         server_ids=(server.id,),
         images_to_keep=1,
     )
@@ -251,6 +258,27 @@ async def test_a_build_on_a_nearly_full_disk_does_not_begin(store, servers, monk
     await require_free_disk(parts, 1, "here")
     with pytest.raises(DiskFull, match=r"The disk of here has .* left; a build needs 1000000\.0 GB"):
         await require_free_disk(parts, 10**15, "here")
+
+
+async def test_the_build_of_a_release_looks_for_room_before_it_asks_for_anything_else(
+    store, servers, tmp_path
+):
+    source = GitSource(repository="https://git.example.com/shop.git", branch="main")
+    application, (current,) = await application_with_releases(store, ["new"], source)
+    local = (await store.servers.deployable())[0]
+    step = m.StepReference(deployment_id=current, name=StepName.BUILD, server=local.name)
+    build = m.BuildImage(
+        step=step,
+        application_id=application,
+        server_id=local.id,
+        commit="c0ffee",
+        image=f"seaway/{application}:newer",
+    )
+    surroundings = Surroundings(work_folder=tmp_path, minimum_free_disk_bytes=10**15)
+    # With neither Git nor BuildKit nor a slot to build in, nothing else could be asked.
+    activities = BuildActivities(store, servers, UNUSED, UNUSED, surroundings, UNUSED)
+    with pytest.raises(DiskFull, match=f"The disk of {local.name} has .* left; a build needs"):
+        await ActivityEnvironment().run(activities.build, build)
 
 
 async def test_a_clean_up_is_told_once_and_the_same_failure_of_the_clocks_only_at_first(store, servers):

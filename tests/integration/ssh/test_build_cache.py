@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,12 @@ from typing import cast
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from temporalio.testing import ActivityEnvironment
 
+from activities import messages as m
 from activities import server_clean_up
-from activities.server_clean_up import clean_server
-from activities.servers import ServerParts
+from activities.server_clean_up import ServerCleanUpActivities
+from activities.servers import Servers
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.docker import DockerEngine
 from adapters.docker.specifications import ContainerSpecification
@@ -26,6 +29,7 @@ from domain.replicas import application_labels
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
+from store.tables import Server, Team
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import way_to
@@ -115,10 +119,25 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(server_clean_up, "CACHE_UNUSED_FOR", NO_TIME)
-    parts = cast(ServerParts, SimpleNamespace(engine=remote_engine))
+
+    @dataclass
+    class OneServer:
+        parts_of_it: SimpleNamespace
+
+        async def parts(self, server_id: str) -> SimpleNamespace:
+            assert server_id == "far"
+            return self.parts_of_it
+
+    # Applications run on it, and are built there because nobody said otherwise.
+    async with store.database.writing() as session:
+        session.add(Team(id="team", name="Team"))
+        session.add(Server(id="far", name="far", team_id="team", is_build_server=False))
+    far = cast(Servers, OneServer(SimpleNamespace(engine=remote_engine)))
+    activities = ServerCleanUpActivities(store, far, build_cache_bytes=1_000_000)
 
     async def clean() -> str:
-        return str(await clean_server(parts, store, "far", keep_cache_bytes=1_000_000))
+        outcome = await ActivityEnvironment().run(activities.clean_up_server, m.ServerTask(server_id="far"))
+        return outcome.message
 
     async def stays_because_of(name: str) -> None:
         said = await clean()
