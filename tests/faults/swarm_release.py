@@ -31,7 +31,15 @@ STEPS = (
     s.RETIRE_REPLICAS,
 )
 UNDONE = (s.APPLY_ROUTES, s.RETIRE_REPLICAS)
-CUT_STEPS = (s.START_REPLICAS, s.CHECK_HEALTH, s.APPLY_ROUTES, s.RETIRE_REPLICAS)
+CUT_STEPS = (
+    s.DISTRIBUTE_IMAGE,
+    s.RUN_RELEASE_COMMAND,
+    s.START_REPLICAS,
+    s.CHECK_HEALTH,
+    s.APPLY_ROUTES,
+    s.DRAIN_REPLICAS,
+    s.RETIRE_REPLICAS,
+)
 
 KILL_CASES = (
     *(KillCase(Fault(one.name, moment)) for one in STEPS for moment in (Moment.BEGUN, Moment.DONE)),
@@ -57,6 +65,11 @@ LINK_CASES = tuple(
     for cut in (Cut.SILENCE, Cut.RESETS)
     for case in (
         *(LinkCase(cut, Fault(one.name, Moment.BEGUN, Action.HOLD)) for one in CUT_STEPS),
+        LinkCase(
+            Cut.RESET if cut is Cut.RESETS else cut,
+            Fault(s.RUN_RELEASE_COMMAND.name, Moment.MIDDLE, Action.HOLD, text="release begins"),
+            hooks=HOOKS.model_copy(update={"release": LONG_RELEASE_COMMAND}),
+        ),
         LinkCase(
             Cut.RESET if cut is Cut.RESETS else cut,
             Fault(s.CHECK_HEALTH.name, Moment.MIDDLE, Action.HOLD, seconds=1.5),
