@@ -233,6 +233,7 @@ async def test_a_pulled_image_has_our_name_only_whatever_died_on_the_way(store, 
         cleaned = await clean_server(parts, store, local, keep_cache_bytes=ALL)
         assert (cleaned.images, tags()) == ((first,), set())
         assert await store.pulled_names.on_server(local) == []
+        engine.images.remove(ours)
 
         # What somebody else has pulled under that name is theirs, also after a death.
         engine.images.pull(second, auth_config={"username": "robot", "password": registry.password})
