@@ -29,6 +29,7 @@ from domain.build_log import BuildFailureKind, failing_excerpt
 from domain.errors import (
     BuildFailed,
     DeadlineExceeded,
+    DiskFull,
     EngineUnavailable,
     InvalidInput,
     RegistryUnavailable,
@@ -175,6 +176,8 @@ def failure_of(completed: Completed, request: BuildRequest) -> SeawayError:
             detail="\n".join(last_words),
         )
     failure = failing_excerpt(lines)
+    if failure.kind is BuildFailureKind.NO_SPACE:
+        return DiskFull(failure.summary, detail=failure.excerpt)
     if failure.kind is BuildFailureKind.REGISTRY:
         return RegistryUnavailable(failure.summary, detail=failure.excerpt)
     if failure.kind is BuildFailureKind.IMAGE and REGISTRY_TROUBLE.search("\n".join(last_words)):

@@ -166,7 +166,9 @@ def _explain(message: str, step: _Step | None) -> tuple[BuildFailureKind, str]:
     # The engine says it in small letters, most commands begin it with a capital one (strerror(3)).
     said_last = "\n".join(step.output[-EXCERPT_LINES:]) if step else ""
     if _NO_SPACE in f"{evidence}\n{said_last}".lower():
-        return BuildFailureKind.NO_SPACE, "The server's disk is full: no space left on device."
+        return BuildFailureKind.NO_SPACE, (
+            "The server's disk is full: it has no room for the build. Free space there, then deploy again."
+        )
     if parse_error := _PARSE_ERROR.search(evidence):
         return (
             BuildFailureKind.DOCKERFILE,

@@ -164,7 +164,7 @@ class ReplicaRefused(DeploymentError):
 
 
 class DiskFull(DeploymentError):
-    """The disk of a server has too little room for a build."""
+    """The disk of a server has too little room for a build, an image or a replica."""
 
     code = "disk_full"
 

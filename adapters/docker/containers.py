@@ -14,7 +14,7 @@ from adapters.docker.refusals import replica_refusal
 from adapters.docker.specifications import SPECIFICATION_LABEL, ContainerSpecification, container_request
 from adapters.docker.states import ContainerState, container_state
 from adapters.docker.waiting import Waiting
-from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound, ReplicaRefused
+from domain.errors import EngineUnavailable, ImageNotFound, ReplicaRefused, SeawayError
 
 # How long a name may stay reserved for a container that cannot be inspected yet.
 NAME_LIMIT_SECONDS = 30.0
@@ -157,7 +157,7 @@ class Containers(Waiting, EngineConnection):
             raise ReplicaRefused(f"The file {path} cannot be written: {refusal.reason}") from refusal
 
 
-def _create_refusal(specification: ContainerSpecification, refusal: EngineRefusal) -> DeploymentError:
+def _create_refusal(specification: ContainerSpecification, refusal: EngineRefusal) -> SeawayError:
     if refusal.status == 404 and "image" in refusal.reason.lower():
         return ImageNotFound(f"The image {specification.image} is not on the server.", detail=refusal.reason)
     return replica_refusal(specification.name, refusal.reason)

@@ -12,6 +12,7 @@ from typing import Final
 from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_archives import ArchiveFilter
 from adapters.docker.images import Images, LocalImage
+from adapters.docker.refusals import DISK_FULL
 from domain.errors import DeploymentError, DiskFull, EngineUnavailable, ImageNotFound
 from domain.image_distribution import readable_size, shared_layers
 
@@ -19,7 +20,6 @@ from domain.image_distribution import readable_size, shared_layers
 SILENCE_SECONDS: Final = 120.0
 REPORT_SECONDS: Final = 2.0
 LOAD_END_SECONDS: Final = 60.0
-DISK_FULL: Final = "no space left on device"
 
 OnLine = Callable[[str], None]
 
@@ -41,10 +41,11 @@ async def send_image(
 
     No other name changes its meaning there, whatever the source sends. Cancelling ends both streams; a load
     that the target has begun is waited for, so that what follows finds its image. Raises ImageNotFound,
-    EngineUnavailable when either connection breaks or stalls, DeploymentError when the target's disk is full,
-    or when what comes is not the image that the source told of; the name then means what it meant before.
-    DiskFull for more than `room_bytes`, where the target's room is known: before anything is sent, if all of
-    the image has to go, and else as soon as more has come than there is room for.
+    EngineUnavailable when either connection breaks or stalls, DeploymentError when what comes is not the
+    image that the source told of; the name then means what it meant before.
+    DiskFull when the target's disk is full, and for more than `room_bytes`, where the target's room is known:
+    before anything is sent, if all of the image has to go, and else as soon as more has come than there is
+    room for.
     """
     image = await source.inspect_image(reference)
     if image is None:
@@ -60,8 +61,8 @@ async def send_image(
     try:
         transfer = await _Sending(source, target, reference, image, known, on_line, room_bytes).run()
     except EngineRefusal as refusal:
-        if DISK_FULL in refusal.reason:
-            raise DeploymentError(
+        if DISK_FULL.search(refusal.reason):
+            raise DiskFull(
                 "The disk of the receiving server is full. Free space there, and deploy again.",
                 detail=refusal.reason,
             ) from refusal

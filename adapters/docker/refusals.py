@@ -7,8 +7,18 @@ from __future__ import annotations
 
 import re
 
-from domain.errors import ImageNotFound, RegistryRefused, RegistryUnavailable, ReplicaRefused, SeawayError
+from domain.errors import (
+    DiskFull,
+    ImageNotFound,
+    RegistryRefused,
+    RegistryUnavailable,
+    ReplicaRefused,
+    SeawayError,
+)
 from domain.registries import RegistryLogin, registry_of
+
+# Looked for before anything else. Control groups say it too, when there are too many of them.
+DISK_FULL = re.compile(r"\A(?!.*cgroup).*no space left on device", re.IGNORECASE | re.DOTALL)
 
 # Pattern in the engine's text (20.10 to 28) and what it means.
 REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -84,12 +94,22 @@ UNAUTHORIZED = re.compile(
 )
 
 
-def replica_refusal(name: str, reason: str) -> ReplicaRefused:
+def replica_refusal(name: str, reason: str) -> SeawayError:
     """Why a container cannot be created or started; the engine's own text goes into `detail`."""
+    if DISK_FULL.search(reason):
+        return disk_full(f"the container {name}", reason)
     for pattern, meaning in REASONS:
         if found := pattern.search(reason):
             return ReplicaRefused(meaning.format(**found.groupdict()), detail=reason)
     return ReplicaRefused(f"The engine refuses the container {name}: {reason.strip()}", detail=reason)
+
+
+def disk_full(what: str, reason: str) -> DiskFull:
+    """That a server has no room for `what`."""
+    return DiskFull(
+        f"The server's disk is full: it has no room for {what}. Free space there, then deploy again.",
+        detail=reason,
+    )
 
 
 def login_refusal(what: str, login: RegistryLogin, reason: str) -> RegistryRefused:
@@ -110,6 +130,8 @@ def pull_refusal(reference: str, status: int, reason: str, login: RegistryLogin 
 
     `login` is what the registry was shown; where it is what was refused, the error says so.
     """
+    if DISK_FULL.search(reason):
+        return disk_full(f"the image {reference}", reason)
     if not UNREACHABLE.search(reason) and (status in (400, 401, 403, 404) or ABSENT.search(reason)):
         if login is not None and (status in (401, 403) or UNAUTHORIZED.search(reason)):
             return login_refusal(f"the image {reference}", login, reason)
@@ -124,7 +146,10 @@ def pull_refusal(reference: str, status: int, reason: str, login: RegistryLogin 
 
 
 def push_refusal(reference: str, status: int, reason: str, login: RegistryLogin | None) -> SeawayError:
-    """Whether a registry does not want an image from us, or is only out of reach or failing for now."""
+    """Whether a registry does not want an image from us, or is only out of reach or failing for now.
+
+    A full disk is the registry's here, so it passes without anything to mend on the server.
+    """
     if status == 404:
         return ImageNotFound(f"The server has no image any more to push as {reference}.", detail=reason)
     if UNREACHABLE.search(reason) or not (status in (401, 403) or UNAUTHORIZED.search(reason)):

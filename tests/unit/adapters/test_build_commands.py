@@ -15,6 +15,7 @@ from adapters.file_locks import owned_folder
 from adapters.processes import Completed
 from domain.errors import (
     BuildFailed,
+    DiskFull,
     EngineUnavailable,
     InvalidInput,
     RegistryUnavailable,
@@ -150,6 +151,8 @@ ENGINE_DIED = """\
 #5 [2/2] RUN make
 #5 0.2 working
 error reading from server: EOF"""
+DISK_FULL = """#5 [2/2] RUN make
+#5 ERROR: failed to copy: write /var/lib/docker/tmp/x: no space left on device"""
 TOO_OLD = "Error response from daemon: client version 1.41 is too old. Minimum supported is 1.44"
 
 
@@ -164,6 +167,7 @@ TOO_OLD = "Error response from daemon: client version 1.41 is too old. Minimum s
         (UNREACHABLE_REGISTRY, 1, RegistryUnavailable),
         (UNKNOWN_IMAGE, 1, BuildFailed),
         (TOO_OLD, 1, StartUpError),
+        (DISK_FULL, 1, DiskFull),
         ("", -9, TransientError),
         ("", 1, BuildFailed),
     ],

@@ -144,6 +144,7 @@ RUN_SUMMARY = "RUN echo two && echo oops >&2 && exit 3 ended with exit code 3."
 COPY_SUMMARY = (
     "COPY missing.txt /x: /missing.txt does not exist in the source, or .dockerignore leaves it out."
 )
+NO_ROOM = "The server's disk is full: it has no room for the build. Free space there, then deploy again."
 KIND = BuildFailureKind
 
 
@@ -178,8 +179,8 @@ KIND = BuildFailureKind
             "RUN npm run build was killed (exit code 137), most likely because the server ran out of memory.",
             None,
         ),
-        (FULL, KIND.NO_SPACE, "The server's disk is full: no space left on device.", None),
-        (FULL_SAYS_A_COMMAND, KIND.NO_SPACE, "The server's disk is full: no space left on device.", None),
+        (FULL, KIND.NO_SPACE, NO_ROOM, None),
+        (FULL_SAYS_A_COMMAND, KIND.NO_SPACE, NO_ROOM, None),
     ],
 )
 def test_the_failure_is_found_and_said_in_one_sentence(

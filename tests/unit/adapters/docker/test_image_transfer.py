@@ -17,7 +17,7 @@ from adapters.docker import image_transfer
 from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_transfer import Transfer, send_image
 from adapters.docker.images import Images, LocalImage
-from domain.errors import DeploymentError, EngineUnavailable, ImageNotFound
+from domain.errors import DeploymentError, DiskFull, EngineUnavailable, ImageNotFound
 
 LAYERS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 IMAGE = LocalImage("sha256:image", LAYERS, 4000, "amd64")
@@ -153,7 +153,7 @@ async def test_an_engine_that_refuses_all_layers_is_not_asked_for_ever() -> None
 
 async def test_a_full_disk_is_told_and_not_filled_again() -> None:
     receiver = Receiver(refuse("write /tmp/x: no space left on device", times=9), known=1)
-    with pytest.raises(DeploymentError, match="disk of the receiving server is full"):
+    with pytest.raises(DiskFull, match="disk of the receiving server is full"):
         await send(Sender(), receiver)
     assert len(receiver.received) == 1
 

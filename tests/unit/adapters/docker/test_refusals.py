@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.docker.refusals import pull_refusal, push_refusal, replica_refusal
-from domain.errors import ImageNotFound, RegistryRefused, RegistryUnavailable
+from domain.errors import DiskFull, ImageNotFound, RegistryRefused, RegistryUnavailable, ReplicaRefused
 from domain.registries import RegistryLogin
 
 NO_HOST = 'Get "https://registry.example/v2/": dial tcp: lookup registry.example on 10.0.0.1:53: no such host'
@@ -78,6 +78,12 @@ def test_a_refusal_says_what_to_do_and_keeps_the_engines_words(reason: str, part
             RegistryUnavailable,
         ),
         (500, "a reason nobody has heard of", RegistryUnavailable),
+        (500, "write /var/lib/docker/tmp/GetImageBlob1: no space left on device", DiskFull),
+        (
+            404,
+            "failed to register layer: write /usr/unauthorized: no space left on device: unexpected EOF",
+            DiskFull,
+        ),
     ],
 )
 def test_an_absent_image_is_told_from_a_registry_out_of_reach(
@@ -118,3 +124,11 @@ def test_a_refused_push_says_whose_login_is_wrong_or_that_there_is_none():
     assert "the user 'robot'" in refused.message
     without = push_refusal("r.example/shop:1", 500, "no basic auth credentials", None)
     assert "seaway registry add r.example" in without.message
+
+
+def test_a_disk_without_room_for_a_container_is_the_servers_matter():
+    refusal = replica_refusal("shop-1", "mkdir /var/lib/docker/overlay2/1a: no space left on device")
+    assert type(refusal) is DiskFull
+    assert "The server's disk is full: it has no room for the container shop-1" in refusal.message
+    groups = "runc create failed: mkdir /sys/fs/cgroup/system.slice/docker-1a: no space left on device"
+    assert type(replica_refusal("shop-1", groups)) is ReplicaRefused
