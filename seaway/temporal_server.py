@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -124,7 +125,11 @@ class EmbeddedTemporal:
                 env={key: value for key, value in os.environ.items() if not key.startswith("SEAWAY_")},
                 preexec_fn=_die_with_parent,
             )
-        self._pid_file.write_text(str(self._process.pid))
+        try:
+            self._pid_file.write_text(str(self._process.pid))
+        except OSError as error:
+            # It runs and dies with us; only a successor could not end it, should the kernel fail to.
+            logger.warning("the Temporal server's process id cannot be kept: %s", error)
 
     async def _keep_running(self) -> None:
         pause = 0.5
@@ -139,14 +144,23 @@ class EmbeddedTemporal:
             logger.error("the Temporal server ended with code %s; it starts again in %.1f s", code, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            while not await self._launches_again():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _launches_again(self) -> bool:
+        try:
             await self._launch()
+        except (OSError, subprocess.SubprocessError, StartUpError) as error:
+            logger.error("the Temporal server cannot be started again yet: %s", error)
+            return False
+        return True
 
     async def stop(self) -> None:
         """Ends the server; what it knows stays in its file."""
         if self._watcher is not None:
             self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+            await asyncio.wait([self._watcher])
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
