@@ -20,32 +20,58 @@ FIRST_PROJECT = "default"
 
 
 async def prepare(store: Store, settings: Settings) -> None:
-    """Makes the first account with a token for the `seaway` command, a project, and the local server."""
+    """Makes the first account with a token for the `seaway` command, a project, and the local server.
+
+    The log-in is in its file before there is an account, and the token comes last, so a start that was
+    interrupted is known by its file and finished by the next one.
+    """
+    known = _known(settings.credentials_path)
     if await store.access.has_users():
-        update_addresses(settings)
-        return
-    password = settings.admin_password
-    if not password.get_secret_value():
-        password = SecretStr(secrets.token_urlsafe(15))
-    user, team = await store.access.create_user(
-        email=settings.admin_email, password=password, team_name="My team"
-    )
-    await store.projects.create(team_id=team.id, name=FIRST_PROJECT)
+        if "password" not in known or "token" in known:
+            update_addresses(settings)
+            return
+    else:
+        known = {"email": settings.admin_email.strip().lower(), "password": _first_password(settings, known)}
+        write_credentials(settings.credentials_path, addresses(settings) | known)
+        await store.access.create_user(
+            email=str(known["email"]), password=SecretStr(str(known["password"])), team_name="My team"
+        )
+    token = await _finish(store, settings, str(known["email"]), SecretStr(str(known["password"])))
+    if token is not None:
+        whole = {"token": token.get_secret_value(), "email": known["email"], "password": known["password"]}
+        write_credentials(settings.credentials_path, addresses(settings) | whole)
+
+
+async def _finish(store: Store, settings: Settings, email: str, password: SecretStr) -> SecretStr | None:
+    """Makes what the first account still lacks; None where the file's log-in is not valid any more."""
+    principal = await store.access.check_password(email, password)
+    if principal is None:
+        return None
+    team_id = principal.team_id
+    if not await store.projects.list(team_id=team_id):
+        await store.projects.create(team_id=team_id, name=FIRST_PROJECT)
     await store.servers.ensure_local(
-        team_id=team.id, wildcard_domain=settings.wildcard_domain or sslip_wildcard(own_address())
+        team_id=team_id, wildcard_domain=settings.wildcard_domain or sslip_wildcard(own_address())
     )
-    token = await store.access.create_token(
-        team_id=team.id, user_id=user.id, name="seaway command", abilities=["root"]
+    return await store.access.create_token(
+        team_id=team_id, user_id=principal.user_id, name="seaway command", abilities=["root"]
     )
-    write_credentials(
-        settings.credentials_path,
-        addresses(settings)
-        | {
-            "token": token.get_secret_value(),
-            "email": user.email,
-            "password": password.get_secret_value(),
-        },
-    )
+
+
+def _first_password(settings: Settings, known: Mapping[str, str | int]) -> str:
+    """The one of the settings, that of an interrupted start, or a new one."""
+    chosen = settings.admin_password.get_secret_value()
+    if not chosen and "token" not in known:
+        chosen = str(known.get("password", ""))
+    return chosen or secrets.token_urlsafe(15)
+
+
+def _known(path: Path) -> dict[str, str | int]:
+    """What the file says; nothing where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        known: dict[str, str | int] = json.loads(path.read_text())
+        return known
+    return {}
 
 
 def addresses(settings: Settings) -> dict[str, str | int]:
@@ -60,18 +86,21 @@ def addresses(settings: Settings) -> dict[str, str | int]:
 
 def update_addresses(settings: Settings) -> None:
     """Ports may differ from one start to the next; the log-in stays as it is."""
-    with contextlib.suppress(FileNotFoundError):
-        known = json.loads(settings.credentials_path.read_text())
-        if known | addresses(settings) != known:
-            write_credentials(settings.credentials_path, known | addresses(settings))
+    known = _known(settings.credentials_path)
+    if known and known | addresses(settings) != known:
+        write_credentials(settings.credentials_path, known | addresses(settings))
 
 
 def write_credentials(path: Path, credentials: Mapping[str, str | int]) -> None:
-    """Writes the log-in where only this user can read it."""
+    """Writes the log-in where only this user can read it, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside = path.with_name(f"{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(credentials, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
 
 
 def own_address() -> str:

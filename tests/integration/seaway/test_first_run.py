@@ -1,0 +1,104 @@
+"""The first start, interrupted after each of its parts, on a real database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from seaway import first_run
+from seaway.first_run import prepare
+from seaway.settings import Settings
+from store.access import AccessStore
+from store.database import Database
+from store.encryption import KeyRing
+from store.projects import ProjectStore
+from store.servers import ServerStore
+from store.store import Store
+
+PARTS = [
+    (AccessStore, "create_user"),
+    (ProjectStore, "create"),
+    (ServerStore, "ensure_local"),
+    (AccessStore, "create_token"),
+]
+
+
+class KilledError(Exception):
+    """In place of a signal."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    await database.close()
+
+
+def log_in(settings: Settings) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(settings.credentials_path.read_text())
+    return known
+
+
+async def assert_ready(store: Store, settings: Settings) -> None:
+    known = log_in(settings)
+    principal = await store.access.check_password(known["email"], SecretStr(known["password"]))
+    assert principal is not None
+    assert await store.access.check_token(known["token"]) is not None
+    assert [one.name for one in await store.projects.list(team_id=principal.team_id)] == ["default"]
+    assert [one.is_local for one in await store.servers.list(team_id=principal.team_id)] == [True]
+
+
+@pytest.mark.parametrize(("owner", "part"), PARTS)
+async def test_a_first_start_that_is_killed_is_finished_by_the_next_one(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, part: str
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    original = getattr(owner, part)
+
+    async def killed(*arguments: Any, **named: Any) -> None:
+        await original(*arguments, **named)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, part, killed)
+        with pytest.raises(KilledError):
+            await prepare(store, settings)
+    await prepare(store, settings)
+    await assert_ready(store, settings)
+
+
+async def test_another_start_changes_nothing_but_addresses(store: Store, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    await prepare(store, settings)
+    known = log_in(settings)
+    await prepare(store, Settings(data_dir=tmp_path, http_port=8080))
+    assert log_in(settings) == known | {"http_port": 8080}
+    await assert_ready(store, settings)
+
+
+async def test_a_file_that_somebody_removed_stays_removed(store: Store, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    await prepare(store, settings)
+    settings.credentials_path.unlink()
+    await prepare(store, settings)
+    assert not settings.credentials_path.exists()
+
+
+async def test_the_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "credentials.json"
+    first_run.write_credentials(path, {"token": "one"})
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dump", killed)
+        with pytest.raises(KilledError):
+            first_run.write_credentials(path, {"token": "two"})
+    assert json.loads(path.read_text()) == {"token": "one"}
