@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from adapters.ssh.forwarding import DockerSocketForward
 from api.application import create_api
 from api.context import ApiContext, ApiSettings
 from api.operations import Operations
@@ -28,6 +29,7 @@ from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_proxy import start_proxy
+from seaway.reconciliation import close_lost_deployments
 from seaway.registry_checks import EngineRegistryChecks
 from seaway.runtime_view import ServersView
 from seaway.schedules import ensure_schedules
@@ -68,6 +70,7 @@ def key_ring(settings: Settings) -> KeyRing:
 async def installation(settings: Settings) -> AsyncIterator[Installation]:
     """Opens the database (migrated) and the connection to the local engine, and closes them."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(DockerSocketForward.remove_abandoned)
     database = Database(settings.effective_database_url)
     servers = terminals = None
     try:
@@ -215,6 +218,7 @@ async def _worker(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
         await start_proxy(parts.servers, settings)
+        await close_lost_deployments(parts.store, client)
         await ensure_schedules(client, settings)
         await ensure_server_workflows(parts.store, client)
         watcher = watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client))

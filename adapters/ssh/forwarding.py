@@ -7,7 +7,7 @@ the next one.
 from __future__ import annotations
 
 import asyncio
-import shutil
+import contextlib
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Final
 
 import asyncssh
 
+from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.failures import forwarding_forbidden
 from adapters.ssh.pipes import FarEnd, Pipe, open_unix
 from domain.errors import EngineUnavailable, NotPossibleNow, SeawayError
 
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
+FOLDER_PREFIX: Final = "seaway-socket-"
 DIAGNOSIS_LIMIT: Final = timedelta(seconds=15)
 
 
@@ -36,6 +38,7 @@ class DockerSocketForward:
         self._connection = connection
         self._remote_path = remote_path
         self._folder: Path | None = None
+        self._owned = contextlib.ExitStack()
         self._server: asyncio.Server | None = None
         self._pipes: set[Pipe] = set()
 
@@ -46,10 +49,15 @@ class DockerSocketForward:
             raise NotPossibleNow("The Docker socket is not forwarded.")
         return str(self._folder / "docker.sock")
 
+    @staticmethod
+    def remove_abandoned() -> None:
+        """Removes the folders of processes that were killed."""
+        remove_abandoned(Path(tempfile.gettempdir()), FOLDER_PREFIX)
+
     async def start(self) -> None:
         """The local socket is there afterwards; nothing is asked of the server yet."""
         # Short, because the path of a unix socket has at most 107 bytes (unix(7)).
-        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="seaway-ssh-"))
+        self._folder = self._owned.enter_context(owned_folder(Path(tempfile.gettempdir()), FOLDER_PREFIX))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._accept, self.socket_path)
 
@@ -60,8 +68,8 @@ class DockerSocketForward:
         for pipe in tuple(self._pipes):
             pipe.abort()
         if self._folder is not None:
-            folder, self._folder = self._folder, None
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            self._folder = None
+            self._owned.close()
 
     async def __aenter__(self) -> DockerSocketForward:
         await self.start()
