@@ -80,6 +80,7 @@ class Settings(BaseSettings):
         """Where people reach the dashboard."""
         # Listening everywhere is no address that a browser could go to.
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def summary(credentials: Credentials, folder: Path) -> str:
             f"  Temporal       {credentials.temporal_url}",
             f"  Seaway's log   {folder / 'seaway.log'}",
             "",
+            f"For the command `seaway`:  export SEAWAY_DATA_DIR={shlex.quote(str(folder.resolve()))}",
             "Seaway goes on running. `make down` stops it; the application keeps serving.",
         ]
     )

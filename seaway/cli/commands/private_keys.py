@@ -49,7 +49,8 @@ def add(
     file: Annotated[Path, typer.Argument(help="The private key's file, or - for standard input.")],
     description: Annotated[str, typer.Option()] = "",
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Ask for what opens it; SEAWAY_KEY_PASSPHRASE is not asked.")
+        bool,
+        typer.Option("--passphrase", help="Ask for what opens it, unless SEAWAY_KEY_PASSPHRASE holds that."),
     ] = False,
 ) -> None:
     """Store a private key. Its passphrase is used once and not kept: Seaway encrypts keys itself."""

@@ -9,10 +9,11 @@ from seaway.demo.client import Credentials
 def test_the_summary_names_every_address_and_the_log_in() -> None:
     credentials = Credentials("http://d:8001", "token", "me@example.org", "word", "http://t:8233", 8080)
 
-    text = summary(credentials, Path("/data/demo"))
+    text = summary(credentials, Path("/data/of the demo"))
 
     for part in ("http://example.localhost:8080", "http://d:8001", "http://t:8233", "me@example.org  word"):
         assert part in text
+    assert "export SEAWAY_DATA_DIR='/data/of the demo'" in text
     assert "token" not in text
 
 

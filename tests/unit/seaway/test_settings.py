@@ -44,3 +44,15 @@ def test_secrets_do_not_show_in_the_settings() -> None:
     settings = Settings(secret_keys=SecretStr("key-1"), admin_password=SecretStr("password-1"))
     assert "key-1" not in repr(settings)
     assert "password-1" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://127.0.0.1:8000"),
+        ("seaway.example", "http://seaway.example:8000"),
+    ],
+)
+def test_an_address_of_ipv6_stands_in_brackets(host: str, url: str) -> None:
+    assert Settings(host=host, port=8000).effective_public_url == url
