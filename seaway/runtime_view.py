@@ -7,9 +7,10 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from itertools import chain
 
 from activities.servers import Servers
-from adapters.docker.states import ContainerState
+from adapters.docker.states import ContainerState, LogEntry
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
@@ -21,6 +22,9 @@ logger = logging.getLogger("seaway")
 UNKNOWN = "unknown:unknown"
 ANSWER_LIMIT_SECONDS = 4.0
 """A page does not wait longer for a server; what runs there is unknown then."""
+
+LOGS_LIMIT_SECONDS = 15.0
+"""A log's driver, or a Swarm's node, may never answer."""
 
 FOLLOWERS_AT_ONCE = 32
 """Each holds one of the threads that deployments read the engine's streams with (64)."""
@@ -68,11 +72,22 @@ class ServersView:
         return found
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:
-        """The last lines of every replica, each replica's together."""
-        parts = []
-        for engine, replica in await self._replicas(application_id):
-            parts += await engine.logs(replica.name, lines)
-        return "\n".join(parts[-lines:])
+        """The last lines of all replicas together, in order of time (UTC), which begins them on request.
+
+        Raises ServerUnreachable when a server does not answer in time.
+        """
+        replicas = await self._replicas(application_id)
+        try:
+            async with asyncio.timeout(LOGS_LIMIT_SECONDS):
+                logs = await asyncio.gather(
+                    *(source.log_entries(replica.name, lines) for source, replica in replicas)
+                )
+        except TimeoutError as error:
+            raise ServerUnreachable(
+                f"Not all servers of this application sent its log within {LOGS_LIMIT_SECONDS:g} s."
+            ) from error
+        entries = sorted(chain.from_iterable(logs), key=lambda entry: entry.at)[-lines:]
+        return "\n".join(_line(entry, timestamps) for entry in entries)
 
     async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
         """The newest replica's lines as they come; only a word about it where too many follow already."""
@@ -142,6 +157,10 @@ class ServersView:
             logger.exception("the answer of the server %s cannot be understood", server_id)
             return None
         return [(parts.engine, state) for state in states]
+
+
+def _line(entry: LogEntry, timestamp: bool) -> str:
+    return f"{entry.at:%Y-%m-%dT%H:%M:%S.%f}Z {entry.text}" if timestamp else entry.text
 
 
 def _status(replicas: list[ContainerState]) -> str:

@@ -16,7 +16,7 @@ from domain.services import SERVICE_ROLE
 class LogSource(Protocol):
     """Where the output of a replica comes from, by its name."""
 
-    async def logs(self, name: str, tail: int) -> list[str]:
+    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
         """The last lines."""
         ...
 
@@ -32,9 +32,9 @@ class TaskLogs:
         """`engine` is a manager's."""
         self._engine = engine
 
-    async def logs(self, name: str, tail: int) -> list[str]:
+    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
         """The last lines of one task."""
-        return await self._engine.task_logs(name.rpartition(".")[2], tail)
+        return await self._engine.task_log_entries(name.rpartition(".")[2], tail)
 
     def follow_logs(self, name: str, tail: int) -> AsyncIterator[LogEntry]:
         """Those of all tasks of its service, so that one that moves to another node is followed there."""

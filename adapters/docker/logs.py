@@ -16,11 +16,15 @@ class Logs(EngineConnection):
 
     async def logs(self, name: str, tail: int) -> list[str]:
         """The last `tail` lines of both streams in order of time; none when there is no container."""
+        return [entry.text for entry in await self.log_entries(name, tail)]
+
+    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
+        """The same with their times."""
         try:
             entries = [entry async for entry in self._entries(name, tail, follow=False, since=None)]
         except NotFound:
             return []
-        return [entry.text for entry in sorted(entries, key=lambda entry: entry.at)][-tail:]
+        return sorted(entries, key=lambda entry: entry.at)[-tail:]
 
     def follow_logs(self, name: str, tail: int, since: datetime | None = None) -> AsyncIterator[LogEntry]:
         """The last `tail` lines (only those after `since`), then every new one until the container ends.

@@ -152,11 +152,15 @@ class Services(SwarmRequests):
 
     async def task_logs(self, task_id: str, tail: int) -> list[str]:
         """The last `tail` lines of a task in order of time, from whichever node; none without such a task."""
+        return [entry.text for entry in await self.task_log_entries(task_id, tail)]
+
+    async def task_log_entries(self, task_id: str, tail: int) -> list[LogEntry]:
+        """The same with their times."""
         try:
             entries = [one async for one in self._swarm_log(f"/tasks/{task_id}/logs", tail, follow=False)]
         except NotFound:
             return []
-        return [entry.text for entry in sorted(entries, key=lambda entry: entry.at)][-tail:]
+        return sorted(entries, key=lambda entry: entry.at)[-tail:]
 
     def follow_service_logs(self, service: str, tail: int) -> AsyncIterator[LogEntry]:
         """The last `tail` lines of each task, then every new one of all, also of tasks that come later.

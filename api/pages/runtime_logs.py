@@ -23,7 +23,8 @@ async def runtime_logs_page(
     lines: list[str] = []
     empty = NO_LINES
     try:
-        lines = (await context.runtime.logs(application.id, lines=FIRST_LINES, timestamps=True)).splitlines()
+        text = await context.runtime.logs(application.id, lines=FIRST_LINES, timestamps=False)
+        lines = text.split("\n") if text else []
     except SeawayError as error:
         empty = error.message
     return await tab_page(

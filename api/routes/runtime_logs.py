@@ -27,7 +27,7 @@ class Logs(Answer):
 async def get_application_logs_by_uuid(
     uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100, show_timestamps: bool = False
 ) -> Logs:
-    """Of all its replicas."""
+    """Of all its replicas together, in order of time."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
     return Logs(logs=await context.runtime.logs(application.id, lines=lines, timestamps=show_timestamps))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from adapters.docker.states import LogEntry
+from domain.errors import ServerUnreachable
 from seaway import runtime_view
 from seaway.runtime_view import UNKNOWN, ServersView
 from tests.harness.waiting import eventually
@@ -122,3 +125,38 @@ async def test_a_server_that_is_known_to_be_silent_is_not_asked():
     assert await view_of(engine, frozenset({"server"})).status("shop") == UNKNOWN
     assert engine.asked == 0
     assert (await view_of(engine).status("shop")).startswith("running")
+
+
+class Printing(SlowEngine):
+    """Two replicas that print by turns; `stuck` is one whose log never comes."""
+
+    def __init__(self, stuck: str = "") -> None:
+        super().__init__()
+        self.stuck = stuck
+
+    async def list_containers(self, _labels: object) -> list[Any]:
+        return [SimpleNamespace(name=name, started_at=None) for name in ("shop-1", "shop-2")]
+
+    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
+        if name == self.stuck:
+            await self.may_answer.wait()
+        first = 0 if name == "shop-1" else 1
+        moments = [datetime(2026, 1, 2, 3, 4, second, tzinfo=UTC) for second in range(first, 6, 2)]
+        return [LogEntry("stdout", at, f"{name} at {at.second}") for at in moments][-tail:]
+
+
+async def test_the_last_lines_are_those_of_all_replicas_in_order_of_time():
+    shown = await view_of(Printing()).logs("shop", lines=3, timestamps=False)
+    assert shown.split("\n") == ["shop-2 at 3", "shop-1 at 4", "shop-2 at 5"]
+
+
+async def test_times_begin_the_lines_where_somebody_asks_for_them():
+    shown = await view_of(Printing()).logs("shop", lines=1, timestamps=True)
+    assert shown == "2026-01-02T03:04:05.000000Z shop-2 at 5"
+
+
+async def test_a_log_that_never_comes_keeps_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime_view, "LOGS_LIMIT_SECONDS", 0.05)
+    async with asyncio.timeout(2):
+        with pytest.raises(ServerUnreachable, match=r"sent its log within 0\.05 s"):
+            await view_of(Printing(stuck="shop-2")).logs("shop", lines=3, timestamps=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from adapters.docker.states import LogEntry
 from adapters.docker.swarm_states import ServiceState, TaskState
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
@@ -39,8 +41,8 @@ class Engine:
         assert service_id == "s1"
         return list(self._tasks)
 
-    async def task_logs(self, task_id: str, tail: int) -> list[str]:
-        return [f"{task_id} {tail}"]
+    async def task_log_entries(self, task_id: str, tail: int) -> list[LogEntry]:
+        return [LogEntry("stdout", datetime(2026, 1, 2, tzinfo=UTC), f"{task_id} {tail}")]
 
 
 async def shown(*tasks: TaskState) -> list[str]:
@@ -75,7 +77,7 @@ async def test_whoever_asks_for_replicas_gets_the_wanted_tasks_of_services() -> 
     assert engine.asked == {ROLE_LABEL: SERVICE_ROLE}
     assert [(state.id, state.status) for _, state in found] == [("t1", "running"), ("", "degraded")]
     source, first = found[0]
-    assert await source.logs(first.name, 7) == ["t1 7"]
+    assert [entry.text for entry in await source.log_entries(first.name, 7)] == ["t1 7"]
 
 
 async def test_a_replica_that_the_swarm_has_not_begun_with_makes_the_application_degraded() -> None:
