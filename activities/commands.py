@@ -141,7 +141,7 @@ def _both(write: Write, tail: deque[str]) -> Write:
 def _judge(kind: str, code: int, tail: list[str]) -> m.StepOutcome:
     if code != 0:
         raise CommandFailed(
-            f"The {kind} command ended with exit code {code}. The old version keeps serving.",
+            f"The {kind} command ended with exit code {code}.",
             detail="\n".join(tail),
         )
     return m.StepOutcome(message="exit code 0")

@@ -138,4 +138,4 @@ class HealthWatch:
                 *(log or ["it wrote nothing"]),
             ]
         )
-        return ReleaseUnhealthy(f"{message} The old version keeps serving.", detail=detail)
+        return ReleaseUnhealthy(message, detail=detail)

@@ -16,6 +16,7 @@ from activities.health import HealthWatch
 from activities.replica_specifications import prepare_mounts, replica_specification
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.service_releases import ServiceReleases
+from activities.together import all_or_none
 from adapters.connections import connections_inside
 from adapters.docker.states import ContainerState
 from domain.errors import ReleaseUnhealthy
@@ -79,7 +80,7 @@ class ReplicaActivities:
             await parts.engine.start(name)
 
         numbers = range(start.first, start.serve.replicas + 1)
-        await _all(*[bring_up(number) for number in numbers])
+        await all_or_none([bring_up(number) for number in numbers])
         return m.StepOutcome(message=_count(len(numbers)), skipped=not numbers)
 
     @activity.defn(name=s.CHECK_HEALTH.name)
@@ -94,14 +95,14 @@ class ReplicaActivities:
             replica_name(start.application_id, start.serve.release_id, number)
             for number in range(start.first, start.serve.replicas + 1)
         ]
-        verdicts = await _all(*[watch.until_proven(name) for name in names])
+        verdicts = await all_or_none([watch.until_proven(name) for name in names])
         return m.StepOutcome(message=verdicts[-1] if verdicts else "", skipped=not verdicts)
 
     @activity.defn(name=s.PAUSE_REPLICAS.name)
     async def pause(self, pause: m.PauseReplicas) -> m.StepOutcome:
         """Stops the old replicas but keeps them, for a release that cannot run beside them."""
         parts = await self._servers.parts(pause.server_id)
-        await _all(*[_stop(parts, state) for state in await self._replicas(parts, pause)])
+        await all_or_none([_stop(parts, state) for state in await self._replicas(parts, pause)])
         return m.StepOutcome(
             message="The old version gives its host ports free; it is down until the switch."
         )
@@ -163,7 +164,7 @@ class ReplicaActivities:
             await _stop(parts, state)
             await parts.engine.remove(state.name)
 
-        await _all(*[remove(state) for state in going])
+        await all_or_none([remove(state) for state in going])
         count = len(going)
         if parts.swarm is not None:
             count += await self._services.retire(retire, parts)
@@ -217,16 +218,6 @@ async def _connections(parts: ServerParts, replicas: Sequence[ContainerState]) -
                 return None
             total += count
     return total
-
-
-async def _all(*works: Any) -> list[Any]:
-    """All results; when one fails, the others are cancelled and awaited before it is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _count(number: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from activities.application_secrets import redactor_for
 from activities.servers import ServerParts
+from activities.together import all_or_none
 from adapters.docker.swarm_states import BROKEN, RUNNING, TaskState
 from adapters.probes import ProbeOutcome, probe
 from adapters.reach import Reach
@@ -87,7 +88,7 @@ class ServiceHealth:
     async def _tasks(self) -> list[TaskState]:
         service = await self._parts.engine.service(self._service)
         if service is None:
-            raise ReleaseUnhealthy(f"The service {self._service} is gone. The old version keeps serving.")
+            raise ReleaseUnhealthy(f"The service {self._service} is gone.")
         return await self._parts.engine.tasks(service.id)
 
     def _is_proven(self, task: TaskState) -> bool:
@@ -115,7 +116,7 @@ class ServiceHealth:
             for task in running
             if self._trials.setdefault(task.id, Trial(began=now)).next_at <= now and not self._is_proven(task)
         ]
-        outcomes = await asyncio.gather(*[self._probe(task, reach) for task in due])
+        outcomes = await all_or_none([self._probe(task, reach) for task in due])
         for task, outcome in zip(due, outcomes, strict=True):
             await self._count(task, outcome)
 
@@ -170,7 +171,7 @@ class ServiceHealth:
                 *([redact(line) for line in log] or ["it wrote nothing"]),
             ]
         )
-        return ReleaseUnhealthy(f"{message} The old version keeps serving.", detail=detail)
+        return ReleaseUnhealthy(message, detail=detail)
 
 
 def _described(task: TaskState, nodes: Sequence[SwarmNode]) -> str:

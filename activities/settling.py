@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from activities.edges import edge_token, entrance_of, settle_edges
 from activities.routes import routes_of
 from activities.servers import ServerParts, Servers
 from activities.serving import serving
+from activities.together import all_or_none
 from adapters.docker.states import ContainerState
 from adapters.docker.swarm_states import ServiceState
 from adapters.proxy import ApplicationRoutes, Entrance, Route
@@ -111,7 +111,7 @@ class SettlingActivities:
             staying = [one for one in mine if one.name in names]
             # Of a scaling that could not be ended, or undone, there may be more.
             going += [one for one in mine if one.name not in names]
-        await asyncio.gather(*[remove_release(parts, state) for state in going])
+        await all_or_none([remove_release(parts, state) for state in going])
         if here is not None:
             await self._resume(parts, here, staying)
         return len(going), facts.is_changing

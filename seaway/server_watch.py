@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from activities.servers import ServerParts, Servers
+from activities.together import all_or_none
 from adapters.control_groups import read_groups
+from adapters.docker.states import ContainerState
 from adapters.docker.watching import ListedContainer
 from adapters.host_metrics import read_host
 from domain.errors import NotFound, SeawayError, ServerUnreachable
@@ -192,12 +194,18 @@ class ServerWatch:
             async with places:
                 return await parts.engine.usage(container)
 
-        return [one for one in await asyncio.gather(*map(read, running)) if one is not None]
+        return [one for one in await all_or_none(map(read, running)) if one is not None]
 
     async def _by_kernel(
         self, parts: ServerParts, running: Sequence[ListedContainer]
     ) -> list[ContainerReading]:
-        states = await asyncio.gather(*(parts.engine.inspect(one.name) for one in running))
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def inspect(container: ListedContainer) -> ContainerState | None:
+            async with places:
+                return await parts.engine.inspect(container.name)
+
+        states = await all_or_none(map(inspect, running))
         processes = {
             state.pid: (state.name, application_of(state.labels))
             for state in states

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.build_slots import DeploymentSlots
     from workflows.calls import call
     from workflows.compensation import Compensations, all_or_nothing, to_the_end
-    from workflows.failures import Failure, failure_of
+    from workflows.failures import Failure, failure_of, told_at_the_end
     from workflows.left_out import LeftOutServers
     from workflows.policies import RECORD, SHORT, UNDO, within
     from workflows.progress import ProgressTracker
@@ -224,7 +224,13 @@ class DeploymentWorkflow:
         await self._left_out.settle()
         await self._compensations.unwind()
         status = DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED
-        await self._finish(status, failure)
+        end = told_at_the_end(
+            failure,
+            has_served=self._plan.served is not None,
+            had_to_stop=self._plan.stop_first,
+            lost=self._steps.lost,
+        )
+        await self._finish(status, end)
 
     async def _finish(self, status: DeploymentStatus, failure: Failure) -> None:
         self._tracker.status = status

@@ -166,6 +166,11 @@ class ReleaseSteps:
 
         self._compensations.push(undo, undo_on if of_servers else None)
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The names of the servers that were given up; an undo may be missing there."""
+        return tuple(one.name for one in self.plan.servers if one.id in self._given_up)
+
     def give_up(self, server: m.PlannedServer) -> None:
         """The server was waited for long enough; what is undone there is tried once."""
         self._given_up.add(server.id)

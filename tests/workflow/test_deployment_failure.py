@@ -11,6 +11,7 @@ from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, plan_of, short_plan
 from tests.workflow.undo_cases import AFTER_THE_POINT_OF_NO_RETURN, UNDO_CASES, UndoCase
 from workflows import names
+from workflows.failures import Failure, told_at_the_end
 
 
 def plan_with_everything(bench: Bench, *, host_ports: bool = False) -> None:
@@ -40,10 +41,13 @@ async def test_a_failing_step_undoes_all_that_was_done_newest_first(bench: Bench
     failed_at = labels.index(case.label)
     assert labels[failed_at + 1 :] == [*case.undos, "finish-deployment"]
     [finish] = bench.fakes.finishes().values()
+    end = f" The old version {'serves' if case.host_ports else 'keeps serving'}."
+    if case.label == "begin-deployment":  # nobody knows yet whether there is one
+        end = ""
     assert (finish.status, finish.error_code, finish.error_message) == (
         DeploymentStatus.FAILED,
         error.type,
-        error.message,
+        f"{error.message}{end}",
     )
 
 
@@ -206,3 +210,23 @@ async def test_a_failure_on_one_server_ends_the_step_on_the_other_before_anythin
         "east": "Cancelled.",
         "west": "No space left on west.",
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "has_served", "had_to_stop", "lost", "end"),
+    [
+        ("release_unhealthy", True, False, (), " The old version keeps serving."),
+        ("command_failed", True, True, (), " The old version serves."),
+        ("cancelled", True, False, (), " The old version keeps serving."),
+        ("cancelled", False, False, (), ""),
+        ("release_unhealthy", False, True, (), ""),
+        ("cancelled", True, False, ("east",), " What is left on east goes once it is usable again."),
+        ("source_incomplete", True, False, ("east",), ""),
+    ],
+)
+def test_what_visitors_get_after_a_failure_is_said_where_it_is_known(
+    code: str, has_served: bool, had_to_stop: bool, lost: tuple[str, ...], end: str
+) -> None:
+    failure = Failure(code, "It broke.", "evidence")
+    told = told_at_the_end(failure, has_served=has_served, had_to_stop=had_to_stop, lost=lost)
+    assert told == Failure(code, f"It broke.{end}", "evidence")

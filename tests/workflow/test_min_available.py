@@ -130,7 +130,8 @@ async def test_what_is_no_servers_own_trouble_ends_the_release(bench: Bench, lab
 
     finish = await fails(bench)
 
-    assert (finish.error_code, finish.error_message) == (code, "It broke.")
+    assert finish.error_code == code
+    assert finish.error_message.startswith("It broke.")
     assert bench.fakes.messages("leave-out-server") == []
 
 
