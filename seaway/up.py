@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
+from collections.abc import AsyncIterator
 
 from adapters.docker.engine import DockerEngine
 from api.server_clean_up import ServerCleanUps
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
 from seaway.local_proxy import require_engine, start_proxy
-from seaway.parts import ApiServer, api_of, installation, removing_abandoned_commands, until_signal
+from seaway.parts import (
+    ApiServer,
+    Installation,
+    api_of,
+    installation,
+    removing_abandoned_commands,
+    until_signal,
+)
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
 from seaway.schedules import ensure_schedules
@@ -39,8 +48,7 @@ async def _up(settings: Settings, began: float) -> None:
         temporal = EmbeddedTemporal(settings)
         await temporal.start()
     try:
-        async with installation(settings) as parts:
-            proxy = asyncio.create_task(start_proxy(parts.servers, settings))
+        async with installation(settings) as parts, _starting_proxy(parts) as proxy:
             client = await connect(settings)
             await close_lost_deployments(parts.store, client)
             await ensure_schedules(client, settings)
@@ -53,6 +61,17 @@ async def _up(settings: Settings, began: float) -> None:
     finally:
         if temporal is not None:
             await temporal.stop()
+
+
+@contextlib.asynccontextmanager
+async def _starting_proxy(parts: Installation) -> AsyncIterator[asyncio.Task[None]]:
+    """Starts it beside the rest; it has ended before its engine is closed, whatever became of the rest."""
+    starting = asyncio.create_task(start_proxy(parts.servers, parts.settings))
+    try:
+        yield starting
+    finally:
+        starting.cancel()
+        await asyncio.wait([starting])
 
 
 async def _require_engine(settings: Settings) -> None:

@@ -28,12 +28,12 @@ with workflow.unsafe.imports_passed_through():
 class DeploymentWorkflow:
     """Releases an application, or stops what runs of it.
 
-    Steps: resolve source, build, send the image to the other servers, pre-deploy command, release
-    command, start, health, switch, edge, post-deploy command, drain, stop old, clean up. Failure or
+    Steps: resolve source, build, push, send the image to the other servers, pre-deploy command, release
+    command, start, health, switch, edge, post-deploy command, drain, stop old, publish, clean up. Failure or
     cancellation of any step before "stop old" undoes all that was done, newest first, and the old
     version serves throughout; from there on the operation only goes forward. Where the plan requires fewer
     servers than all, what fails on one is undone there, and the release goes on without that server. Query:
-    `progress`.
+    `progress`. Signal: `build-slot-granted`, when the slot that the build waits for is free.
     """
 
     @workflow.init
