@@ -44,6 +44,7 @@ class _Places:
     builders: tuple[m.PlannedServer, ...]
     edge: m.PlannedServer | None
     left_edge: m.PlannedServer | None
+    had_edge: bool
 
 
 class PlanningActivities:
@@ -99,6 +100,7 @@ class PlanningActivities:
             left=places.left,
             edge=places.edge,
             left_edge=places.left_edge,
+            had_edge=places.had_edge,
             required=_required(configuration, len(servers)) if serve is not None else 0,
         )
 
@@ -136,7 +138,8 @@ class PlanningActivities:
         servers = [server for server in servers if server.id != command.without_server_id]
         own_builder = _builder(configuration, servers) if brings_up else None
         builders = await self._builders(configuration, servers) if brings_up else ()
-        edge, left_edge = await self._edges(command, configuration, served)
+        before = await self._edge_before(command, configuration, served)
+        edge, left_edge = await self._edges(command, configuration, before)
         return _Places(
             servers=_all_planned(servers),
             left=_all_planned(left),
@@ -144,17 +147,21 @@ class PlanningActivities:
             builders=builders,
             edge=edge,
             left_edge=left_edge,
+            had_edge=before is not None,
         )
 
-    async def _edges(
+    async def _edge_before(
         self, command: m.Command, configuration: ApplicationConfiguration, served: m.Served | None
+    ) -> str | None:
+        if served is not None:
+            return (await self._store.deployments.snapshot(served.configuration_of)).routing.edge_server_id
+        return None if command.kind in BRINGS_UP else configuration.routing.edge_server_id
+
+    async def _edges(
+        self, command: m.Command, configuration: ApplicationConfiguration, before: str | None
     ) -> tuple[m.PlannedServer | None, m.PlannedServer | None]:
         """The server that is to be the edge, and the one that has to stop being it."""
         kind, wanted = command.kind, configuration.routing.edge_server_id
-        if served is not None:
-            before = (await self._store.deployments.snapshot(served.configuration_of)).routing.edge_server_id
-        else:
-            before = None if kind in BRINGS_UP else wanted
         edge = await self._store.servers.get(wanted) if wanted and kind in BRINGS_UP else None
         left = None
         changes = before is not None and (edge is None or before != edge.id)

@@ -74,7 +74,7 @@ class _Recorder(ActivityInboundInterceptor):
     async def _forward(self, reference: StepReference, input: ExecuteActivityInput) -> Any:
         try:
             async with self._shown_running(reference):
-                answer = await self._mapped(input, relentless=_has_no_limit())
+                answer = await self._mapped(input, relentless=_has_no_limit(), at_once=reference.is_lost)
         except asyncio.CancelledError:
             # A worker that shuts down is no cancellation: another one goes on with this step.
             if not activity.is_worker_shutdown():

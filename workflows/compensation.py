@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -18,6 +20,10 @@ GoesOn = Callable[[Sequence[BaseException]], bool]
 """Whether these failures may be done without."""
 
 
+HEAD_START = timedelta(seconds=30)
+"""So long do servers wait for an edge that goes back before them; one that is lost brings no visitors."""
+
+
 class Evicted(BaseException):
     """The worker drops this workflow from its memory, to go on from its history when there is work.
 
@@ -25,16 +31,23 @@ class Evicted(BaseException):
     """
 
 
+@dataclass(frozen=True)
+class _Pushed:
+    undo: Undo
+    on_server: UndoOnServer | None
+    servers: tuple[str, ...]
+
+
 class Compensations:
     """What has to be undone, newest first. Push before the step runs: an undo tolerates "never happened"."""
 
     def __init__(self) -> None:
-        self._undos: list[Undo] = []
+        self._stack: list[_Pushed] = []
         self._parts: list[UndoOnServer] = []
 
-    def push(self, undo: Undo, on_server: UndoOnServer | None = None) -> None:
-        """Remembers how to take back what comes next, and that on one server alone, if it can be."""
-        self._undos.append(undo)
+    def push(self, undo: Undo, on_server: UndoOnServer | None = None, servers: Sequence[str] = ()) -> None:
+        """Remembers how to take back what comes next, and that on one of its servers alone, if it can be."""
+        self._stack.append(_Pushed(undo, on_server, tuple(servers)))
         if on_server is not None:
             self._parts.append(on_server)
 
@@ -45,13 +58,44 @@ class Compensations:
 
     def forget(self) -> None:
         """From here on there is no way back."""
-        self._undos.clear()
+        self._stack.clear()
 
-    async def unwind(self) -> None:
-        """Runs every undo, the newest first; each one is retried until it works."""
-        while self._undos:
-            await self._undos[-1]()
-            self._undos.pop()
+    async def unwind(self, is_left_out: Callable[[str], bool] = lambda _server: False) -> None:
+        """Runs every undo, the newest first; each one is retried until it works.
+
+        What concerns servers is undone on each by itself, so one that is waited for holds up no other. Those
+        left out are put back by `unwind_on`. What concerns the release as a whole has a head start.
+        """
+        begun: list[asyncio.Task[Any]] = []
+        while self._stack:
+            if self._stack[-1].on_server is None:
+                whole = asyncio.create_task(_awaited(self._stack.pop().undo))
+                await workflow.wait([whole], timeout=HEAD_START.total_seconds())
+                begun.append(whole)
+                continue
+            parts = []
+            while self._stack and self._stack[-1].on_server is not None:
+                parts.append(self._stack.pop())
+            servers = dict.fromkeys(server for part in parts for server in part.servers)
+            await all_or_nothing([_unwind(parts, one) for one in servers if not is_left_out(one)])
+        for task in begun:
+            await task
+
+    async def unwind_together(self) -> None:
+        """The same as it was once: one undo on all servers after the other."""
+        while self._stack:
+            await self._stack[-1].undo()
+            self._stack.pop()
+
+
+async def _awaited(undo: Undo) -> None:
+    await undo()
+
+
+async def _unwind(parts: Sequence[_Pushed], server_id: str) -> None:
+    for part in parts:
+        if part.on_server is not None and server_id in part.servers:
+            await part.on_server(server_id)
 
 
 async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:

@@ -24,6 +24,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.release_image import ReleaseImage
 
 
+UNDO_BY_SERVER = "undo-by-server"
+"""Workflows from before go on as they began (Temporal's patching)."""
+
+
 @workflow.defn(name=names.DEPLOYMENT_WORKFLOW)
 class DeploymentWorkflow:
     """Releases an application, or stops what runs of it.
@@ -140,7 +144,7 @@ class DeploymentWorkflow:
         async def back_on(server_id: str) -> None:
             await self._switch_back([server for server in concerned if server.id == server_id])
 
-        self._compensations.push(self._switch_back, back_on)
+        self._compensations.push(self._switch_back, back_on, [one.id for one in concerned])
         switch = self._steps.input_of(
             m.ApplyRoutes, serve=self._plan.serve, lets_edge_in=self._plan.lets_edge_in
         )
@@ -150,7 +154,7 @@ class DeploymentWorkflow:
 
     async def _switch_back(self, servers: Sequence[m.PlannedServer] | None = None) -> None:
         back = self._steps.input_of(
-            m.ApplyRoutes, serve=self._plan.served, lets_edge_in=self._plan.lets_edge_in
+            m.ApplyRoutes, serve=self._plan.served, lets_edge_in=self._plan.let_edge_in_before
         )
         await self._steps.undo(StepName.SWITCH, s.APPLY_ROUTES, back, servers)
         if self._plan.serve is not None and self._plan.drain_undone:
@@ -221,8 +225,12 @@ class DeploymentWorkflow:
     async def _give_up(self, failure: Failure, *, cancelled: bool) -> None:
         self._tracker.cancellable = False
         self._slots.release()
-        await self._left_out.settle()
-        await self._compensations.unwind()
+        if workflow.patched(UNDO_BY_SERVER):
+            await self._compensations.unwind(self._left_out.has)
+            await self._left_out.settle()
+        else:
+            await self._left_out.settle()
+            await self._compensations.unwind_together()
         status = DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED
         end = told_at_the_end(
             failure,

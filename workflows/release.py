@@ -164,7 +164,7 @@ class ReleaseSteps:
         async def undo_on(server_id: str) -> None:
             await self.undo(name, signature, make, [one for one in concerned if one.id == server_id])
 
-        self._compensations.push(undo, undo_on if of_servers else None)
+        self._compensations.push(undo, undo_on if of_servers else None, [one.id for one in concerned])
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -194,9 +194,13 @@ class ReleaseSteps:
         signature: Signature[Input, Output],
         make: InputFor[Input],
         policy: Policy,
+        *,
+        is_lost: bool = False,
     ) -> Output:
         self._move(name, server, StepStatus.RUNNING)
-        reference = m.StepReference(deployment_id=self._command.deployment_id, name=name, server=server.name)
+        reference = m.StepReference(
+            deployment_id=self._command.deployment_id, name=name, server=server.name, is_lost=is_lost
+        )
         try:
             answer = await call(
                 signature, make(reference, server.id), policy, f"{name.replace('_', ' ')} on {server.name}"
@@ -247,7 +251,7 @@ class ReleaseSteps:
         policy: Policy,
     ) -> None:
         try:
-            await self._forward(name, server, signature, make, policy)
+            await self._forward(name, server, signature, make, policy, is_lost=server.id in self._given_up)
         except ActivityError as error:
             self._pass_over(name, server, error)
 
@@ -256,7 +260,7 @@ class ReleaseSteps:
         failure = failure_of(error)
         if lets_us_in(failure.code):
             raise error
-        self._given_up.add(server.id)  # it was waited for; the undos that follow need not do so, each anew
+        self._given_up.add(server.id)  # it was waited for; what follows there need not do so, each anew
         if self._tracker.has(name, server.name):
             self._move(name, server, StepStatus.FAILED, failure.message)
 

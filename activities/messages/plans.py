@@ -77,6 +77,8 @@ class ReleasePlan(Message):
     """Spreads the visitors over all servers; without one, visitors choose a server by its address."""
     left_edge: PlannedServer | None = None
     """Was the edge of the version from before and shall not be it any more."""
+    had_edge: bool = True
+    """Whether the version from before had an edge, where this one has or leaves one."""
     required: int = 0
     """So many servers have to prove the release; 0 stands for all of them."""
 
@@ -97,6 +99,11 @@ class ReleasePlan(Message):
     def lets_edge_in(self) -> bool:
         """Whether the servers have to take what an edge sends; one that is left does until it knows."""
         return self.edge is not None or self.left_edge is not None
+
+    @property
+    def let_edge_in_before(self) -> bool:
+        """The same of the version from before, to which an undo goes back."""
+        return self.lets_edge_in and self.had_edge
 
     def has(self, step: StepName) -> bool:
         """Whether the step is part of this deployment."""

@@ -14,7 +14,7 @@ class StepReference(Message):
     server: str
     undo: bool = False
     is_lost: bool = False
-    """An undo does not wait for the server: nothing was changed there yet, or it was waited for already."""
+    """Nobody waits for the server: nothing was changed there yet, or it was waited for already."""
 
 
 class StepInput(Message):

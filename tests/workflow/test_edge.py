@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities import messages as m
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from tests.harness.waiting import eventually
 from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, plan_of
 from tests.workflow.undo_cases import BEFORE_SWITCH, SWITCH_BACK
+from workflows import compensation
 
 SERVERS = ("east", "west")
 FRONT = m.PlannedServer(id="id-of-front", name="front")
@@ -17,12 +21,16 @@ GATE = m.PlannedServer(id="id-of-gate", name="gate")
 
 
 def plan_with(
-    bench: Bench, *, edge: m.PlannedServer | None = None, left_edge: m.PlannedServer | None = None
+    bench: Bench,
+    *,
+    edge: m.PlannedServer | None = None,
+    left_edge: m.PlannedServer | None = None,
+    had_edge: bool = True,
 ) -> None:
     names = [one.name for one in (edge, left_edge) if one is not None]
     bench.fakes.plan = lambda command: plan_of(
         command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=SERVERS, edges=names
-    ).model_copy(update={"edge": edge, "left_edge": left_edge})
+    ).model_copy(update={"edge": edge, "left_edge": left_edge, "had_edge": had_edge})
 
 
 def edge_steps(finish: m.FinishDeployment) -> dict[str, StepStatus]:
@@ -61,13 +69,46 @@ async def test_the_edge_goes_back_before_the_servers_do(bench: Bench, label: str
     with pytest.raises(WorkflowFailureError):
         await ending(await bench.deploy())
 
-    assert list(dict.fromkeys(bench.fakes.undos())) == ["undo apply-edge", *SWITCH_BACK, *BEFORE_SWITCH]
+    assert bench.fakes.undos()[0] == "undo apply-edge"
+    assert set(bench.fakes.undos()) == {"undo apply-edge", *SWITCH_BACK, *BEFORE_SWITCH}
     [back] = bench.fakes.messages("undo apply-edge")
     assert (back.server_id, back.serve.release_id) == (FRONT.id, OLD)
     assert {one.lets_edge_in for one in bench.fakes.messages("undo apply-routes")} == {True}
     [finish] = bench.fakes.finishes().values()
     failed = StepStatus.FAILED if label == "apply-edge" else StepStatus.COMPENSATED
     assert edge_steps(finish) == {"front": failed, "gate": StepStatus.PENDING}
+
+
+async def test_an_edge_that_does_not_go_back_holds_up_the_servers_for_a_moment_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compensation, "HEAD_START", timedelta(milliseconds=100))
+    plan_with(bench, edge=FRONT)
+    bench.fakes.fail("run-post-deploy-command", "command_failed", "It cannot be.")
+    front = bench.fakes.hold("undo apply-edge", stubborn=True)
+    handle = await bench.deploy()
+
+    async def servers_are_back() -> bool:
+        return bench.fakes.labels().count("undo discard-image") == len(SERVERS)
+
+    await front.has_begun()
+    await eventually(servers_are_back)
+    assert not bench.fakes.finishes()
+    front.release()
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+    assert len(bench.fakes.finishes()) == 1
+
+
+async def test_servers_go_back_to_letting_no_edge_in_where_there_was_none(bench: Bench) -> None:
+    plan_with(bench, edge=FRONT, had_edge=False)
+    bench.fakes.fail("run-post-deploy-command", "command_failed", "It cannot be.")
+
+    with pytest.raises(WorkflowFailureError):
+        await ending(await bench.deploy())
+
+    assert {one.lets_edge_in for one in bench.fakes.messages("apply-routes")} == {True}
+    assert {one.lets_edge_in for one in bench.fakes.messages("undo apply-routes")} == {False}
 
 
 async def test_an_edge_that_is_left_lets_go_once_there_is_no_way_back(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from temporalio.client import WorkflowFailureError
 
 from activities import messages as m
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
+from tests.harness.waiting import eventually
 from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, PUSHED, plan_of
 from tests.workflow.undo_cases import DISCARD, REMOVE_NEW, RESUME_OLD
@@ -86,6 +87,28 @@ async def test_what_fails_on_one_server_is_undone_there_and_the_others_go_on(
     assert [(one.release_id, one.servers) for one in record.serve.elsewhere] == [(OLD, (WEST,))]
     [left] = bench.fakes.messages("leave-out-server")
     assert (left.server, left.instead, left.failed, left.message) == ("west", "east", step, "West is ill.")
+
+
+async def test_a_server_left_out_that_is_waited_for_does_not_hold_up_the_way_back_of_the_others(
+    bench: Bench,
+) -> None:
+    plan_on(bench)
+    bench.fakes.fail("check-health", "release_unhealthy", "West is ill.", server="west")
+    west = bench.fakes.hold(REMOVE_NEW, server="west", stubborn=True)
+    bench.fakes.fail("run-post-deploy-command", "command_failed", "It cannot be.")
+    handle = await bench.deploy()
+
+    async def are_back() -> bool:
+        return servers_of(bench, DISCARD) == STAYING
+
+    await west.has_begun()
+    await eventually(are_back)
+    assert not bench.fakes.finishes()
+    west.release()
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+    assert servers_of(bench, DISCARD) == sorted(SERVERS)
+    assert servers_of(bench, REMOVE_NEW) == sorted(SERVERS)
 
 
 async def test_what_fails_on_more_servers_than_may_is_undone_on_all(bench: Bench) -> None:

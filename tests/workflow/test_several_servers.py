@@ -7,6 +7,7 @@ from temporalio.client import WorkflowFailureError
 
 from activities import messages as m
 from domain.deployments import DeploymentStatus, OperationKind, Step, StepName, StepStatus
+from tests.harness.waiting import eventually
 from tests.workflow.bench import Bench, ending
 from tests.workflow.plans import ALL_HOOKS, OLD, PUSHED, plan_of
 from tests.workflow.undo_cases import (
@@ -52,6 +53,11 @@ def servers_of(bench: Bench, label: str) -> list[str]:
     return [call.server for call in bench.fakes.calls if call.label == label]
 
 
+def undos_on(bench: Bench, server: str) -> list[str]:
+    calls = [call for call in bench.fakes.calls if call.server == server]
+    return [call.label for call in calls if call.label.startswith("undo ")]
+
+
 @pytest.mark.parametrize(
     ("servers", "label", "undos"),
     [(SERVERS, *case) for case in CASES] + [(SERVERS[:2], "apply-routes", AFTER_SWITCH)],
@@ -68,7 +74,9 @@ async def test_what_fails_on_the_second_server_is_undone_on_all(
 
     assert finish.status is DeploymentStatus.FAILED
     assert finish.error_message == "West is ill. The old version keeps serving."
-    assert list(dict.fromkeys(bench.fakes.undos())) == undos
+    assert set(bench.fakes.undos()) == set(undos)
+    for one in servers:  # Each goes back by itself, the newest first.
+        assert undos_on(bench, one) == [undo for undo in undos if undo not in ONCE or one == servers[0]]
     for undo in undos:
         assert sorted(servers_of(bench, undo)) == sorted(servers[:1] if undo in ONCE else servers)
     routes = bench.fakes.messages("apply-routes")
@@ -215,7 +223,7 @@ async def test_a_release_undone_after_its_switch_keeps_no_old_version_waiting_th
     await fails(bench)
 
     undos = ["undo apply-routes", REMOVE_NEW, RESUME_OLD, REMOVE_COMMAND, DISCARD]
-    assert list(dict.fromkeys(bench.fakes.undos())) == undos
+    assert undos_on(bench, "east") == undos
     assert set(servers_of(bench, RESUME_OLD)) == ON_ALL
 
 
@@ -252,6 +260,25 @@ async def test_a_server_that_is_lost_while_a_release_is_undone_is_passed_over(
     assert lost == {"east": False, "west": True, "north": False}
 
 
+async def test_a_server_that_is_waited_for_keeps_no_other_down(bench: Bench) -> None:
+    plan_on(bench, *SERVERS, host_ports=True)
+    bench.fakes.fail("check-health", "release_unhealthy", "West is ill.", server="west")
+    west = bench.fakes.hold(REMOVE_NEW, server="west", stubborn=True)
+    handle = await bench.deploy()
+
+    async def are_back() -> bool:
+        return set(servers_of(bench, RESUME_OLD)) == {"east", "north"}
+
+    await west.has_begun()
+    await eventually(are_back)
+    west.release()
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+
+    assert set(servers_of(bench, RESUME_OLD)) == ON_ALL
+    assert undos_on(bench, "west") == [REMOVE_NEW, RESUME_OLD, DISCARD]
+
+
 async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_it_up(bench: Bench) -> None:
     plan_on(bench, *SERVERS)
     bench.fakes.fail("retire-replicas", "server_unreachable", "West does not answer.", server="west")
@@ -267,6 +294,9 @@ async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_i
         "north": StepStatus.SUCCEEDED,
     }
     assert set(servers_of(bench, "clean-up")) == ON_ALL
+    # It was waited for in vain once, and is not again by each step that follows.
+    lost = {one.step.server: one.step.is_lost for one in bench.fakes.messages("clean-up")}
+    assert lost == {"east": False, "west": True, "north": False}
 
 
 async def test_a_server_that_is_left_lets_go_of_the_application_when_the_others_serve(bench: Bench) -> None:

@@ -194,6 +194,7 @@ async def test_a_plan_names_the_edge_and_the_one_that_is_left(
     named = tuple(one.id if one else None for one in (plan.edge, plan.left_edge))
     assert named == (edge, left)
     assert plan.lets_edge_in == (edge is not None or left is not None)
+    assert plan.let_edge_in_before == (plan.lets_edge_in and before is not None)
     places = [step.server for step in plan.steps if step.name is StepName.EDGE]
     assert places == [one for one in (edge, left) if one is not None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -51,7 +52,12 @@ STOPPED = EngineUnavailable("Nothing listens there: Docker does not run.")
 
 
 async def undone(
-    error: SeawayError, patience: timedelta, servers: ServerRows = ANSWERS, *, is_lost: bool = False
+    error: SeawayError,
+    patience: timedelta,
+    servers: ServerRows = ANSWERS,
+    *,
+    is_lost: bool = False,
+    undo: bool = True,
 ) -> tuple[ApplicationError, Rows]:
     rows = Rows()
     store: Any = SimpleNamespace(deployments=rows, servers=servers)
@@ -62,11 +68,13 @@ async def undone(
     following: Any = SimpleNamespace(execute_activity=fail)
     recorder = StepRecording(store, patience=patience).intercept_activity(following)
     step = StepReference(
-        deployment_id="d" * 24, name=StepName.START, server="east", undo=True, is_lost=is_lost
+        deployment_id="d" * 24, name=StepName.START, server="east", undo=undo, is_lost=is_lost
     )
     given: Any = SimpleNamespace(args=[StepInput(step=step, application_id="a" * 24, server_id="e" * 24)])
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, schedule_to_close_timeout=None)
     with pytest.raises(ApplicationError) as caught:
-        await ActivityEnvironment().run(recorder.execute_activity, given)
+        await environment.run(recorder.execute_activity, given)
     return caught.value, rows
 
 
@@ -74,6 +82,14 @@ async def test_a_server_that_was_away_before_anything_was_changed_there_is_not_w
     failure, _ = await undone(ServerUnreachable("East does not answer."), JUST_NOW, is_lost=True)
     assert failure.non_retryable
     failure, _ = await undone(EngineUnavailable("East's engine is busy."), LONG_AGO, is_lost=True)
+    assert not failure.non_retryable
+
+
+async def test_a_step_past_the_point_of_no_return_does_not_wait_either_for_what_was_waited_for() -> None:
+    failure, rows = await undone(ServerUnreachable("East is off."), JUST_NOW, is_lost=True, undo=False)
+    assert failure.non_retryable
+    assert rows.moves[-1] == (StepStatus.FAILED, f"East is off. {LEFT_FOR_LATER}")
+    failure, _ = await undone(ServerUnreachable("East is off."), JUST_NOW, undo=False)
     assert not failure.non_retryable
 
 
