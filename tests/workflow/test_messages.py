@@ -26,6 +26,7 @@ from activities.replicas import ReplicaActivities
 from activities.routes import RouteActivities
 from activities.server_checks import ServerCheckActivities
 from activities.server_clean_up import ServerCleanUpActivities
+from activities.server_removal import ServerRemovalActivities
 from activities.settling import SettlingActivities
 from activities.sources import SourceActivities
 from domain import configuration
@@ -54,6 +55,7 @@ def real_activities() -> list[Callable[..., Any]]:
         ProvisioningActivities(unused, unused),
         ServerCheckActivities(unused, unused),
         ServerCleanUpActivities(unused, unused, build_cache_bytes=0),
+        ServerRemovalActivities(unused, unused, instance="seaway"),
         SettlingActivities(unused, unused),
     ]
     return [function for group in groups for function in group.all()]
