@@ -203,7 +203,8 @@ def entrance_of(configuration: ApplicationConfiguration, routes: Sequence[Route]
     if not routes or not asks_replicas(configuration):
         return Entrance(token)
     port = configuration.health.port or configuration.runtime.port
-    return Entrance(token, tuple(f"http://{urlsplit(one).hostname}:{port}" for one in routes[0].upstreams))
+    checked = tuple(f"http://{urlsplit(one).hostname}:{port}" for one in routes[0].upstreams)
+    return Entrance(token, checked, configuration.health.path.partition("?")[0])
 
 
 def asks_replicas(configuration: ApplicationConfiguration) -> bool:

@@ -18,10 +18,11 @@ from activities.swarm_nodes import NodeImages
 from adapters.docker.engine import DockerEngine
 from adapters.docker.image_transfer import send_image
 from adapters.docker.images import LocalImage
-from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound
+from domain.errors import DeadlineExceeded, DeploymentError, ImageNotFound, SeawayError
 from domain.image_distribution import transferred
 from domain.redaction import Redactor
 from domain.registries import RegistryLogin
+from domain.release_policies import AWAY
 from store.store import Store
 
 
@@ -59,6 +60,33 @@ class DistributionActivities:
         return m.StepOutcome(message=message)
 
     async def _distribute(self, distribute: m.DistributeImage) -> m.StepOutcome:
+        try:
+            return await self._from_source(distribute)
+        except SeawayError as error:
+            # Who built may be lost since; what was pushed is there without it.
+            pushed = await self._store.deployments.pushed_image(distribute.step.deployment_id)
+            if error.code not in AWAY or not pushed or distribute.server_id == distribute.source.id:
+                raise
+            pulled = await self._pulled(distribute, pushed)
+            if pulled is None:
+                raise
+            return pulled
+
+    async def _pulled(self, distribute: m.DistributeImage, pushed: str) -> m.StepOutcome | None:
+        """From the registry; None where that does not have it at the moment."""
+        target = (await self._servers.parts(distribute.server_id)).engine
+        logins = await self._logins(distribute)
+        passwords = [login.password.get_secret_value() for login in logins]
+        limit = distribute.limit.total_seconds()
+        async with step_log(self._store.logs, distribute.step, Redactor(passwords)) as write:
+            try:
+                async with asyncio.timeout(limit):
+                    found = await pull_pushed(target, pushed, distribute.image, write, logins)
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"Pulling the image took longer than {limit:g} s.") from error
+        return m.StepOutcome(message=f"from {pushed.partition('@')[0]}") if found else None
+
+    async def _from_source(self, distribute: m.DistributeImage) -> m.StepOutcome:
         source = (await self._servers.parts(distribute.source.id)).engine
         image = await source.inspect_image(distribute.image)
         if image is None:

@@ -24,10 +24,12 @@ class Entrance:
     """The way in for an edge proxy. Who shows the token is believed about who the visitor is.
 
     `checked` are the servers that answer the edge's checks; without any, the proxy answers them itself.
+    They are asked for `check_path`, whatever the edge asks for: it may not know this release yet.
     """
 
     token: str = field(repr=False)
     checked: tuple[str, ...] = ()
+    check_path: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ def render(routes: ApplicationRoutes) -> Rendered:
     if entrance:
         service = _checked_service(routes, entrance, services, names)
         inner = [_without_tokens(application, middlewares)]
+        if entrance.check_path:
+            middlewares[f"{application}-check-path"] = edges.own_check_path(entrance)
+            inner.append(f"{application}-check-path")
         routers[f"{application}-check"] = edges.check_router(entrance, service, inner)
     if spread:
         # An edge may be one of the servers that it spreads over, which has the same routes to its replicas.
@@ -137,7 +140,7 @@ def parse(content: str) -> ApplicationRoutes | None:
         fields["application_id"],
         fields["release_id"],
         routes,
-        Entrance(entrance["token"], tuple(entrance["checked"])) if entrance else None,
+        Entrance(**{**entrance, "checked": tuple(entrance["checked"])}) if entrance else None,
         Spread(**spread) if spread else None,
     )
 

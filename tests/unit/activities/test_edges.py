@@ -103,6 +103,7 @@ def test_servers_are_asked_what_new_replicas_are_asked(
     entrance = entrance_of(configuration, own, TOKEN)
     replicas = (f"http://{APPLICATION}-r1-{number}:{port}" for number in (1, 2))
     assert entrance.checked == (tuple(replicas) if port else ())
+    assert entrance.check_path == ("/health" if port else "")  # the edge asks for the rest of it
     validate(render(routes))
 
 

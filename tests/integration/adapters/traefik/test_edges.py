@@ -50,18 +50,17 @@ async def get(proxy: RunningProxy, path: str = "/", **headers: str) -> httpx.Res
         return await client.get(url, headers={"Host": HOST, **headers})
 
 
-async def let_in(proxy: RunningProxy, application: str, replica: str) -> None:
+async def let_in(proxy: RunningProxy, application: str, replica: str, check_path: str = "") -> None:
     upstream = (f"http://{replica}:3000",)
+    entrance = Entrance(TOKEN, checked=upstream, check_path=check_path)
     await proxy.proxy.apply(
-        ApplicationRoutes(
-            application, "rel1", (Route(HOST, upstream),), entrance=Entrance(TOKEN, checked=upstream)
-        )
+        ApplicationRoutes(application, "rel1", (Route(HOST, upstream),), entrance=entrance)
     )
 
 
-async def spread_over(edge: RunningProxy, application: str, *servers: str) -> None:
+async def spread_over(edge: RunningProxy, application: str, *servers: str, path: str = "/health") -> None:
     route = Route(HOST, servers, strip_prefix=False)
-    spread = Spread(TOKEN, path="/health", host="localhost")
+    spread = Spread(TOKEN, path=path, host="localhost")
     await edge.proxy.apply(ApplicationRoutes(f"{application}edge", "edge", (route,), spread=spread))
 
 
@@ -133,6 +132,27 @@ async def test_an_edge_says_which_servers_it_does_not_reach(
     for proxy, name in ((edge, f"{application}edge"), (running, application)):
         await proxy.proxy.withdraw(name)
     assert await edge.proxy.unhealthy(f"{application}edge") == frozenset()
+
+
+async def test_a_release_whose_health_check_moved_is_healthy_to_an_edge_that_asks_as_before(
+    edge: RunningProxy, running: RunningProxy, replica
+):
+    application = f"app{uuid.uuid4().hex[:16]}"
+    name = await replica("there")
+    there = f"http://{running.settings.container_name}:8081"
+    await let_in(running, application, name)
+    await spread_over(edge, application, there, path="/status/404")
+    assert await edge.proxy.unhealthy(f"{application}edge") == {there}
+
+    await let_in(running, application, name, check_path="/health")
+
+    async def is_healthy() -> bool:
+        return await edge.proxy.unhealthy(f"{application}edge") == frozenset()
+
+    await eventually(is_healthy)
+    assert (await get(edge)).text.strip() == "there"
+    for proxy, routes in ((edge, f"{application}edge"), (running, application)):
+        await proxy.proxy.withdraw(routes)
 
 
 async def test_a_proxy_from_before_edges_says_what_to_do(

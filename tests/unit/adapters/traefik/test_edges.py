@@ -17,8 +17,8 @@ SERVERS = ("http://127.0.0.1:8081", "http://192.0.2.7:9480", "http://[2001:db8::
 PATH_RULE = "Host(`shop.example`) && (Path(`/api`) || PathPrefix(`/api/`))"
 
 
-def behind(*routes: Route, checked: tuple[str, ...] = ()) -> ApplicationRoutes:
-    return ApplicationRoutes("shop", "r1", routes, entrance=Entrance(TOKEN, checked))
+def behind(*routes: Route, checked: tuple[str, ...] = (), check_path: str = "") -> ApplicationRoutes:
+    return ApplicationRoutes("shop", "r1", routes, entrance=Entrance(TOKEN, checked, check_path))
 
 
 def edge(*routes: Route, **check: Any) -> ApplicationRoutes:
@@ -107,6 +107,17 @@ def test_checks_of_the_edge_ask_the_replicas_where_they_can_be_asked(checked: tu
     assert (router["rule"], router["service"]) == (f"Header(`X-Seaway-Edge-Check`, `{TOKEN}`)", service)
     servers = rendered["http"]["services"].get(service, {"loadBalancer": {"servers": []}})["loadBalancer"]
     assert tuple(one["url"] for one in servers["servers"]) == checked
+
+
+def test_a_release_is_asked_by_its_own_path_also_by_an_edge_that_still_asks_for_that_of_another_one():
+    routes = behind(Route("shop.example", REPLICAS), checked=REPLICAS, check_path="/healthz")
+    rendered = render(routes)
+    validate(rendered)
+    assert rendered["http"]["routers"]["shop-check"]["middlewares"] == ["shop-no-token", "shop-check-path"]
+    assert rendered["http"]["middlewares"]["shop-check-path"] == {"replacePath": {"path": "/healthz"}}
+    assert parse(serialise(routes, rendered)) == routes
+    older = serialise(routes, rendered).replace('"check_path": "/healthz", ', "", 1)
+    assert parse(older) == behind(Route("shop.example", REPLICAS), checked=REPLICAS)
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/a/b"])
