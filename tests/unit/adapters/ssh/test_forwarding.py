@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,23 @@ import pytest
 from adapters.ssh.forwarding import FOLDER_PREFIX, DockerSocketForward
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A path of a unix socket has at most 107 bytes, and pytest's own folders may have longer names."""
+    with tempfile.TemporaryDirectory(prefix="seaway-test-") as folder:
+        yield Path(folder)
+
+
 async def test_the_folder_of_a_killed_process_is_removed_and_none_that_is_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    abandoned = tmp_path / f"{FOLDER_PREFIX}1a"
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path))
+    abandoned = short_path / f"{FOLDER_PREFIX}1a"
     abandoned.mkdir(mode=0o700)
     (abandoned / "docker.sock").touch()
     connection: Any = None  # is asked for nothing before somebody connects
     async with DockerSocketForward(connection) as forward:
         in_use = Path(forward.socket_path).parent
         DockerSocketForward.remove_abandoned()
-        assert os.listdir(tmp_path) == [in_use.name]  # noqa: PTH208
-    assert os.listdir(tmp_path) == []  # noqa: PTH208
+        assert os.listdir(short_path) == [in_use.name]  # noqa: PTH208
+    assert os.listdir(short_path) == []  # noqa: PTH208
