@@ -34,7 +34,7 @@ from seaway.registry_checks import EngineRegistryChecks
 from seaway.runtime_view import ServersView
 from seaway.schedules import ensure_schedules
 from seaway.server_keys import SshHostKeys, SshKeyPairs
-from seaway.server_workflows import ensure_server_workflows
+from seaway.server_workflows import correct_states, ensure_server_workflows
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 from seaway.swarm_view import ServersSwarms
@@ -220,7 +220,8 @@ async def _worker(settings: Settings) -> None:
         await start_proxy(parts.servers, settings)
         await close_lost_deployments(parts.store, client)
         await ensure_schedules(client, settings)
-        await ensure_server_workflows(parts.store, client)
+        under_way = await ensure_server_workflows(parts.store, client)
         watcher = watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client))
         async with build_worker(client, parts.store, parts.servers, settings), watcher:
+            await correct_states(parts.store, client, under_way)
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

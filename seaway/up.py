@@ -24,7 +24,7 @@ from seaway.parts import (
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
 from seaway.schedules import ensure_schedules
-from seaway.server_workflows import ensure_server_workflows
+from seaway.server_workflows import correct_states, ensure_server_workflows
 from seaway.settings import Settings
 from seaway.temporal_server import EmbeddedTemporal, connect
 from seaway.watcher import watcher_of
@@ -52,10 +52,11 @@ async def _up(settings: Settings, began: float) -> None:
             client = await connect(settings)
             await close_lost_deployments(parts.store, client)
             await ensure_schedules(client, settings)
-            await ensure_server_workflows(parts.store, client)
+            under_way = await ensure_server_workflows(parts.store, client)
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings), worker:
                 await proxy
+                await correct_states(parts.store, client, under_way)
                 async with watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client)):
                     await until_signal(lambda: _announce(settings, began))
     finally:

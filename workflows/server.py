@@ -221,6 +221,7 @@ class ServerWorkflow:
             message=self._state.message,
             steps=tuple(self._state.steps),
             provisioning_waits=self._state.provision,
+            removal_waits=self._state.removal is not None,
             building=self._state.slots.builds,
             waiting_to_build=tuple(one.holder for one in self._state.slots.waiting),
         )

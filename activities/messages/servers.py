@@ -118,7 +118,13 @@ class ServerProgress(Message):
     message: str = ""
     steps: tuple[ServerStepState, ...] = ()
     provisioning_waits: bool = False
+    removal_waits: bool = False
     building: tuple[str, ...] = ()
     """The deployments that build there."""
     waiting_to_build: tuple[str, ...] = ()
     """Those that wait to, in the order in which they will."""
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether it was asked for something that it has not ended."""
+        return self.provisioning_waits or self.removal_waits

@@ -17,7 +17,7 @@ from domain.configuration import ApplicationConfiguration, ImageSource, RoutingO
 from domain.deployments import OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.servers import ServerStatus
-from seaway.server_workflows import ensure_server_workflows
+from seaway.server_workflows import correct_states, ensure_server_workflows
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
@@ -238,6 +238,40 @@ async def test_lost_workflows_go_on_with_what_was_under_way(bench: Bench, store:
 
 
 LABELS = ("begin-provisioning", "remove-server")
+
+
+@pytest.mark.parametrize("status", [ServerStatus.PROVISIONING, ServerStatus.REMOVING])
+async def test_what_was_written_down_and_never_said_to_the_workflow_is_not_shown_for_ever(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations, status: ServerStatus
+) -> None:
+    server = await add_server(store, team_id)
+    await operations.provision(server, requested_by="someone")
+    await until_called(bench, "finish-provisioning")
+    await store.servers.set(server.id, status=status)  # and whoever did so died
+    progress = await operations.progress(server.id)
+
+    under_way = await ensure_server_workflows(store, bench.client, bench.task_queue)
+    assert [one.id for one in under_way] == [server.id]
+    await correct_states(store, bench.client, under_way, bench.task_queue)
+
+    assert (await store.servers.get(server.id)).status == progress.status == ServerStatus.USABLE
+    await operations.remove(server, requested_by="someone", with_resources=False)
+    await ending(bench.client.get_workflow_handle(server_workflow_id(server.id)))
+
+
+async def test_what_is_under_way_stays_shown_so(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations
+) -> None:
+    server = await add_server(store, team_id)
+    reach = bench.fakes.hold("reach-server")
+    await operations.provision(server, requested_by="someone")
+    await reach.has_begun()
+    under_way = await ensure_server_workflows(store, bench.client, bench.task_queue)
+    await correct_states(store, bench.client, under_way, bench.task_queue)
+    assert (await store.servers.get(server.id)).status == ServerStatus.PROVISIONING
+    reach.release()
+    await operations.remove(server, requested_by="someone", with_resources=False)
+    await ending(bench.client.get_workflow_handle(server_workflow_id(server.id)))
 
 
 async def test_requests_have_ids_of_their_own(
