@@ -44,8 +44,9 @@ ROUTERS = (
     teams.router,
     projects.router,
     environments.router,
-    servers.router,
+    # Before the servers: /servers/events is no server.
     metrics.router,
+    servers.router,
     server_details.router,
     server_clean_up.router,
     private_keys.router,

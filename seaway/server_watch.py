@@ -19,6 +19,7 @@ from adapters.docker.watching import ListedContainer
 from adapters.host_metrics import read_host
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.metrics import ContainerReading, HostReading, Point, container_point, host_point
+from domain.replica_states import StandingReplica, replica_state
 from domain.replicas import APPLICATION_LABEL
 from domain.server_events import ContainerEvent, Deaths
 from domain.services import application_of
@@ -35,6 +36,10 @@ RETRY_SECONDS: Final = 1.0
 HICCUP_SECONDS: Final = 5.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+# What happens to several containers at once is looked at once.
+SETTLING_SECONDS: Final = 0.2
+# A server may say that it has as many as it likes.
+MOST_REPLICAS: Final = 1000
 
 
 class Reports(Protocol):
@@ -46,6 +51,10 @@ class Reports(Protocol):
 
     def happened(self) -> None:
         """Something changed that pages may show."""
+        ...
+
+    async def stands(self, server_id: str, replicas: Sequence[StandingReplica]) -> None:
+        """How all replicas on the server stand now, in order."""
         ...
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
@@ -90,6 +99,8 @@ class ServerWatch:
         self._failing_since: float | None = None
         self._look_now = asyncio.Event()
         self._deaths = Deaths()
+        self._changed = asyncio.Event()
+        self._listing = asyncio.Lock()
         self._heard_until: datetime | None = None
 
     async def run(self) -> None:
@@ -97,6 +108,7 @@ class ServerWatch:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._look_again_and_again())
             tasks.create_task(self._listen())
+            tasks.create_task(self._list_after_changes())
 
     async def _look_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()
@@ -171,8 +183,8 @@ class ServerWatch:
         running = [
             # Tasks of a Swarm say elsewhere whose they are.
             replace(one, labels={APPLICATION_LABEL: application_of(one.labels)})
-            for one in await parts.engine.listed(MANAGED)
-            if one.state == "running" and application_of(one.labels)
+            for one in await self._list_replicas(parts)
+            if one.state == "running"
         ]
         found = [] if self._is_engine_blind else await self._by_engine(parts, running)
         if running and not found:
@@ -184,6 +196,31 @@ class ServerWatch:
             if before is not None and (point := container_point(before, reading)) is not None:
                 subject = Subject(self._id, reading.application_id, reading.name)
                 self._reports.used(subject, point)
+
+    async def _list_replicas(self, parts: ServerParts) -> Sequence[ListedContainer]:
+        """The replicas on the server, told as they stand."""
+        # An older list must not be told after a newer one.
+        async with self._listing:
+            found = [one for one in await parts.engine.listed(MANAGED) if application_of(one.labels)]
+            standing = sorted(
+                StandingReplica(
+                    application_of(one.labels),
+                    one.name,
+                    replica_state(one.state, is_unhealthy=one.is_unhealthy),
+                )
+                for one in found
+            )
+            await self._reports.stands(self._id, standing[:MOST_REPLICAS])
+        return found
+
+    async def _list_after_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SETTLING_SECONDS)
+            self._changed.clear()
+            # What goes wrong here is found by the next look too, and told by it.
+            with contextlib.suppress(SeawayError):
+                await self._list_replicas(await self._servers.parts(self._id))
 
     async def _by_engine(
         self, parts: ServerParts, running: Sequence[ListedContainer]
@@ -240,5 +277,6 @@ class ServerWatch:
                     continue
                 self._heard_until = max(event.at, self._heard_until or event.at)
                 self._reports.happened()
+                self._changed.set()
                 if (reason := self._deaths.hear(event)) is not None:
                     await self._reports.died(self._id, event, reason)

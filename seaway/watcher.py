@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,6 +23,7 @@ from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
 from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
+from domain.replica_states import StandingReplica
 from domain.server_events import ContainerEvent
 from domain.server_systems import status_after
 from domain.servers import ServerStatus
@@ -98,6 +99,7 @@ class Watcher:
         self._filled = asyncio.Event()
         self._is_disk_above: dict[str, bool] = {}
         self._deaths = DeathReports(store)
+        self._replicas: dict[str, Sequence[StandingReplica]] = {}
         self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
 
     @property
@@ -160,6 +162,7 @@ class Watcher:
         ended = [self._watches.pop(server_id) for server_id in lost]
         for server_id in lost:
             self._is_disk_above.pop(server_id, None)
+            self._replicas.pop(server_id, None)
         if ended:
             await _end(ended)
 
@@ -241,6 +244,7 @@ class Watcher:
         if self._watches:
             await self._store.metrics.forget_old(self._settings.kept, datetime.now(UTC))
             await self._store.watch.forget_old()
+            await self._store.replicas.forget_gone()
 
     async def reached(self, server_id: str, error: SeawayError | None) -> None:
         """See `Reports`."""
@@ -273,6 +277,18 @@ class Watcher:
                 await self._disk_filled(server_id)
             except SeawayError as error:
                 logger.warning("%s is not cleaned, although its disk is full: %s", server_id, error.message)
+
+    async def stands(self, server_id: str, replicas: Sequence[StandingReplica]) -> None:
+        """See `Reports`."""
+        if self._replicas.get(server_id) == replicas:
+            return
+        try:
+            await self._store.replicas.write(server_id, replicas)
+        except SQLAlchemyError as error:
+            logger.warning("watching servers: the database did not take it: %s", error)
+            return
+        self._replicas[server_id] = replicas
+        self.happened()
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         """See `Reports`."""

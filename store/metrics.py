@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, literal
 from sqlalchemy import select as select_columns
 from sqlmodel import col, delete, select
 
-from domain.metrics import Measure, Point, Resolution, Values
+from domain.metrics import AS_MEASURED, Measure, Point, Resolution, Values
 from store.database import Database
 from store.tables import MetricPoint, Server
 
@@ -103,6 +103,13 @@ class MetricStore:
         ):
             grouped.setdefault(subject, []).append(point)
         return grouped
+
+    async def newest_of_replicas(
+        self, server_id: str, *, since: datetime, until: datetime
+    ) -> dict[Subject, Point]:
+        """The last point, as measured, of each replica on the server that was measured in this time."""
+        on_server = and_(col(MetricPoint.server_id) == server_id, col(MetricPoint.replica) != "")
+        return dict(await self._read(AS_MEASURED, since, until, on_server))
 
     async def _read(
         self, step_seconds: int, since: datetime, until: datetime, whose: ColumnElement[bool]

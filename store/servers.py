@@ -13,7 +13,7 @@ from domain.servers import ServerStatus, ServerStepName
 from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
-from store.tables import DeletedApplication, PrivateKey, PulledName, Server, ServerStep
+from store.tables import DeletedApplication, PrivateKey, PulledName, ReplicaStanding, Server, ServerStep
 
 
 class ServerStore:
@@ -114,6 +114,7 @@ class ServerStore:
         async with self._database.writing() as session:
             await session.exec(delete(ServerStep).where(col(ServerStep.server_id) == server_id))
             await session.exec(delete(PulledName).where(col(PulledName.server_id) == server_id))
+            await session.exec(delete(ReplicaStanding).where(col(ReplicaStanding.server_id) == server_id))
             gone = col(DeletedApplication.server_id) == server_id
             await session.exec(delete(DeletedApplication).where(gone))
             await session.exec(delete(Server).where(col(Server.id) == server_id))

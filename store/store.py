@@ -16,6 +16,7 @@ from store.projects import ProjectStore
 from store.pulled_names import PulledNameStore
 from store.registries import RegistryStore
 from store.releases import ReleaseStore
+from store.replicas import ReplicaStore
 from store.servers import ServerStore
 from store.watch import WatchStore
 
@@ -37,6 +38,7 @@ class Store:
         self.projects = ProjectStore(database)
         self.pulled_names = PulledNameStore(database)
         self.releases = ReleaseStore(database)
+        self.replicas = ReplicaStore(database)
         self.registries = RegistryStore(database, keys)
         self.servers = ServerStore(database, keys)
         self.watch = WatchStore(database)

@@ -120,6 +120,14 @@ class WatchStore:
         async with self._database.reading() as session:
             return frozenset((await session.exec(query)).all())
 
+    async def answering(self) -> frozenset[str]:
+        """The servers that somebody watches now and that answer: what is known of their replicas is true."""
+        query = select(ServerWatch.server_id).where(
+            col(ServerWatch.is_reachable), ServerWatch.owner != "", col(ServerWatch.expires_at) >= now()
+        )
+        async with self._database.reading() as session:
+            return frozenset((await session.exec(query)).all())
+
     async def state(self, server_id: str) -> ServerWatch | None:
         """How the server was found the last time; None when it is not watched."""
         async with self._database.reading() as session:
@@ -145,10 +153,10 @@ class WatchStore:
             return (await session.exec(query.order_by(col(ServerEvent.at).desc()).limit(1))).first()
 
     async def events(
-        self, server_id: str, *, limit: int = 100, before: datetime | None = None
+        self, *server_ids: str, limit: int = 100, before: datetime | None = None
     ) -> Sequence[ServerEvent]:
-        """The server's newest events, newest first; only those `before`, if given."""
-        query = select(ServerEvent).where(ServerEvent.server_id == server_id)
+        """The servers' newest events, newest first; only those `before`, if given."""
+        query = select(ServerEvent).where(col(ServerEvent.server_id).in_(server_ids))
         if before is not None:
             query = query.where(col(ServerEvent.at) < before)
         newest = query.order_by(col(ServerEvent.at).desc(), col(ServerEvent.id)).limit(limit)

@@ -25,6 +25,7 @@ class ListedContainer:
     name: str
     state: str
     labels: Mapping[str, str]
+    is_unhealthy: bool = False
 
 
 class Watching(EngineConnection):
@@ -80,6 +81,8 @@ def _listed(answer: Mapping[str, Any]) -> ListedContainer:
         name=names[0].removeprefix("/"),
         state=str(answer.get("State", "")),
         labels=dict(answer.get("Labels") or {}),
+        # The list says it in its words for people alone, as `docker ps` shows it.
+        is_unhealthy="(unhealthy)" in str(answer.get("Status", "")),
     )
 
 

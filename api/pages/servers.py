@@ -13,6 +13,7 @@ from api.pages.frames import Crumb, frame_of, page
 from api.pages.happenings import events_of
 from api.pages.live import Fragment, stream_fragments
 from api.pages.page_route import PageRoute
+from api.pages.replica_rows import replica_rows
 from api.pages.server_views import ServerReader, server_url
 from api.pages.visitors import Context, Visiting
 from store.tables import Server
@@ -86,6 +87,7 @@ async def server_page(request: Request, context: Context, visitor: Visiting, ser
         frame,
         server=await reader.view(server),
         events=await events_of(context, server, NEWEST),
+        replicas=await replica_rows(context, server),
         applications=tuple(placed.get(server.id, ())),
         nodes=await reader.nodes(server),
     )
@@ -99,8 +101,9 @@ async def server_stream(context: Context, visitor: Visiting, server: OwnServer) 
     async def produce() -> Sequence[Fragment]:
         present = await context.store.servers.get(server.id, team_id=visitor.team_id)
         events = await events_of(context, present, NEWEST)
-        values = {"server": await reader.view(present), "events": events}
-        names = ("head", "state", "timeline", "facts", "events")
+        replicas = await replica_rows(context, present)
+        values = {"server": await reader.view(present), "events": events, "replicas": replicas}
+        names = ("head", "state", "timeline", "facts", "replicas", "events")
         return [Fragment(f"server-{name}", f"fragments/server_{name}.html", values) for name in names]
 
     return stream_fragments(produce, for_team=visitor.team_id)

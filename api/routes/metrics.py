@@ -11,12 +11,14 @@ from api.authentication import Reader
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.metrics import (
     ApplicationMetrics,
+    ReplicaAnswer,
     ReplicaMetrics,
     ServerEventAnswer,
     ServerMetrics,
     ServerPoint,
 )
 from api.shown_metrics import Span, aware, replica_points, server_points, span_of
+from api.shown_replicas import replicas_on, states_of
 
 router = APIRouter(tags=["Metrics"])
 
@@ -26,6 +28,10 @@ Step = Annotated[
     int | None,
     Query(ge=1, le=366 * 86400, description="Seconds. It grows where too many or no such points are there."),
 ]
+
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Before = Annotated[datetime | None, Query(description="Only what happened earlier.")]
 
 
 async def _asked_span(context: ContextOf, since: From = None, until: To = None, step: Step = None) -> Span:
@@ -54,18 +60,36 @@ async def get_metrics_by_server_uuid(
     )
 
 
+@router.get("/servers/{uuid}/replicas", summary="The replicas on a server")
+async def list_replicas_by_server_uuid(
+    uuid: Uuid, context: ContextOf, principal: Reader
+) -> list[ReplicaAnswer]:
+    """How each stands, and what it uses."""
+    server = await context.store.servers.get(uuid, team_id=principal.team_id)
+    return [ReplicaAnswer.of(one) for one in await replicas_on(context, server)]
+
+
+@router.get("/servers/events", summary="What happened to all servers")
+async def list_server_events(
+    context: ContextOf, principal: Reader, limit: Limit = 100, before: Before = None
+) -> list[ServerEventAnswer]:
+    """Of the team, newest first; kept for 30 days."""
+    servers = [one.id for one in await context.store.servers.list(team_id=principal.team_id)]
+    events = await context.store.watch.events(*servers, limit=limit, before=_aware(before))
+    return [ServerEventAnswer.of(event) for event in events]
+
+
 @router.get("/servers/{uuid}/events", summary="What happened to a server")
 async def list_events_by_server_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    before: Annotated[datetime | None, Query(description="Only what happened earlier.")] = None,
+    limit: Limit = 100,
+    before: Before = None,
 ) -> list[ServerEventAnswer]:
     """Newest first; kept for 30 days."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    earlier_than = aware(before) if before is not None else None
-    events = await context.store.watch.events(server.id, limit=limit, before=earlier_than)
+    events = await context.store.watch.events(server.id, limit=limit, before=_aware(before))
     return [ServerEventAnswer.of(event) for event in events]
 
 
@@ -79,10 +103,17 @@ async def get_metrics_by_application_uuid(
     """Averages and maxima of each step for each replica, on whichever server it runs."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
     found = await replica_points(context, application.id, span)
+    states = await states_of(context, application)
     return ApplicationMetrics(
         application_uuid=application.id,
         since=span.since,
         until=span.until,
         step_seconds=span.step_seconds,
-        replicas=[ReplicaMetrics.of(subject, points) for subject, points in found.items()],
+        replicas=[
+            ReplicaMetrics.of(subject, points, states.get(subject)) for subject, points in found.items()
+        ],
     )
+
+
+def _aware(before: datetime | None) -> datetime | None:
+    return aware(before) if before is not None else None

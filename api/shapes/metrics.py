@@ -9,7 +9,9 @@ from typing import Self
 from pydantic import Field
 
 from api.shapes.answers import Answer
+from api.shown_replicas import ShownReplica
 from domain.metrics import Point
+from domain.replica_states import ReplicaState
 from domain.server_events import ServerEventKind
 from store.metrics import Subject
 from store.tables import ServerEvent
@@ -97,13 +99,14 @@ class ReplicaMetrics(Answer):
 
     server_uuid: str
     replica: str
+    state: ReplicaState | None = Field(description="How it stands now; null where it is gone.")
     points: list[ReplicaPoint]
 
     @classmethod
-    def of(cls, subject: Subject, points: Sequence[Point]) -> Self:
+    def of(cls, subject: Subject, points: Sequence[Point], state: ReplicaState | None) -> Self:
         """The answer for a replica."""
         shown = [ReplicaPoint.of(point) for point in points]
-        return cls(server_uuid=subject.server_id, replica=subject.replica, points=shown)
+        return cls(server_uuid=subject.server_id, replica=subject.replica, state=state, points=shown)
 
 
 class ApplicationMetrics(Steps):
@@ -113,10 +116,39 @@ class ApplicationMetrics(Steps):
     replicas: list[ReplicaMetrics]
 
 
+class ReplicaAnswer(Answer):
+    """A replica on a server: how it stands, and what it used when it was measured last."""
+
+    replica: str
+    application_uuid: str
+    application_name: str
+    state: ReplicaState = Field(description="Unknown where the server does not answer or is not watched.")
+    since: datetime | None = Field(description="When it was first seen so.")
+    measured_at: datetime | None = Field(description="Null where nothing was measured lately.")
+    use: ReplicaUse | None
+    memory_limit_bytes: int | None
+
+    @classmethod
+    def of(cls, replica: ShownReplica) -> Self:
+        """The answer for a replica."""
+        point = replica.point
+        return cls(
+            replica=replica.name,
+            application_uuid=replica.application_id,
+            application_name=replica.application_name,
+            state=replica.state,
+            since=replica.since,
+            measured_at=_moment(point) if point else None,
+            use=ReplicaUse.model_validate(point.average) if point else None,
+            memory_limit_bytes=point.memory_total_bytes if point else None,
+        )
+
+
 class ServerEventAnswer(Answer):
     """Something that happened to a server."""
 
     uuid: str
+    server_uuid: str
     kind: ServerEventKind
     at: datetime
     message: str
@@ -128,6 +160,7 @@ class ServerEventAnswer(Answer):
         """The answer for an event."""
         return cls(
             uuid=event.id,
+            server_uuid=event.server_id,
             kind=ServerEventKind(event.kind),
             at=event.at,
             message=event.message,

@@ -9,7 +9,7 @@ from store.tables.metrics import MetricPoint
 from store.tables.projects import Environment, Project
 from store.tables.registries import Registry
 from store.tables.servers import PrivateKey, Server, ServerStep
-from store.tables.watch import ServerEvent, ServerWatch
+from store.tables.watch import ReplicaStanding, ServerEvent, ServerWatch
 
 __all__ = [
     "ApiToken",
@@ -27,6 +27,7 @@ __all__ = [
     "Project",
     "PulledName",
     "Registry",
+    "ReplicaStanding",
     "Server",
     "ServerEvent",
     "ServerRelease",

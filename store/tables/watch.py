@@ -34,3 +34,15 @@ class ServerEvent(SQLModel, table=True):
     message: str
     application_id: str = ""
     subject: str = ""
+
+
+class ReplicaStanding(SQLModel, table=True):
+    """How a replica stood when its server was looked at last, and since when it was seen so."""
+
+    __tablename__ = "replica_standing"
+
+    server_id: str = Field(primary_key=True)
+    replica: str = Field(primary_key=True)
+    application_id: str = Field(index=True)
+    state: str
+    since: datetime = Field(default_factory=now, sa_type=UtcDateTime)

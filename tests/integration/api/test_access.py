@@ -59,6 +59,8 @@ CASES: dict[str, Case] = {
     "GET /servers/{uuid}/domains": Case("read", SERVER),
     "GET /servers/{uuid}/metrics": Case("read", SERVER),
     "GET /servers/{uuid}/events": Case("read", SERVER),
+    "GET /servers/{uuid}/replicas": Case("read", SERVER),
+    "GET /servers/events": Case("read"),
     "GET /applications/{uuid}/metrics": Case("read", APPLICATION),
     "PATCH /servers/{uuid}": Case("write", SERVER, {"name": "s"}),
     "DELETE /servers/{uuid}": Case("write", SERVER),

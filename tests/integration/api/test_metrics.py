@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from domain.metrics import Point, Values
+from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ServerEventKind
+from domain.servers import ServerStatus
 from store.metrics import Subject
-from store.tables import ServerEvent
+from store.tables import Server, ServerEvent
 from tests.integration.api.conftest import Seaway
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -134,7 +136,7 @@ async def test_times_at_the_ends_of_the_calendar_are_answered(
     assert len(answer.json()["points"]) <= 1500
 
 
-@pytest.mark.parametrize("path", ["/servers/{}/metrics", "/servers/{}/events"])
+@pytest.mark.parametrize("path", ["/servers/{}/metrics", "/servers/{}/events", "/servers/{}/replicas"])
 async def test_another_teams_server_is_not_found(seaway: Seaway, client: httpx.AsyncClient, path: str):
     assert (await client.get(path.format(seaway.theirs.server.id))).status_code == 404
 
@@ -146,3 +148,72 @@ async def test_what_another_teams_server_says_of_an_application_is_not_shown(
     await seaway.store.metrics.write([(subject, point(timedelta(seconds=30), 99.0))])
     answer = (await client.get(f"/applications/{measured}/metrics")).json()
     assert [one["server_uuid"] for one in answer["replicas"]] == [seaway.mine.server.id]
+
+
+@pytest.fixture
+async def standing(seaway: Seaway, measured: str) -> str:
+    """My server is watched, and two replicas are there, one of which runs; the application's id."""
+    async with seaway.store.database.writing() as session:
+        row = await session.get(Server, seaway.mine.server.id)
+        assert row is not None
+        row.status, row.data_folder = ServerStatus.USABLE, "/data"
+        session.add(row)
+    await seaway.store.watch.claim("me", timedelta(minutes=1))
+    replicas = [
+        StandingReplica(measured, "r-1", ReplicaState.RUNNING),
+        StandingReplica(measured, "r-2", ReplicaState.EXITED),
+        StandingReplica("of-somebody-else", "s-1", ReplicaState.RUNNING),
+    ]
+    await seaway.store.replicas.write(seaway.mine.server.id, replicas)
+    return measured
+
+
+async def test_the_replicas_on_a_server_are_listed_with_what_they_use_and_how_they_stand(
+    seaway: Seaway, client: httpx.AsyncClient, standing: str
+):
+    running, exited = (await client.get(f"/servers/{seaway.mine.server.id}/replicas")).json()
+    assert (running["replica"], running["application_uuid"], running["application_name"]) == (
+        "r-1",
+        standing,
+        "shop",
+    )
+    assert (running["state"], running["use"]["cpu_percent"], running["memory_limit_bytes"]) == (
+        "running",
+        0.0,
+        4000,
+    )
+    assert (exited["replica"], exited["state"], exited["use"], exited["measured_at"]) == (
+        "r-2",
+        "exited",
+        None,
+        None,
+    )
+    (metrics,) = (await client.get(f"/applications/{standing}/metrics")).json()["replicas"]
+    assert metrics["state"] == "running"
+
+
+@pytest.mark.parametrize("why", ["silent", "not watched"])
+async def test_replicas_on_a_server_that_is_not_seen_are_unknown_and_not_exited(
+    seaway: Seaway, client: httpx.AsyncClient, standing: str, why: str
+):
+    server_id = seaway.mine.server.id
+    if why == "silent":
+        await seaway.store.watch.found_reachable(server_id, "me", False, "It is gone.")
+    else:
+        await seaway.store.watch.release("me")
+    shown = (await client.get(f"/servers/{server_id}/replicas")).json()
+    assert [(one["state"], one["use"], one["since"]) for one in shown] == [("unknown", None, None)] * 2
+    (metrics,) = (await client.get(f"/applications/{standing}/metrics")).json()["replicas"]
+    assert metrics["state"] == "unknown"
+
+
+async def test_events_of_all_servers_are_those_of_the_team(seaway: Seaway, client: httpx.AsyncClient):
+    servers = [seaway.mine.server.id, seaway.theirs.server.id]
+    for number, server_id in enumerate(servers):
+        at = NOW + timedelta(seconds=number)
+        await seaway.store.watch.record(
+            ServerEvent(server_id=server_id, kind=ServerEventKind.UNREACHABLE, at=at, message=server_id)
+        )
+    (event,) = (await client.get("/servers/events")).json()
+    assert (event["server_uuid"], event["message"]) == (servers[0], servers[0])
+    assert (await client.get("/servers/events", params={"before": ago(days=1)})).json() == []

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from functools import partial
 
 import asyncssh
 
 from domain.deployments import DeploymentStatus
 from domain.errors import ServerUnreachable
+from domain.metrics import Point, Values
+from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
+from store.columns import now
+from store.metrics import Subject
 from store.releases import HeldRelease
 from store.tables import Server, ServerEvent
 from tests.harness.pages_seeds import seed_fleet
@@ -42,6 +48,46 @@ async def test_a_server_shows_facts_fingerprint_and_steps(visit: Visit, world: W
     assert "Docker could not be installed." in broken
     assert "Unable to locate package" in broken
     assert "attempt 2" in (await visit.get(fleet["setting-up"])).text
+
+
+async def test_a_server_shows_its_replicas_with_what_they_use(visit: Visit, world: World) -> None:
+    shop = await world.application("Storefront")
+    await world.store.watch.claim("me", timedelta(minutes=1))
+    standing = [
+        StandingReplica(shop.id, "storefront-1", ReplicaState.RUNNING),
+        StandingReplica(shop.id, "storefront-2", ReplicaState.RESTARTING),
+    ]
+    await world.store.replicas.write(world.server.id, standing)
+    values = Values(cpu_percent=142.0, memory_bytes=3.1e8)
+    point = Point(int(now().timestamp()) - 5, 1, values, values)
+    await world.store.metrics.write([(Subject(world.server.id, shop.id, "storefront-1"), point)])
+    page = (await visit.get(f"/servers/{world.server.id}")).text
+    for words in ("storefront-1", "142 %", "310 MB", "Restarting", f'href="/applications/{shop.id}"'):
+        assert words in page
+    await world.store.watch.release("me")
+    unwatched = (await visit.get(f"/servers/{world.server.id}")).text
+    assert "Restarting" not in unwatched
+    assert "142 %" not in unwatched
+
+
+async def test_the_line_for_a_key_stays_until_somebody_was_let_in_with_it(visit: Visit, world: World) -> None:
+    path = (await seed_fleet(world))["fresh"]
+    set_server = partial(world.store.servers.set, path.rpartition("/")[2])
+
+    async def shows_line(**values: object) -> bool:
+        await set_server(**values)
+        return 'id="authorised-line"' in (await visit.get(path)).text
+
+    assert await shows_line(status=ServerStatus.NEW)
+    assert await shows_line(status=ServerStatus.PROVISIONING)
+    assert await shows_line(status=ServerStatus.NOT_USABLE, status_message="Add its public key to …")
+    assert await shows_line(status=ServerStatus.UNREACHABLE)
+    assert not await shows_line(status=ServerStatus.PROVISIONING, is_reachable=True)
+    assert not await shows_line(status=ServerStatus.NOT_USABLE, status_message="It has no Docker.")
+    assert not await shows_line(status=ServerStatus.USABLE, system="Debian GNU/Linux 12")
+    assert not await shows_line(status=ServerStatus.UNREACHABLE, is_reachable=False), "it was let in before"
+    assert await shows_line(status=ServerStatus.NOT_USABLE), "another key may have been chosen"
+    assert not await shows_line(status=ServerStatus.REMOVING)
 
 
 async def test_a_usable_server_is_cleaned_by_a_button_and_its_page_tells_how_it_ended(

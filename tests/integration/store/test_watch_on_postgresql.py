@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.metrics import DEFAULT_RESOLUTIONS, Point, Values, merged
+from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from store.metrics import Subject
@@ -65,3 +66,20 @@ async def test_changes_are_told_once(store: Store):
         ServerEventKind.REACHABLE_AGAIN,
         ServerEventKind.UNREACHABLE,
     ]
+
+
+async def test_how_replicas_stand_is_replaced(store: Store):
+    one = StandingReplica("shop", "one", ReplicaState.RUNNING)
+    await store.replicas.write("server-3", [one, StandingReplica("shop", "two", ReplicaState.EXITED)])
+    await store.replicas.write("server-3", [StandingReplica("shop", "one", ReplicaState.PAUSED)])
+    assert [(row.replica, row.state) for row in await store.replicas.on_server("server-3")] == [
+        ("one", ReplicaState.PAUSED)
+    ]
+    moment = datetime.now(UTC).replace(microsecond=0)
+    subject = Subject("server-3", "shop", "one")
+    values = Values(cpu_percent=7.0)
+    points = [Point(int(moment.timestamp()) - ago, 1, values, values) for ago in (20, 0, 10)]
+    await store.metrics.write([(subject, point) for point in points])
+    since = moment - timedelta(minutes=1)
+    newest = await store.metrics.newest_of_replicas("server-3", since=since, until=moment)
+    assert newest == {subject: points[1]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from adapters.docker.watching import ListedContainer
 from adapters.host_commands import Completed
 from domain.errors import EngineUnavailable, SeawayError, ServerUnreachable, TransientError
 from domain.metrics import AS_MEASURED, ContainerReading, HostReading, Point, Values
+from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
 from domain.servers import ServerStatus
 from seaway import server_watch
@@ -43,6 +44,9 @@ class FakeServer:
     most_at_once: int = 0
     disk_percent: int = 10
     answer: str = ""
+    containers: list[ListedContainer] = field(
+        default_factory=lambda: [REPLICA, ListedContainer("shop-r-2", "exited", LABELS)]
+    )
     events: asyncio.Queue[ContainerEvent | None] = field(default_factory=asyncio.Queue)
     listeners: int = 0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -76,7 +80,7 @@ class FakeServer:
         return "/var/lib/docker"
 
     async def listed(self, labels: Mapping[str, str]) -> list[ListedContainer]:
-        return [REPLICA, ListedContainer("shop-r-2", "exited", LABELS)]
+        return self.containers
 
     async def usage(self, container: ListedContainer) -> ContainerReading:
         assert container.state == "running"
@@ -103,6 +107,7 @@ class Told:
     points: list[tuple[Subject, Point]] = field(default_factory=list)
     reachable: list[str] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
+    standing: dict[str, ReplicaState] = field(default_factory=dict)
     changes: int = 0
 
     def used(self, subject: Subject, point: Point) -> None:
@@ -110,6 +115,9 @@ class Told:
 
     def happened(self) -> None:
         self.changes += 1
+
+    async def stands(self, server_id: str, replicas: Sequence[StandingReplica]) -> None:
+        self.standing = {one.name: one.state for one in replicas}
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
         self.deaths.append(event.name)
@@ -147,6 +155,33 @@ class TestOneServer:
         assert {point.average.cpu_percent for subject, point in told.points if subject.replica} == {50.0}
         assert {point.average.cpu_percent for subject, point in told.points if not subject.replica} == {25.0}
         assert told.reachable == ["yes"]
+
+    async def test_all_replicas_are_told_as_they_stand_also_those_that_do_not_run(self):
+        server = FakeServer()
+        async with watching(server) as told:
+            await eventually(lambda: bool(told.standing))
+            assert told.standing == {"shop-r-1": ReplicaState.RUNNING, "shop-r-2": ReplicaState.EXITED}
+            server.containers = [
+                replace(REPLICA, is_unhealthy=True),
+                ListedContainer("proxy", "running", {"seaway.role": "proxy"}),
+                ListedContainer("shop-r-3", "thinking", LABELS),
+            ]
+            changed = {"shop-r-1": ReplicaState.UNHEALTHY, "shop-r-3": ReplicaState.UNKNOWN}
+            await eventually(lambda: told.standing == changed)
+
+    async def test_how_replicas_stand_is_asked_again_as_soon_as_something_happens(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(server_watch, "SETTLING_SECONDS", 0.01)
+        server, told = FakeServer(), Told()
+        watch = ServerWatch("far", server, told, period_seconds=3600)  # type: ignore[arg-type]
+        task = asyncio.create_task(watch.run())
+        await eventually(lambda: told.reachable == ["yes"] and server.listeners == 1)
+        server.containers = [replace(REPLICA, state="exited")]
+        server.dies()
+        await eventually(lambda: told.standing == {"shop-r-1": ReplicaState.EXITED})
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def test_looks_at_a_slow_server_do_not_pile_up(self):
         server = FakeServer(seconds=3 * PERIOD_SECONDS)
@@ -264,6 +299,25 @@ class TestAllServers:
         replicas = await store.metrics.of_application("shop", **span)  # type: ignore[arg-type]
         assert {subject.replica for subject in replicas} == {"shop-r-1"}
 
+    async def test_how_replicas_stand_is_written_when_it_changes(self, store: Store):
+        changes: list[None] = []
+        server, settings = FakeServer(), WatchSettings(period=timedelta(seconds=PERIOD_SECONDS))
+
+        async def standing() -> list[tuple[str, str]]:
+            return [(one.replica, one.state) for one in await store.replicas.on_server("far")]
+
+        watcher = Watcher(store, server, settings, happened=lambda: changes.append(None))  # type: ignore[arg-type]
+        async with watcher:
+            both = [("shop-r-1", "running"), ("shop-r-2", "exited")]
+            await eventually(lambda: _equals(standing, both))
+            looks = server.looks
+            await eventually(lambda: server.looks > looks + 4)
+            told = len(changes)
+            server.containers = [replace(REPLICA, state="restarting")]
+            await eventually(lambda: _equals(standing, [("shop-r-1", "restarting")]))
+        # What is the same wakes no page: two servers were reached, and each told of two changes.
+        assert told == 4
+
     async def test_a_full_disk_and_a_silent_server_are_told_of_once(self, store: Store):
         server = FakeServer()
         async with self.watcher(store, server, disk_threshold_percent=85):
@@ -374,6 +428,10 @@ class TestAllServers:
 
     async def _is(self, store: Store, kinds: list[ServerEventKind]) -> bool:
         return sorted(await self.events(store)) == sorted(kinds)
+
+
+async def _equals(found: Callable[[], Awaitable[object]], expected: object) -> bool:
+    return await found() == expected
 
 
 def death_of(application_id: str, name: str, at: datetime | None = None) -> ContainerEvent:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.docker.watching import container_event, container_reading
+from adapters.docker.watching import _listed, container_event, container_reading
 from domain.server_events import ContainerAction
 
 STATS: dict[str, Any] = {
@@ -68,3 +68,17 @@ def test_a_death_tells_who_and_how():
 def test_of_other_messages_only_those_that_matter_are_taken(action: str, known: ContainerAction | None):
     event = container_event({**MESSAGE, "Action": action})
     assert (event.action if event else None) == known
+
+
+@pytest.mark.parametrize(
+    ("words", "is_unhealthy"),
+    [
+        ("Up 5 minutes (unhealthy)", True),
+        ("Up 5 minutes (healthy)", False),
+        ("Up 5 minutes", False),
+        (None, False),
+    ],
+)
+def test_a_list_tells_which_containers_fail_their_own_check(words: str | None, is_unhealthy: bool) -> None:
+    answer = {"Id": "abc", "Names": ["/shop-1"], "State": "running", "Status": words}
+    assert _listed(answer).is_unhealthy is is_unhealthy
