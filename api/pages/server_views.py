@@ -28,6 +28,7 @@ from store.tables import Server, ServerStep
 ANSWER_SECONDS = 4.0
 REFUSAL_SHOWN = timedelta(hours=24)
 BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
+WITHOUT_KEY = (ServerStatus.REMOVING, ServerStatus.HOST_KEY_CHANGED)
 GIB = 1024**3
 
 
@@ -90,6 +91,7 @@ class ServerReader:
             is_bad=status in BAD,
             is_alarm=status is ServerStatus.HOST_KEY_CHANGED,
             is_new=status is ServerStatus.NEW and not server.is_local,
+            is_closed=_is_closed(server),
             pinned=fingerprint_of(server.host_key),
             shown=fingerprint_of(server.shown_host_key),
             authorised_line=key.public_key if key else "",
@@ -202,6 +204,15 @@ def _build_limits(server: Server) -> str:
     shares = {"of processors": server.build_cpu_percent, "of memory": server.build_memory_percent}
     said = {what: percent for what, percent in shares.items() if percent is not None}
     return ", ".join(f"{percent} % {what}" if percent else f"none {what}" for what, percent in said.items())
+
+
+def _is_closed(server: Server) -> bool:
+    """Whether nobody has been let in there yet, or the last try was refused."""
+    status = ServerStatus(server.status)
+    if server.is_local or server.is_reachable or status in (*WITHOUT_KEY, ServerStatus.USABLE):
+        return False
+    # One that was seen from within, and is out of reach now, has the line.
+    return not server.system or status is ServerStatus.NOT_USABLE
 
 
 def _tags(server: Server) -> tuple[str, ...]:

@@ -227,7 +227,9 @@ class ServerStepView:
 
 @dataclass(frozen=True)
 class ServerView:
-    """One server on its own page. `authorised_line` is what its user's authorized_keys needs."""
+    """One server on its own page. `authorised_line` is what its user's authorized_keys needs; as long as the
+    server `is_closed`, nobody has been let in with it.
+    """
 
     id: str
     url: str
@@ -240,6 +242,7 @@ class ServerView:
     is_bad: bool
     is_alarm: bool
     is_new: bool
+    is_closed: bool
     pinned: str
     shown: str
     authorised_line: str
