@@ -211,41 +211,6 @@ class SwarmFacts(Answer):
     nodes: list[SwarmNode] = []
 
 
-class ServerUse(Answer):
-    """What a server used; see the API for the units."""
-
-    cpu_percent: float
-    memory_bytes: float
-    disk_bytes: float
-    load: float
-
-
-class ServerPoint(Answer):
-    """What a server used during one step."""
-
-    at: datetime
-    memory_total_bytes: int
-    disk_total_bytes: int
-    average: ServerUse
-    maximum: ServerUse
-
-
-class ServerMetrics(Answer):
-    """What a server used, in steps."""
-
-    step_seconds: int
-    points: tuple[ServerPoint, ...]
-
-
-class RecordedEvent(Answer):
-    """Something that happened to a server."""
-
-    uuid: str = ""
-    kind: str
-    at: datetime
-    message: str
-
-
 class ServerStep(Answer):
     """One step of making a server usable."""
 

@@ -20,18 +20,17 @@ from seaway.cli.answers import (
     PrivateKey,
     Project,
     Receipt,
-    RecordedEvent,
     Registry,
     RegistryCheck,
     Server,
     ServerBuild,
-    ServerMetrics,
     ServerStep,
     SwarmFacts,
     Variable,
 )
 from seaway.cli.event_stream import ServerEvent
 from seaway.cli.rest import RestClient
+from seaway.cli.watch_answers import ApplicationMetrics, RecordedEvent, ServerMetrics, ServerReplica
 
 Model = TypeVar("Model")
 LOG_PAGE = 1000
@@ -201,6 +200,22 @@ class SeawayClient:
         """What the server used, in steps."""
         query = {"from": since.isoformat(), "to": until.isoformat(), "step": step_seconds}
         return _read(ServerMetrics, self.rest.request("GET", f"/servers/{uuid}/metrics", query=query))
+
+    def application_metrics(
+        self, uuid: str, *, since: datetime, until: datetime, step_seconds: int
+    ) -> ApplicationMetrics:
+        """What each of the application's replicas used, in steps."""
+        query = {"from": since.isoformat(), "to": until.isoformat(), "step": step_seconds}
+        answer = self.rest.request("GET", f"/applications/{uuid}/metrics", query=query)
+        return _read(ApplicationMetrics, answer)
+
+    def server_replicas(self, uuid: str) -> list[ServerReplica]:
+        """The replicas on a server, by application."""
+        return _read(list[ServerReplica], self.rest.request("GET", f"/servers/{uuid}/replicas"))
+
+    def events_of_all_servers(self, *, limit: int) -> list[RecordedEvent]:
+        """What happened to any of the servers, newest first."""
+        return _read(list[RecordedEvent], self.rest.request("GET", "/servers/events", query={"limit": limit}))
 
     def server_events(self, uuid: str, *, limit: int) -> list[RecordedEvent]:
         """What happened to the server, newest first."""

@@ -15,9 +15,10 @@ from seaway.cli.exit_codes import ExitCode
 from seaway.cli.output import duration, plain
 
 if TYPE_CHECKING:
-    from seaway.cli.answers import RecordedEvent, Server, ServerStep
+    from seaway.cli.answers import Server, ServerStep
     from seaway.cli.output import Output
     from seaway.cli.session import Session
+    from seaway.cli.watch_answers import RecordedEvent
 
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 2.0

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput, NotFound, ServerUnreachable
-from seaway.cli.commands import server_metrics
+from seaway.cli.commands.metrics import metrics, replicas
 from seaway.cli.commands.server_changes import ServerName, Wait, add, change
+from seaway.cli.commands.server_events import events
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.naming import find_server
 from seaway.cli.session import Session, command
@@ -33,8 +34,9 @@ def register(root: typer.Typer) -> None:
     command(group, "set")(change)
     command(group, "validate")(validate)
     command(group, "accept-host-key")(accept_host_key)
-    command(group, "metrics")(server_metrics.metrics)
-    command(group, "events")(server_metrics.events)
+    command(group, "metrics")(metrics)
+    command(group, "replicas")(replicas)
+    command(group, "events")(events)
     command(group, "swarm")(swarm)
     command(group, "clean")(clean)
     command(group, "rm")(remove)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.stub_seaway import SERVER, START, StubSeaway
+from tests.unit.cli.stub_seaway import APPLICATION, SERVER, START, StubSeaway, application
 
 USE = {"cpu_percent": 12.4, "memory_bytes": 1.5e9, "disk_bytes": 4e9, "load": 0.25}
 PEAK = {"cpu_percent": 99.6, "memory_bytes": 3e9, "disk_bytes": 5e9, "load": 2}
@@ -19,7 +19,32 @@ METRICS = {
     "step_seconds": 180,
     "points": [{**POINT, "average": USE, "maximum": PEAK}],
 }
-EVENT = {"uuid": "e" * 24, "kind": "unreachable", "at": START, "message": "localhost: It does not answer."}
+EVENT = {
+    "uuid": "e" * 24,
+    "server_uuid": SERVER,
+    "kind": "unreachable",
+    "at": START,
+    "message": "localhost: It does not answer.",
+}
+
+REPLICA_USE = {
+    "cpu_percent": 142.4,
+    "memory_bytes": 3.1e8,
+    "received_bytes_per_second": 2500,
+    "sent_bytes_per_second": 0,
+}
+REPLICAS = [
+    {"replica": "demo-1", "application_name": "demo", "state": "restarting", "use": None},
+    {"replica": "demo-2", "application_name": "demo", "state": "running", "use": REPLICA_USE},
+]
+REPLICA_POINT = {"at": START, "average": REPLICA_USE, "maximum": {**REPLICA_USE, "cpu_percent": 180}}
+APPLICATION_METRICS = {
+    "step_seconds": 180,
+    "replicas": [
+        {"server_uuid": SERVER, "replica": "demo-2", "state": "running", "points": [REPLICA_POINT]},
+        {"server_uuid": "gone", "replica": "demo-0", "state": None, "points": []},
+    ],
+}
 
 
 @pytest.fixture
@@ -27,6 +52,10 @@ def harbour(seaway: StubSeaway) -> StubSeaway:
     seaway.on("GET", "/servers", [{"uuid": SERVER, "name": "localhost", "is_coolify_host": True}])
     seaway.on("GET", f"/servers/{SERVER}/metrics", METRICS)
     seaway.on("GET", f"/servers/{SERVER}/events", [EVENT])
+    seaway.on("GET", "/servers/events", [EVENT])
+    seaway.on("GET", f"/servers/{SERVER}/replicas", REPLICAS)
+    seaway.on("GET", "/applications", [application()])
+    seaway.on("GET", f"/applications/{APPLICATION}/metrics", APPLICATION_METRICS)
     return seaway
 
 
@@ -56,3 +85,38 @@ def test_what_happened_to_a_server_is_listed(harbour: StubSeaway, run: Run) -> N
     assert "It does not answer." in shown
     (request,) = harbour.sent("GET", f"/servers/{SERVER}/events")
     assert request.url.params["limit"] == "5"
+
+
+def test_without_a_server_it_is_what_happened_to_all(harbour: StubSeaway, run: Run) -> None:
+    shown = run("server", "events").stdout
+    assert "localhost" in shown
+    assert "It does not answer." in shown
+    assert harbour.sent("GET", "/servers/events")
+    assert not harbour.sent("GET", f"/servers/{SERVER}/events")
+
+
+def test_the_replicas_on_a_server_are_listed_the_busiest_first(harbour: StubSeaway, run: Run) -> None:
+    shown = run("server", "replicas", "localhost").stdout
+    assert [line.split()[:3] for line in shown.splitlines()[1:]] == [
+        ["demo", "demo-2", "running"],
+        ["demo", "demo-1", "restarting"],
+    ]
+    assert "142 %" in shown
+    assert "310 MB" in shown
+    assert json.loads(run("server", "replicas", "--json").stdout) == REPLICAS
+
+
+def test_what_an_application_uses_is_shown_for_each_replica(harbour: StubSeaway, run: Run) -> None:
+    shown = run("metrics", "demo").stdout
+    for part in (
+        "demo-2 on localhost: running",
+        "142 %",
+        "180 %",
+        "310 MB",
+        "2.5 kB/s",
+        "demo-0 on gone: gone",
+    ):
+        assert part in shown
+    (request,) = harbour.sent("GET", f"/applications/{APPLICATION}/metrics")
+    assert request.url.params["step"] == "180"
+    assert json.loads(run("metrics", "demo", "--json").stdout) == APPLICATION_METRICS
