@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput, NotFound, NotPossibleNow, SeawayError
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.naming import find_key, find_server
 from seaway.cli.session import Session
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="Name, address or uuid of the server.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end, or return at once.")]
+REFUSALS = (Conflict, InvalidInput, NotFound, NotPossibleNow)
+"""What leaves no server; after any other error there may be one."""
+
+USUAL, PERCENT = "usual", "0-100|usual"
 _WAY, _USE = "Way in", "Use"
 _WAY_IN = ("ip", "user", "port", "private_key_uuid", "jump_server_uuid")
 
@@ -65,6 +70,8 @@ def add(
     """Add a server, pin its host key, and make it usable: Docker is installed where it is missing."""
     from seaway.cli.server_progress import conclude
 
+    jump_uuid = find_server(session.client, jump).uuid if jump else None
+    chosen = _key(session, key, key_file, name or address, passphrase=passphrase)
     fields: dict[str, object] = {
         "ip": address,
         "name": name,
@@ -76,17 +83,30 @@ def add(
         "is_swarm_manager": swarm_manager or None,
         "is_swarm_worker": swarm_worker or None,
         "wildcard_domain": wildcard_domain,
-        "jump_server_uuid": find_server(session.client, jump).uuid if jump else None,
-        "private_key_uuid": _key(session, key, key_file, name or address, passphrase=passphrase).uuid,
+        "jump_server_uuid": jump_uuid,
+        "private_key_uuid": chosen.uuid,
         "instant_validate": True,
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    server = session.client.create_server(given)
+    try:
+        server = session.client.create_server(given)
+    except REFUSALS as error:
+        if key_file is not None:
+            with contextlib.suppress(SeawayError):  # it was stored for this server alone
+                session.client.delete_key(chosen.uuid)
+        raise _advised(error) from error
     session.output.note(f"Added {server.name} ({server.uuid}).")
     if server.host_key_fingerprint:
         how = "given" if host_key else "pinned at first contact"
         session.output.note(f"Host key, {how}: {server.host_key_fingerprint}")
     return conclude(session, server.uuid, wait=wait)
+
+
+def _advised(error: SeawayError) -> SeawayError:
+    if not isinstance(error, Conflict):
+        return error
+    advice = "`seaway server set` changes it, `seaway server validate` tries it again."
+    return Conflict(f"{error.message} {advice}", detail=error.detail)
 
 
 def _key(
@@ -140,12 +160,20 @@ def change(
         int | None, typer.Option(min=1, max=100, help="How many at once.", rich_help_panel=_USE)
     ] = None,
     build_cpu_percent: Annotated[
-        int | None,
-        typer.Option(min=0, max=100, help="Processors for builds; 0: no limit.", rich_help_panel=_USE),
+        str | None,
+        typer.Option(
+            metavar=PERCENT,
+            help="Of processors for builds; 0: no limit; `usual`: as set for all.",
+            rich_help_panel=_USE,
+        ),
     ] = None,
     build_memory_percent: Annotated[
-        int | None,
-        typer.Option(min=0, max=100, help="Memory for builds; 0: no limit.", rich_help_panel=_USE),
+        str | None,
+        typer.Option(
+            metavar=PERCENT,
+            help="Of memory for builds; 0: no limit; `usual`: as set for all.",
+            rich_help_panel=_USE,
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="The pinned host key stays.", rich_help_panel=_WAY)
@@ -171,14 +199,14 @@ def change(
         "is_swarm_manager": swarm_manager,
         "is_swarm_worker": swarm_worker,
         "concurrent_builds": concurrent_builds,
-        "build_cpu_percent": build_cpu_percent,
-        "build_memory_percent": build_memory_percent,
         "ip": address,
         "user": user,
         "port": port,
         "private_key_uuid": find_key(client, key).uuid if key else None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
+    shares = {"build_cpu_percent": build_cpu_percent, "build_memory_percent": build_memory_percent}
+    given |= {name: _percent(name, said) for name, said in shares.items() if said is not None}
     if jump is not None:
         given["jump_server_uuid"] = None if jump == "none" else find_server(client, jump).uuid
     if not given:
@@ -190,3 +218,13 @@ def change(
         return conclude(session, found.uuid, wait=wait, known=before)
     session.output.show(changed.document(), lambda: None)
     return ExitCode.SUCCESS
+
+
+def _percent(field: str, said: str) -> int | None:
+    """The share of a server that builds get; None where the settings for all servers say it."""
+    if said == USUAL:
+        return None
+    if said.isascii() and said.isdigit() and int(said) <= 100:
+        return int(said)
+    option = field.replace("_", "-")
+    raise InvalidInput(f"--{option} is a number from 0 to 100, or `{USUAL}`; not '{said}'.", field=field)

@@ -19,6 +19,7 @@ from tests.unit.cli.stub_seaway import (
 )
 
 PATH = f"/servers/{SERVER}"
+OTHER_KEY = "o" * 24
 FINGERPRINT, OTHER = "SHA256:first", "SHA256:second"
 
 
@@ -134,6 +135,35 @@ def test_a_key_is_stored_from_a_file_with_the_passphrase_that_is_asked_for(
     monkeypatch.setenv("SEAWAY_KEY_PASSPHRASE", "from here")
     assert run("key", "add", "second", str(file)).exit_code == 0
     assert json.loads(harbour.sent("POST", "/security/keys")[1].content)["passphrase"] == "from here"
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_server_that_is_refused_leaves_no_key_behind(
+    harbour: StubSeaway, run: Run, tmp_path: Path, status: int
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("PRIVATE")
+    code = "conflict" if status == 409 else "invalid_input"
+    harbour.on("POST", "/security/keys", {"uuid": OTHER_KEY, "name": "harbour"})
+    harbour.on("DELETE", f"/security/keys/{OTHER_KEY}", {"message": "Private Key deleted."})
+    harbour.on("POST", "/servers", problem(status, "It is the server 'harbour' already.", code))
+    result = run("server", "add", "192.0.2.7", "--key-file", str(file))
+    assert result.exit_code == 2
+    assert len(harbour.sent("DELETE", f"/security/keys/{OTHER_KEY}")) == 1
+    assert ("`seaway server set`" in result.stderr) is (status == 409)
+    assert ("`seaway server validate`" in result.stderr) is (status == 409)
+    assert run("server", "add", "192.0.2.7", "--key", "deploy").exit_code == 2
+    assert len(harbour.sent("DELETE", f"/security/keys/{OTHER_KEY}")) == 1, "a key of before stays"
+
+
+def test_limits_of_builds_are_given_back_to_the_settings_for_all(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("PATCH", PATH, server())
+    limits = ("--build-cpu-percent", "usual", "--build-memory-percent", "0")
+    assert run("server", "set", "harbour", *limits).exit_code == 0
+    assert harbour.body("PATCH", PATH) == {"build_cpu_percent": None, "build_memory_percent": 0}
+    refused = run("server", "set", "harbour", "--build-cpu-percent", "101")
+    assert refused.exit_code == 2
+    assert "0 to 100" in refused.stderr
 
 
 def test_a_key_that_needs_a_passphrase_is_refused_where_nobody_can_be_asked(
