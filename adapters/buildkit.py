@@ -26,6 +26,7 @@ from adapters.docker.registry_logins import client_configuration
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.processes import Completed, OnLine, run
 from domain.build_log import BuildFailureKind, failing_excerpt
+from domain.build_registries import logins_needed
 from domain.errors import (
     BuildFailed,
     DeadlineExceeded,
@@ -38,7 +39,6 @@ from domain.errors import (
     TransientError,
 )
 from domain.redaction import Redactor
-from domain.registries import RegistryLogin
 
 __all__ = ["BuildCommand", "BuildKit", "BuildRequest", "find_build_command"]
 
@@ -95,7 +95,8 @@ class BuildKit:
         refused; StartUpError where no client is installed.
         """
         command = await self._find_command()
-        request = without_idle_arguments(request, await asyncio.to_thread(_text, request.dockerfile))
+        dockerfile = await asyncio.to_thread(_text, request.dockerfile)
+        request = without_idle_arguments(request, dockerfile)
         await asyncio.to_thread(self.remove_abandoned)
         with owned_folder(Path(tempfile.gettempdir()), FOLDER_PREFIX) as folder:
             image_id_file = folder / "image-id"
@@ -104,7 +105,7 @@ class BuildKit:
                 await asyncio.to_thread(_write_context_name, folder, request.context_name)
             if request.logins:
                 configuration = folder
-                await asyncio.to_thread(_write_logins, folder, request.logins)
+                await asyncio.to_thread(_write_logins, folder, request, dockerfile)
             completed = await self._run(
                 build_arguments(command, request, image_id_file),
                 build_environment(command, request, engine_socket, configuration),
@@ -141,7 +142,9 @@ class BuildKit:
             ) from error
 
 
-def _write_logins(folder: Path, logins: Sequence[RegistryLogin]) -> None:
+def _write_logins(folder: Path, request: BuildRequest, dockerfile: str) -> None:
+    # The engine may ask the client for any login that it has, whatever the build needs.
+    logins = logins_needed(request.logins, dockerfile, request.arguments)
     path = folder / "config.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from adapters.buildkit import BuildCommand, BuildKit, BuildRequest
+from domain.registries import RegistryLogin
 
 SECRET = "Bearer hunter2"
 PROGRAM = """\
@@ -17,11 +21,14 @@ for argument; do
   case "$argument" in --iidfile=*) echo sha256:0 > "${argument#--iidfile=}" ;; esac
 done
 /usr/bin/env | /usr/bin/sed 's/^/variable /'
+test ! -e "$DOCKER_CONFIG/config.json" || echo "logins $(/usr/bin/cat "$DOCKER_CONFIG/config.json")"
 """
 READ_BY_CLIENTS = ("OTEL_EXPORTER_OTLP_HEADERS", "SSH_PRIVATE_KEY", "DOCKER_AUTH_CONFIG", "GIT_CONFIG_TOKEN")
 
 
-async def built_with(tmp_path: Path, dockerfile: str, **arguments: str) -> list[str]:
+async def built_with(
+    tmp_path: Path, dockerfile: str, logins: Sequence[RegistryLogin] = (), **arguments: str
+) -> list[str]:
     """What a build client is given, by a program that stands for one and prints it."""
     client = tmp_path / "client"
     client.write_text(PROGRAM)
@@ -37,6 +44,7 @@ async def built_with(tmp_path: Path, dockerfile: str, **arguments: str) -> list[
         labels={},
         use_cache=True,
         pull=False,
+        logins=logins,
     )
     lines: list[str] = []
     await BuildKit(command=BuildCommand((str(client),))).build(
@@ -64,3 +72,11 @@ async def test_a_variable_that_the_dockerfile_takes_reaches_it(tmp_path: Path) -
 async def test_any_other_value_travels_by_the_environment(tmp_path: Path) -> None:
     lines = await built_with(tmp_path, "FROM scratch\nARG API_TOKEN\n", API_TOKEN=SECRET)
     assert [line for line in lines if SECRET in line] == [f"variable API_TOKEN={SECRET}"]
+
+
+async def test_the_client_has_no_login_that_the_build_does_not_need(tmp_path: Path) -> None:
+    logins = [RegistryLogin(f"{one}.example.com", "robot", SecretStr(SECRET)) for one in ("a", "b", "c")]
+    dockerfile = "ARG BASE\nFROM $BASE\nCOPY --from=a.example.com/tools /bin /bin\n"
+    lines = await built_with(tmp_path, dockerfile, logins, BASE="b.example.com/base:1")
+    [told] = [line.removeprefix("logins ") for line in lines if line.startswith("logins ")]
+    assert set(json.loads(told)["auths"]) == {"a.example.com", "b.example.com"}
