@@ -27,9 +27,7 @@ SYNTAX: Final = re.compile(
 )
 ARGUMENTS: Final = re.compile(r"^[ \t]*ARG[ \t]+(?P<pairs>\S.*)$", re.IGNORECASE | re.MULTILINE)
 DEFAULT: Final = re.compile(r"""(?<!\w)(\w++)=("[^"]*+"|'[^']*+'|\S*+)""")
-VARIABLE: Final = re.compile(
-    r"\$(?:(?P<bare>\w++)|\{(?P<name>\w++)(?::?[-+](?P<word>[^{}]*+)|[^{}]*+)\})"
-)
+VARIABLE: Final = re.compile(r"\$(?:(?P<bare>\w++)|\{(?P<name>\w++)(?::?[-+](?P<word>[^{}]*+)|[^{}]*+)\})")
 
 
 def logins_needed(

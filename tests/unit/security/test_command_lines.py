@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,9 +25,7 @@ test ! -e "$DOCKER_CONFIG/config.json" || echo "logins $(/usr/bin/cat "$DOCKER_C
 READ_BY_CLIENTS = ("OTEL_EXPORTER_OTLP_HEADERS", "SSH_PRIVATE_KEY", "DOCKER_AUTH_CONFIG", "GIT_CONFIG_TOKEN")
 
 
-async def built_with(
-    tmp_path: Path, dockerfile: str, logins: Sequence[RegistryLogin] = (), **arguments: str
-) -> list[str]:
+async def built_with(tmp_path: Path, dockerfile: str, *logins: RegistryLogin, **arguments: str) -> list[str]:
     """What a build client is given, by a program that stands for one and prints it."""
     client = tmp_path / "client"
     client.write_text(PROGRAM)
@@ -77,6 +74,6 @@ async def test_any_other_value_travels_by_the_environment(tmp_path: Path) -> Non
 async def test_the_client_has_no_login_that_the_build_does_not_need(tmp_path: Path) -> None:
     logins = [RegistryLogin(f"{one}.example.com", "robot", SecretStr(SECRET)) for one in ("a", "b", "c")]
     dockerfile = "ARG BASE\nFROM $BASE\nCOPY --from=a.example.com/tools /bin /bin\n"
-    lines = await built_with(tmp_path, dockerfile, logins, BASE="b.example.com/base:1")
+    lines = await built_with(tmp_path, dockerfile, *logins, BASE="b.example.com/base:1")
     [told] = [line.removeprefix("logins ") for line in lines if line.startswith("logins ")]
     assert set(json.loads(told)["auths"]) == {"a.example.com", "b.example.com"}
