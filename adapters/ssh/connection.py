@@ -43,11 +43,13 @@ class SshConnection:
     AuthenticationRefused when it lets nobody in, HostKeyChanged when it is not the server it was.
     """
 
-    def __init__(self, target: SshTarget, settings: SshSettings | None = None) -> None:
-        """Nothing is opened before the first use."""
+    def __init__(
+        self, target: SshTarget, settings: SshSettings | None = None, link: SshLink | None = None
+    ) -> None:
+        """Nothing is opened before the first use. `link`, which leads to `target`, is ours from now on."""
         self._target = target
         self._settings = settings or SshSettings()
-        self._link = SshLink(target, self._settings)
+        self._link = link or SshLink(target, self._settings)
         self._sessions = asyncio.Semaphore(self._settings.sessions)
         self._forwards = asyncio.Semaphore(self._settings.forwards)
         self._sftp: tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient] | None = None
@@ -69,6 +71,11 @@ class SshConnection:
     def idle_seconds(self) -> float:
         """How long nobody has used it; 0 while somebody does."""
         return 0.0 if self._users else max(0.0, _now() - self._used_at)
+
+    @property
+    def link(self) -> SshLink:
+        """What others may open tunnels over; it stays ours."""
+        return self._link
 
     async def connect(self) -> None:
         """There is a link afterwards. Who uses the connection need not call this."""

@@ -111,6 +111,16 @@ def host_key_changed(address: ServerAddress, pinned: HostKey, shown: HostKey) ->
     )
 
 
+def jump_host_key_changed(address: ServerAddress, error: HostKeyChanged) -> HostKeyChanged:
+    """The same alarm for a server behind the one that it is about."""
+    return HostKeyChanged(
+        f"{error.message} It is the jump host on the way to {address.endpoint}: accept the key at the "
+        f"jump host, then validate {address.endpoint} again.",
+        pinned=error.pinned,
+        shown=error.shown,
+    )
+
+
 @contextmanager
 def translated(address: ServerAddress) -> Iterator[None]:
     """Raises ServerUnreachable for whatever means that the link is gone."""

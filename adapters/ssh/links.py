@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncssh
 
 from adapters.ssh.addresses import open_socket
-from adapters.ssh.failures import link_lost, login_failure, no_answer
+from adapters.ssh.failures import jump_host_key_changed, link_lost, login_failure, no_answer
 from adapters.ssh.host_keys import PinnedHostKey
 from adapters.ssh.keys import parse_private_key
 from adapters.ssh.targets import SshSettings, SshTarget, host_key_algorithms, pause_before_attempt
-from domain.errors import NotPossibleNow, SeawayError
+from domain.errors import HostKeyChanged, NotPossibleNow, SeawayError, ServerUnreachable
 
 CLOSE_LIMIT_SECONDS: Final = 5.0
 
@@ -22,14 +23,22 @@ CLOSE_LIMIT_SECONDS: Final = 5.0
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 
+Ways = Callable[[SshTarget], "SshLink"]
+
+
 class SshLink:
     """At most one log-in at a time. A link that does not answer is given up within 12 s."""
 
-    def __init__(self, target: SshTarget, settings: SshSettings) -> None:
-        """Nothing is opened before the first `get`."""
+    def __init__(self, target: SshTarget, settings: SshSettings, ways: Ways | None = None) -> None:
+        """Nothing is opened before the first `get`.
+
+        At each log-in, `ways` gives the link to a jump host, which stays its owner's. Without, it is ours.
+        """
         self._target = target
         self._settings = settings
-        self._jump = SshLink(target.jump, settings) if target.jump else None
+        self._ways = ways or self._own_way
+        self._own_jump: SshLink | None = None
+        self._client: PinnedHostKey | None = None
         self._key: asyncssh.SSHKey | None = None
         self._fingerprint = ""
         self._current: asyncssh.SSHClientConnection | None = None
@@ -75,8 +84,8 @@ class SshLink:
                     await link.wait_closed()
             except TimeoutError:
                 link.abort()
-        if self._jump is not None:
-            await self._jump.disconnect()
+        if self._own_jump is not None:
+            await self._own_jump.disconnect()
 
     async def close(self) -> None:
         """Ends the link for good; who needs it now or later gets ServerUnreachable."""
@@ -84,23 +93,32 @@ class SshLink:
         if self._attempt is not None:
             self._attempt.cancel()
             await asyncio.wait([self._attempt])
-        if self._jump is not None:
-            await self._jump.close()
+        if self._own_jump is not None:
+            await self._own_jump.close()
         await self.disconnect()
 
     async def _try(self) -> asyncssh.SSHClientConnection:
-        loop = asyncio.get_running_loop()
-        jitter = random.random()  # noqa: S311 - it spreads attempts, nothing is secret about it
-        pause = pause_before_attempt(self._failures, self._settings, jitter)
-        await asyncio.sleep(pause - (loop.time() - self._failed_at))
+        await self._pause()
         try:
             self._current = await self._log_in()
         except SeawayError:
             self._failures += 1
-            self._failed_at = loop.time()
+            self._failed_at = asyncio.get_running_loop().time()
             raise
         self._failures = 0
         return self._current
+
+    async def _pause(self) -> None:
+        jitter = random.random()  # noqa: S311 - it spreads attempts, nothing is secret about it
+        has_broken = self._current is not None
+        pause = pause_before_attempt(self._failures, self._settings, jitter, has_broken=has_broken)
+        since = self._client.lost_at if self._client and not self._failures else self._failed_at
+        await asyncio.sleep(pause - (asyncio.get_running_loop().time() - since))
+
+    def _own_way(self, jump: SshTarget) -> SshLink:
+        if self._own_jump is None:
+            self._own_jump = SshLink(jump, self._settings)
+        return self._own_jump
 
     def _attempt_ended(self, attempt: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
         self._attempt = None
@@ -108,12 +126,31 @@ class SshLink:
             attempt.exception()  # taken, in case nobody waits for it any more
 
     async def _log_in(self) -> asyncssh.SSHClientConnection:
-        target, seconds = self._target, self._settings.login_seconds
-        if target.host_key is None:
+        if self._target.host_key is None:
             raise NotPossibleNow(
-                f"The host key of {target.address.endpoint} has not been accepted yet: read it and accept it."
+                f"The host key of {self._target.address.endpoint} has not been accepted yet: read it and "
+                "accept it."
             )
-        tunnel = await self._jump.get() if self._jump else None
+        jump = self._target.jump
+        if jump is None:
+            return await self._log_in_over(None)
+        tunnel = await self._tunnel(jump)
+        try:
+            return await self._log_in_over(tunnel)
+        except ServerUnreachable:
+            if not tunnel.is_closed():
+                raise
+        # The way had broken, which shows only when it is used.
+        return await self._log_in_over(await self._tunnel(jump))
+
+    async def _tunnel(self, jump: SshTarget) -> asyncssh.SSHClientConnection:
+        try:
+            return await self._ways(jump).get()
+        except HostKeyChanged as error:
+            raise jump_host_key_changed(self._target.address, error) from error
+
+    async def _log_in_over(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+        target, seconds = self._target, self._settings.login_seconds
         key = await self._private_key()
         client = PinnedHostKey(target)
         try:
@@ -122,6 +159,10 @@ class SshLink:
         except TimeoutError as error:
             raise no_answer(target.address, seconds, connected=client.connected) from error
         except (OSError, asyncssh.Error) as error:
+            if tunnel is not None and target.jump:
+                await asyncio.sleep(0)  # the library marks a broken link a moment later
+                if tunnel.is_closed():
+                    raise link_lost(target.jump.address, str(error)) from error
             failure = client.changed or login_failure(
                 error,
                 target.address,
@@ -129,6 +170,7 @@ class SshLink:
                 jump=target.jump.address if target.jump else None,
             )
             raise failure from error
+        self._client = client
         return link
 
     async def _connect(self, client: PinnedHostKey, options: dict[str, Any]) -> asyncssh.SSHClientConnection:

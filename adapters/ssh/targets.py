@@ -56,6 +56,11 @@ class SshTarget:
     host_key: str | None = None
     jump: SshTarget | None = None
 
+    @property
+    def jumps(self) -> tuple[SshTarget, ...]:
+        """The servers on the way, the nearest to it first."""
+        return (self.jump, *self.jump.jumps) if self.jump else ()
+
 
 @dataclass(frozen=True)
 class SshSettings:
@@ -73,6 +78,7 @@ class SshSettings:
     forwards: int = 128
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 5.0
+    spread_seconds: float = 1.0
     encryption: tuple[str, ...] = field(
         default=(
             # AES-GCM costs a fraction of the others' time where the processor has instructions for it.
@@ -96,12 +102,15 @@ def host_key_algorithms(pinned: str | None) -> list[str]:
     return sorted(HOST_KEY_ALGORITHMS, key=lambda one: one not in first)
 
 
-def pause_before_attempt(failures: int, settings: SshSettings, jitter: float) -> float:
+def pause_before_attempt(
+    failures: int, settings: SshSettings, jitter: float, *, has_broken: bool = False
+) -> float:
     """Seconds between a failed attempt and the next. `jitter`, 0 to 1, takes away up to half of it.
 
-    The first attempt, and the first after a link broke, comes at once.
+    The first attempt comes at once; the first after a link `has_broken` within `spread_seconds`, as `jitter`
+    says, because whatever broke one link has often broken many.
     """
     if failures == 0:
-        return 0.0
+        return settings.spread_seconds * jitter if has_broken else 0.0
     longest: float = min(settings.first_pause_seconds * 2 ** (failures - 1), settings.longest_pause_seconds)
     return longest * (1 - jitter / 2)

@@ -15,7 +15,11 @@ from tests.harness.ssh_servers import TINY, SshServer, SshServers
 
 # Notices a link that says nothing after 0.6 s, and does not wait long between attempts.
 QUICK = SshSettings(
-    login_seconds=2, keepalive_seconds=0.2, first_pause_seconds=0.05, longest_pause_seconds=0.2
+    login_seconds=2,
+    keepalive_seconds=0.2,
+    first_pause_seconds=0.05,
+    longest_pause_seconds=0.2,
+    spread_seconds=0.1,
 )
 
 

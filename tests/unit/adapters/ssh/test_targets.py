@@ -42,6 +42,13 @@ def test_pauses_grow_to_a_limit_and_jitter_takes_up_to_half():
     assert pause_before_attempt(2, settings, 1) == 0.5
 
 
+def test_many_links_that_broke_at_once_come_back_one_after_the_other():
+    settings = SshSettings(spread_seconds=1)
+    pauses = [pause_before_attempt(0, settings, jitter, has_broken=True) for jitter in (0, 0.25, 1)]
+    assert pauses == [0, 0.25, 1]
+    assert pause_before_attempt(1, settings, 0, has_broken=True) == settings.first_pause_seconds
+
+
 def test_a_dead_link_is_noticed_within_15_seconds():
     settings = SshSettings()
     assert settings.keepalive_seconds * (settings.keepalive_misses + 1) <= 15
