@@ -11,7 +11,7 @@ from api.auditing import audit
 from api.authentication import Ability, Principal, Reader, Writer, require_ability, sees_secrets
 from api.context import ApiContext
 from api.operation_requests import request_operation
-from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
+from api.routes.parameters import ContextOf, IdempotencyKey, Ignored, Uuid
 from api.safeguards import check_domains, check_source, check_volume
 from api.server_changes import check_edge, named_servers, usable_servers
 from api.shapes.answers import Queued
@@ -36,7 +36,9 @@ router = APIRouter(prefix="/applications", tags=["Applications"])
 
 @router.get("", summary="List applications", response_model=list[ApplicationAnswer])
 async def list_applications(
-    context: ContextOf, principal: Reader, tag: Annotated[str | None, Query()] = None
+    context: ContextOf,
+    principal: Reader,
+    tag: Annotated[str | None, Query(description="Only those with this tag.")] = None,
 ) -> list[dict[str, Any]]:
     """The team's applications with their status, oldest first. Nothing has a tag yet."""
     applications = [] if tag else await load_applications(context, principal)
@@ -108,10 +110,12 @@ async def delete_application_by_uuid(
     context: ContextOf,
     principal: Writer,
     idempotency_key: IdempotencyKey = None,
-    delete_volumes: bool = True,
-    delete_configurations: bool = True,
-    docker_cleanup: bool = True,
-    delete_connected_networks: bool = True,
+    delete_volumes: Annotated[
+        bool, Query(description="Its volumes go too, and the data in them is lost for good.")
+    ] = True,
+    delete_configurations: Ignored = True,
+    docker_cleanup: Ignored = True,
+    delete_connected_networks: Ignored = True,
 ) -> Queued:
     """Queues the deletion of its containers, images, routes and, unless told otherwise, its volumes.
 

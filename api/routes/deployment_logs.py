@@ -27,7 +27,7 @@ async def get_log_by_deployment_uuid(
     context: ContextOf,
     principal: LogReader,
     after: LogId = 0,
-    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    limit: Annotated[int, Query(ge=1, le=5000, description="So many lines at most.")] = 1000,
 ) -> LogPage:
     """Lines in order. A newer attempt of a step replaces what its older attempts wrote."""
     deployment = await context.store.deployments.get(uuid, team_id=principal.team_id)
@@ -50,7 +50,9 @@ async def stream_deployment_by_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="Only what came after it.")
+    ] = None,
     after: LogId = 0,
 ) -> EventSourceResponse:
     """Server-sent events, from the beginning or after `Last-Event-ID`, until the deployment is over.

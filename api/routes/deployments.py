@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from api.auditing import audit
 from api.authentication import Deployer, Principal, Reader, sees_secrets
 from api.context import ApiContext
-from api.routes.parameters import ContextOf, Uuid
+from api.routes.parameters import ContextOf, Skip, Take, Uuid
 from api.shapes.deployments import (
     Cancelled,
     DeploymentAnswer,
@@ -45,8 +43,8 @@ async def list_deployments_by_app_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    skip: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    take: Annotated[int, Query(ge=1, le=100)] = 10,
+    skip: Skip = 0,
+    take: Take = 10,
 ) -> DeploymentList:
     """Newest first. `/applications/{uuid}/operations` also lists stops, scalings and deletions."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)

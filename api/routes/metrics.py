@@ -30,7 +30,7 @@ Step = Annotated[
 ]
 
 
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="So many at most, the newest first.")]
 Before = Annotated[datetime | None, Query(description="Only what happened earlier.")]
 
 

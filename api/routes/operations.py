@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from api.authentication import Deployer, Reader
 from api.operation_requests import QueuedOperation, request_operation, require_deployed
-from api.routes.parameters import ContextOf, IdempotencyKey, Uuid
+from api.routes.parameters import ContextOf, IdempotencyKey, Ignored, Skip, Take, Uuid
 from api.shapes.answers import Queued
 from api.shapes.deployments import OperationList, show_deployment
 from api.shapes.operations import Rollback, RollbackImage, RollbackImages, Scale
@@ -33,7 +33,7 @@ async def start_application_by_uuid(
     principal: Deployer,
     idempotency_key: IdempotencyKey = None,
     force: Annotated[bool, Query(description="Build again, without the cache.")] = False,
-    instant_deploy: bool = False,
+    instant_deploy: Ignored = False,
 ) -> Queued:
     """A stopped application starts with its last release; any other is deployed."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
@@ -60,7 +60,7 @@ async def stop_application_by_uuid(
     context: ContextOf,
     principal: Deployer,
     idempotency_key: IdempotencyKey = None,
-    docker_cleanup: bool = True,
+    docker_cleanup: Ignored = True,
 ) -> Queued:
     """Its containers end, its route goes; its release stays, so that it can be started again."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
@@ -154,8 +154,8 @@ async def list_operations_by_application_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Reader,
-    skip: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    take: Annotated[int, Query(ge=1, le=100)] = 10,
+    skip: Skip = 0,
+    take: Take = 10,
 ) -> OperationList:
     """Operations of every kind, newest first."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Path
+from fastapi import Depends, Header, Path, Query
 
 from api.context import ApiContext, context_of
 
@@ -23,3 +23,6 @@ IdempotencyKey = Annotated[
         description="The same key twice is one operation, however often the request is repeated.",
     ),
 ]
+Skip = Annotated[int, Query(ge=0, le=10**9, description="So many of the newest are left out.")]
+Take = Annotated[int, Query(ge=1, le=100, description="So many are answered at most.")]
+Ignored = Annotated[bool, Query(description="Coolify's; taken, and means what always happens.")]

@@ -14,7 +14,8 @@ from api.streams import answer_with, describe_events, follow_runtime_log
 
 router = APIRouter(prefix="/applications/{uuid}/logs", tags=["Applications"])
 
-Lines = Annotated[int, Query(ge=1, le=10_000)]
+Lines = Annotated[int, Query(ge=1, le=10_000, description="So many of the last lines.")]
+Timestamps = Annotated[bool, Query(description="Each line begins with its time.")]
 
 
 class Logs(Answer):
@@ -25,7 +26,7 @@ class Logs(Answer):
 
 @router.get("", summary="The last lines of an application")
 async def get_application_logs_by_uuid(
-    uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100, show_timestamps: bool = False
+    uuid: Uuid, context: ContextOf, principal: Reader, lines: Lines = 100, show_timestamps: Timestamps = False
 ) -> Logs:
     """Of all its replicas together, in order of time."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)

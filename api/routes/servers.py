@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.auditing import audit
 from api.authentication import Principal, Reader, Writer
@@ -85,8 +87,12 @@ async def delete_server_by_uuid(
     uuid: Uuid,
     context: ContextOf,
     principal: Writer,
-    delete_resources: bool = False,
-    forget: bool = False,
+    delete_resources: Annotated[
+        bool, Query(description="The applications that live there go too, with their volumes.")
+    ] = False,
+    forget: Annotated[
+        bool, Query(description="For a server that is gone for good: what cannot be taken away stays there.")
+    ] = False,
 ) -> Done:
     """Refused while something lives there, unless `delete_resources` says that it goes too, with its volumes.
 

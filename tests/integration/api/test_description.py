@@ -46,6 +46,17 @@ DOCUMENT = create_api(ApiContext(None, None, None, SETTINGS)).openapi()  # type:
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]  # type: ignore[union-attr]
 
 
+def test_every_parameter_says_what_it_is() -> None:
+    silent = [
+        f"{verb} {path}: {parameter['name']}"
+        for path, operations in DOCUMENT["paths"].items()
+        for verb, operation in operations.items()
+        for parameter in operation.get("parameters", [])
+        if not parameter.get("description")
+    ]
+    assert silent == []
+
+
 def cases() -> Iterator[Any]:
     """Each operation with what it describes and, where it takes anything at all, with what it does not."""
     for operation in OPERATIONS:
