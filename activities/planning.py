@@ -45,6 +45,7 @@ class _Places:
     edge: m.PlannedServer | None
     left_edge: m.PlannedServer | None
     had_edge: bool
+    away: tuple[str, ...]
 
 
 class PlanningActivities:
@@ -101,6 +102,7 @@ class PlanningActivities:
             edge=places.edge,
             left_edge=places.left_edge,
             had_edge=places.had_edge,
+            away=places.away,
             required=_required(configuration, len(servers)) if serve is not None else 0,
         )
 
@@ -145,9 +147,10 @@ class PlanningActivities:
             left=_all_planned(left),
             build_on=builders[0] if builders else own_builder,
             builders=builders,
-            edge=edge,
-            left_edge=left_edge,
+            edge=_planned(edge),
+            left_edge=_planned(left_edge),
             had_edge=before is not None,
+            away=tuple(one.id for one in (*left, left_edge) if one is not None and not one.is_reachable),
         )
 
     async def _edge_before(
@@ -159,7 +162,7 @@ class PlanningActivities:
 
     async def _edges(
         self, command: m.Command, configuration: ApplicationConfiguration, before: str | None
-    ) -> tuple[m.PlannedServer | None, m.PlannedServer | None]:
+    ) -> tuple[Server | None, Server | None]:
         """The server that is to be the edge, and the one that has to stop being it."""
         kind, wanted = command.kind, configuration.routing.edge_server_id
         edge = await self._store.servers.get(wanted) if wanted and kind in BRINGS_UP else None
@@ -168,7 +171,7 @@ class PlanningActivities:
         if before is not None and changes and before != command.without_server_id:
             with contextlib.suppress(NotFound):
                 left = await self._store.servers.get(before)
-        return _planned(edge), _planned(left)
+        return edge, left
 
     async def _builders(
         self, configuration: ApplicationConfiguration, servers: Sequence[Server]

@@ -135,8 +135,12 @@ class ServerCheckActivities:
             await raise_alarm(self._store, server_id, message)
         if before.status != status:
             logger.warning("server %s is %s: %s", server_id, status, message or "it answers")
-        remains = status is ServerStatus.USABLE and bool(await self._store.deletions.left_on(server_id))
-        return self._condition(status, message, has_remains=remains)
+        return self._condition(status, message, has_remains=await self._has_remains(before, status))
+
+    async def _has_remains(self, server: Server, status: ServerStatus) -> bool:
+        if status is not ServerStatus.USABLE:
+            return False
+        return server.unsettled_since is not None or bool(await self._store.deletions.left_on(server.id))
 
     def _condition(
         self, status: ServerStatus, message: str, *, has_remains: bool = False

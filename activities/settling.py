@@ -63,6 +63,7 @@ class SettlingActivities:
 
         It `waits` where an operation is under way: that may have given the server up before it came back.
         """
+        server = await self._store.servers.get(task.server_id)
         parts = await self._servers.parts(task.server_id)
         found: dict[str, list[Found]] = defaultdict(list)
         for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
@@ -70,6 +71,8 @@ class SettlingActivities:
         if parts.swarm is not None:
             for service in await parts.engine.services({ROLE_LABEL: SERVICE_ROLE}):
                 found[service.labels.get(APPLICATION_LABEL, "")].append(service)
+        for name in () if server.is_build_server else await parts.proxy.names():
+            found[name]  # routes may be all that is left of it
         removed, waits = 0, False
         for application_id, replicas in found.items():
             try:
@@ -77,10 +80,11 @@ class SettlingActivities:
             except NotFound:
                 continue  # another Seaway's, or deleted
             removed, waits = removed + gone, waits or changes
-        server = await self._store.servers.get(task.server_id)
         if not server.is_build_server:  # It has no proxy.
             await settle_edges(self._store, parts, server, self._edge_port, self._served)
         deleted = await take_deleted_away(self._store, parts, server.id)
+        if not waits:
+            await self._store.servers.settled(server.id, server.unsettled_since)
         message = f"{removed} left-over replicas removed"
         return m.StepOutcome(message=message, skipped=not removed and not deleted, waits=waits)
 

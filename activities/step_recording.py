@@ -17,8 +17,10 @@ from activities.errors import ActivityFailure, application_error, unexpected_err
 from activities.messages import StepInput, StepOutcome, StepReference
 from domain.deployments import StepStatus
 from domain.errors import NotFound, SeawayError, ServerUnreachable
+from domain.release_policies import CANNOT_WRITE, STAYS_SO
 from domain.server_systems import lets_us_in
 from domain.servers import ServerStatus
+from store.columns import now
 from store.store import Store
 from store.tables import Server
 
@@ -122,7 +124,9 @@ class _Recorder(ActivityInboundInterceptor):
             is_late = at_once or datetime.now(UTC) - info.scheduled_time >= self._patience
             is_lost = isinstance(error, _GivenUp)
             if relentless and is_late and not is_lost and await self._is_away(error, input):
-                error, is_lost = _GivenUp(f"{error.message} {LEFT_FOR_LATER}", detail=error.detail), True
+                error, is_lost = _given_up(error), True
+            if is_lost:
+                await self._expect_remains(input)
             raise application_error(
                 error, attempt=info.attempt, relentless=relentless, is_lost=is_lost
             ) from None
@@ -144,18 +148,23 @@ class _Recorder(ActivityInboundInterceptor):
             raise _GivenUp(f"The server '{server.name}' does not answer, and is being removed.")
 
     async def _is_away(self, error: SeawayError, input: ExecuteActivityInput) -> bool:
-        """Whether the server lets nobody in, or was found unusable, as when its engine is stopped.
+        """Whether the server lets nobody in, was found unusable, or has a fault that somebody has to mend.
 
-        Both are looked at again and again, and what was left there is settled when they are usable again.
-        An engine that merely refuses is not settled by anybody, so there it is tried until it works.
+        An engine that merely refuses does so for a moment, so there it is tried until it works.
         """
-        if not lets_us_in(error.code):
+        if not lets_us_in(error.code) or error.code in STAYS_SO:
             return True
         try:
             server = await self._server_of(input)
         except NotFound:
             return True
         return server is not None and not server.is_usable
+
+    async def _expect_remains(self, input: ExecuteActivityInput) -> None:
+        """The next look that finds the server usable settles what is left there, however it stood before."""
+        with contextlib.suppress(NotFound):
+            if (server := await self._server_of(input)) is not None:
+                await self._store.servers.set(server.id, unsettled_since=now())
 
     async def _server_of(self, input: ExecuteActivityInput) -> Server | None:
         """The one that a step concerns, if it concerns one. Raises NotFound once it has been removed."""
@@ -188,6 +197,13 @@ class _Recorder(ActivityInboundInterceptor):
             attempt=attempt,
             message=message,
         )
+
+
+def _given_up(error: SeawayError) -> SeawayError:
+    """The final error. Where nothing can be written it stays what it is: what is there may well serve."""
+    message = f"{error.message} {LEFT_FOR_LATER}"
+    kind = type(error) if error.code in CANNOT_WRITE else _GivenUp
+    return kind(message, detail=error.detail)
 
 
 def _has_no_limit() -> bool:

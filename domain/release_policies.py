@@ -15,6 +15,8 @@ from domain.errors import (
     EngineUnavailable,
     HostKeyChanged,
     InvalidInput,
+    NotPossibleNow,
+    ProxyUnavailable,
     RegistryRefused,
     ServerUnreachable,
 )
@@ -39,6 +41,12 @@ BEFORE_REPLICAS = frozenset({StepName.RESOLVE_SOURCE, StepName.BUILD, StepName.D
 OUT_OF_REACH = frozenset({ServerUnreachable.code, AuthenticationRefused.code, HostKeyChanged.code})
 AWAY = OUT_OF_REACH | {EngineUnavailable.code}
 OF_THE_MACHINE = AWAY | {DiskFull.code}
+CANNOT_WRITE = frozenset({DiskFull.code, NotPossibleNow.code})
+"""A disk that is full or read-only, or a folder that the user may not write."""
+
+STAYS_SO = CANNOT_WRITE | {ProxyUnavailable.code}
+"""What nobody may ever mend, although the server lets us in and its engine answers."""
+
 OF_ALL = frozenset({"internal", RegistryRefused.code})
 """A fault of Seaway, and a refused login: these are to be mended, not to be done without."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pydantic import SecretStr
-from sqlmodel import col, delete, or_, select
+from sqlmodel import col, delete, or_, select, update
 
 from domain.deployments import StepStatus
 from domain.errors import Conflict, NotFound
@@ -85,6 +86,12 @@ class ServerStore:
             row.updated_at = now()
             session.add(row)
         return row
+
+    async def settled(self, server_id: str, since: datetime | None) -> None:
+        """Nothing is left there of what was given up until then."""
+        mine = (col(Server.id) == server_id) & (col(Server.unsettled_since) == since)
+        async with self._database.writing() as session:
+            await session.exec(update(Server).where(mine).values(unsettled_since=None))
 
     async def deployable(self) -> Sequence[Server]:
         """Every team's servers that can have been deployed to, oldest first."""

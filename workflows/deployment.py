@@ -189,6 +189,7 @@ class DeploymentWorkflow:
         if self._plan.left_edge is not None:
             withdraw = self._steps.input_of(m.ApplyEdge, serve=None)
             left_edge = [self._plan.left_edge]
+            self._give_up_away(left_edge)
             await self._steps.run_where_possible(StepName.EDGE, s.APPLY_EDGE, withdraw, UNDO, left_edge)
         retire = self._steps.input_of(m.RetireReplicas, keep=self._plan.serve)
         # Where the old version had to stop first, its containers are left to be cleaned up.
@@ -215,12 +216,19 @@ class DeploymentWorkflow:
 
     async def _leave(self, retiring: StepName, servers: tuple[m.PlannedServer, ...]) -> None:
         """The application goes from servers that it shall not be on any more, without cutting anybody off."""
+        self._give_up_away(servers)
         withdraw = self._steps.input_of(m.ApplyRoutes, serve=None)
         await self._steps.run_where_possible(retiring, s.APPLY_ROUTES, withdraw, UNDO, servers)
         drain = self._steps.input_of(m.DrainReplicas, keep=None, deadline=workflow.now() + self._plan.drain)
         await self._steps.run_where_possible(retiring, s.DRAIN_REPLICAS, drain, UNDO, servers)
         retire = self._steps.input_of(m.RetireReplicas, keep=None)
         await self._steps.run_where_possible(retiring, s.RETIRE_REPLICAS, retire, UNDO, servers)
+
+    def _give_up_away(self, servers: Sequence[m.PlannedServer]) -> None:
+        """Of what was out of reach before, each step is tried once."""
+        for server in servers:
+            if server.id in self._plan.away:
+                self._steps.give_up(server)
 
     async def _give_up(self, failure: Failure, *, cancelled: bool) -> None:
         self._tracker.cancellable = False

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities import messages as m
     from activities.signatures import Input, Output, Signature
     from domain.deployments import StepName, StepStatus
-    from domain.release_policies import MAY_BE_LEFT_OUT, goes_on
+    from domain.release_policies import CANNOT_WRITE, MAY_BE_LEFT_OUT, goes_on
     from domain.server_systems import lets_us_in
     from workflows.failures import Failure, failure_of
     from workflows.progress import ProgressTracker
@@ -50,6 +50,8 @@ class ReleaseSteps:
         self._left_out = left_out
         self._compensations = compensations
         self._given_up: set[str] = set()
+        self._kept: set[str] = set()
+        """Servers whose visitors stay with the new version, because nothing else can be written there."""
 
     def input_of(self, kind: type[StepMessage], **fields: object) -> InputFor[StepMessage]:
         """Builds a step's input for any server: the ids that all of them need, and these fields."""
@@ -226,6 +228,8 @@ class ReleaseSteps:
         signature: Signature[Input, Output],
         make: InputFor[Input],
     ) -> None:
+        if server.id in self._kept:
+            return
         reference = m.StepReference(
             deployment_id=self._command.deployment_id,
             name=name,
@@ -258,8 +262,10 @@ class ReleaseSteps:
     def _pass_over(self, name: StepName, server: m.PlannedServer, error: ActivityError) -> None:
         """A server that lets nobody in must not hold up the others for ever. Raises what is no such thing."""
         failure = failure_of(error)
-        if lets_us_in(failure.code):
+        if lets_us_in(failure.code) and failure.code not in CANNOT_WRITE:
             raise error
+        if failure.code in CANNOT_WRITE and name is StepName.SWITCH:
+            self._kept.add(server.id)
         self._given_up.add(server.id)  # it was waited for; what follows there need not do so, each anew
         if self._tracker.has(name, server.name):
             self._move(name, server, StepStatus.FAILED, failure.message)

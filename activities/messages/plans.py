@@ -81,6 +81,8 @@ class ReleasePlan(Message):
     """Whether the version from before had an edge, where this one has or leaves one."""
     required: int = 0
     """So many servers have to prove the release; 0 stands for all of them."""
+    away: tuple[str, ...] = ()
+    """The ids of those to be left that were out of reach when the release began."""
 
     def without(self, server: PlannedServer, steps: tuple[Step, ...]) -> ReleasePlan:
         """The same, going on without one of its servers, by these steps."""

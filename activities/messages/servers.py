@@ -67,7 +67,7 @@ class FinishProvisioning(Message):
 class ServerCondition(Message):
     """How a server stands, and when to look again. `is_gone`: the store knows it no more.
 
-    `has_remains`: it may have something of applications that are deleted.
+    `has_remains`: it may have something of applications that are deleted, or of what was given up there.
     """
 
     status: ServerStatus

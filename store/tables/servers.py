@@ -69,6 +69,8 @@ class Server(SQLModel, table=True):
     data_folder: str = ""
     """Seaway's folder on the server, absolute; empty until it has been made."""
     checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    unsettled_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When a deployment gave something up there last; None once that is settled."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

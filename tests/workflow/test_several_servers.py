@@ -299,13 +299,38 @@ async def test_a_server_that_is_lost_when_the_new_version_serves_does_not_hold_i
     assert lost == {"east": False, "west": True, "north": False}
 
 
-async def test_a_server_that_is_left_lets_go_of_the_application_when_the_others_serve(bench: Bench) -> None:
+@pytest.mark.parametrize("code", ["disk_full", "not_possible_now"])
+async def test_a_server_where_the_way_back_cannot_be_written_keeps_what_visitors_get_there(
+    bench: Bench, code: str
+) -> None:
+    plan_on(bench, *SERVERS)
+    bench.fakes.fail("run-post-deploy-command", server="east")
+    bench.fakes.fail("undo apply-routes", code, "The disk is full.", server="west")
+
+    finish = await fails(bench)
+
+    assert finish.status is DeploymentStatus.FAILED
+    assert sorted(servers_of(bench, REMOVE_NEW)) == ["east", "north"]
+    assert sorted(servers_of(bench, DISCARD)) == ["east", "north"]
+    switched = {step.server: step.status for step in finish.steps if step.name is StepName.SWITCH}
+    assert switched == {
+        "east": StepStatus.COMPENSATED,
+        "west": StepStatus.FAILED,
+        "north": StepStatus.COMPENSATED,
+    }
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["answers", "away before"])
+async def test_a_server_that_is_left_lets_go_of_the_application_when_the_others_serve(
+    bench: Bench, is_away: bool
+) -> None:
     south = m.PlannedServer(id="id-of-south", name="south")
 
     def moved(command: m.Command) -> m.ReleasePlan:
         plan = plan_of(command.kind, command.deployment_id, servers=SERVERS)
         step = Step(name=StepName.STOP_OLD, server="south")
-        return plan.model_copy(update={"left": (south,), "steps": (*plan.steps, step)})
+        away = (south.id,) if is_away else ()
+        return plan.model_copy(update={"left": (south,), "away": away, "steps": (*plan.steps, step)})
 
     bench.fakes.plan = moved
 
@@ -321,5 +346,6 @@ async def test_a_server_that_is_left_lets_go_of_the_application_when_the_others_
     [withdrawal] = [one for one in bench.fakes.messages("apply-routes") if one.server_id == south.id]
     [removal] = [one for one in bench.fakes.messages("retire-replicas") if one.server_id == south.id]
     assert (withdrawal.serve, removal.keep) == (None, None)
+    assert withdrawal.step.is_lost is removal.step.is_lost is is_away
     [finish] = bench.fakes.finishes().values()
     assert {step.status for step in finish.steps if step.server == "south"} == {StepStatus.SUCCEEDED}

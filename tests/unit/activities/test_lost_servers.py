@@ -14,7 +14,15 @@ from temporalio.testing import ActivityEnvironment
 from activities.messages import StepInput, StepReference
 from activities.step_recording import LEFT_FOR_LATER, StepRecording
 from domain.deployments import StepName, StepStatus
-from domain.errors import EngineUnavailable, NotFound, SeawayError, ServerUnreachable
+from domain.errors import (
+    DiskFull,
+    EngineUnavailable,
+    NotFound,
+    NotPossibleNow,
+    ProxyUnavailable,
+    SeawayError,
+    ServerUnreachable,
+)
 from domain.servers import ServerStatus
 
 LONG_AGO, JUST_NOW = timedelta(0), timedelta(days=36500)
@@ -36,12 +44,16 @@ class ServerRows:
     """Stands for the servers' table, which has one or none."""
 
     def __init__(self, **server: object) -> None:
-        self.server = SimpleNamespace(name="east", **server) if server else None
+        self.server = SimpleNamespace(id="east-id", name="east", **server) if server else None
+        self.written: set[str] = set()
 
     async def get(self, _id: str) -> object:
         if self.server is None:
             raise NotFound("There is no such server.")
         return self.server
+
+    async def set(self, _id: str, **values: object) -> None:
+        self.written |= values.keys()
 
 
 ANSWERS = ServerRows(status=ServerStatus.USABLE, is_reachable=True, is_usable=True)
@@ -137,6 +149,8 @@ async def test_a_server_that_is_forgotten_is_not_asked_to_undo_anything(
         (ServerUnreachable("East does not answer."), JUST_NOW, AWAY),
         (ServerUnreachable("East does not answer."), JUST_NOW, ANSWERS),
         (STOPPED, JUST_NOW, UNUSABLE),
+        (ProxyUnavailable("The proxy is silent."), JUST_NOW, ANSWERS),
+        (DiskFull("The disk is full."), JUST_NOW, ANSWERS),
         (EngineUnavailable("The network is in use."), LONG_AGO, ANSWERS),
         (EngineUnavailable("The network is in use."), LONG_AGO, REMOVED_WHILE_IT_ANSWERS),
     ],
@@ -144,6 +158,28 @@ async def test_a_server_that_is_forgotten_is_not_asked_to_undo_anything(
 async def test_whatever_else_is_undone_until_it_works(
     error: SeawayError, patience: timedelta, servers: ServerRows
 ) -> None:
+    servers.written.clear()
     failure, rows = await undone(error, patience, servers)
     assert not failure.non_retryable
     assert rows.moves == []
+    assert servers.written == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ServerUnreachable("East does not answer."), "server_unreachable"),
+        (ProxyUnavailable("The proxy is silent."), "server_unreachable"),
+        (DiskFull("The disk is full."), "disk_full"),
+        (NotPossibleNow("The file system is read-only."), "not_possible_now"),
+    ],
+    ids=lambda value: value.code if isinstance(value, SeawayError) else "",
+)
+async def test_what_nobody_may_ever_mend_is_given_up_and_settled_later_although_the_server_is_usable(
+    error: SeawayError, code: str
+) -> None:
+    servers = ServerRows(status=ServerStatus.USABLE, is_reachable=True, is_usable=True)
+    failure, rows = await undone(error, LONG_AGO, servers)
+    assert (failure.non_retryable, failure.type) == (True, code)
+    assert rows.moves == [(StepStatus.FAILED, f"{error.message} {LEFT_FOR_LATER}")]
+    assert servers.written == {"unsettled_since"}

@@ -19,6 +19,7 @@ from activities.sources import SourceActivities
 from domain.configuration import Domain, RoutingOptions
 from domain.deployments import DeploymentStatus, OperationKind, StepName, StepStatus
 from domain.errors import DomainTaken, ServerUnreachable
+from store.columns import now
 from store.store import Store
 from store.tables import Application, Deployment
 from tests.unit.activities.test_images_of_several_servers import SERVERS, SURROUNDINGS, application_on
@@ -97,6 +98,34 @@ async def test_a_server_that_is_left_out_has_the_release_before(servers_store: S
     assert served.on("another") is None
     row = await servers_store.deployments.get("new")
     assert (row.note, row.error_code) == (NOTE, "")
+
+
+async def test_a_server_to_be_left_that_is_out_of_reach_is_known_from_the_beginning(
+    servers_store: Store,
+) -> None:
+    application = await application_on(servers_store, *SERVERS)
+    await released(servers_store, application, "old")
+
+    def leave(_row: Any, configuration: Any, written: Any) -> Any:
+        return configuration.model_copy(update={"server_ids": (LOCAL,)}), written
+
+    await servers_store.applications.modify(application.id, team_id="team", edit=leave)
+    for is_reachable in (True, False):
+        await servers_store.servers.set(FAR, is_reachable=is_reachable)
+        plan = await planned(servers_store, application, f"new-{is_reachable}")
+        assert [one.id for one in plan.left] == [FAR]
+        assert plan.away == (() if is_reachable else (FAR,))
+
+
+async def test_what_is_given_up_while_a_server_is_settled_is_settled_by_the_next_time(
+    servers_store: Store,
+) -> None:
+    first = (await servers_store.servers.set(FAR, unsettled_since=now())).unsettled_since
+    later = (await servers_store.servers.set(FAR, unsettled_since=now())).unsettled_since
+    await servers_store.servers.settled(FAR, first)
+    assert (await servers_store.servers.get(FAR)).unsettled_since == later
+    await servers_store.servers.settled(FAR, later)
+    assert (await servers_store.servers.get(FAR)).unsettled_since is None
 
 
 async def test_the_release_after_brings_it_up_to_date(servers_store: Store) -> None:

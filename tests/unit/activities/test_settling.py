@@ -31,6 +31,7 @@ class Machine:
         self.withdrawn: list[str] = []
         self.applied: list[str] = []
         self.outcome = StepOutcome()
+        self.settled: list[str] = []
 
     async def list_containers(self, _labels: object) -> list[Any]:
         return [
@@ -47,7 +48,7 @@ class Machine:
                 started_at=None,
                 labels={**LABELS, "seaway.release": release},
             )
-            for release in ("old", "new")
+            for release in (("old", "new") if self.replicas else ())
             for number in range(1, self.replicas + 1)
         ]
 
@@ -62,7 +63,7 @@ class Machine:
         self.removed.append(name)
 
     async def names(self) -> frozenset[str]:
-        return frozenset()
+        return frozenset({"shop"})
 
     async def current(self, _application_id: str) -> Any:
         return SimpleNamespace(release_id="new")
@@ -72,6 +73,9 @@ class Machine:
 
     async def withdraw(self, application_id: str) -> None:
         self.withdrawn.append(application_id)
+
+    async def note_settled(self, _server_id: str, since: str) -> None:
+        self.settled.append(since)
 
 
 async def nothing_left(_server_id: str) -> list[Any]:
@@ -127,7 +131,9 @@ async def settled(
         return []
 
     async def server(server_id: str) -> Any:
-        return SimpleNamespace(id=server_id, team_id="team", is_build_server=False)
+        return SimpleNamespace(
+            id=server_id, team_id="team", is_build_server=False, unsettled_since="a moment ago"
+        )
 
     async def deployment(deployment_id: str) -> Any:
         return rows[deployment_id]
@@ -149,7 +155,7 @@ async def settled(
         deletions=SimpleNamespace(left_on=nothing_left),
         deployments=deployments,
         releases=SimpleNamespace(of=held),
-        servers=SimpleNamespace(get=server),
+        servers=SimpleNamespace(get=server, settled=machine.note_settled),
     )
     servers: Any = SimpleNamespace(parts=parts)
     task = ServerTask(server_id=server_id)
@@ -210,3 +216,12 @@ async def test_a_release_that_ends_while_its_server_is_settled_stays_and_is_look
     machine = await settled("east", ends_meanwhile=True, old=("east",), new=("east",))
     assert (machine.removed, machine.withdrawn) == ([], [])
     assert machine.outcome.waits
+    assert machine.settled == []
+
+
+async def test_routes_that_are_all_that_is_left_of_a_release_lead_back() -> None:
+    servers = ("east", "west")
+    having = {"east": "new", "west": "old"}
+    machine = await settled("west", behind=having, replicas=0, old=servers, new=servers)
+    assert (machine.removed, machine.applied) == ([], ["old"])
+    assert machine.settled == ["a moment ago"]
