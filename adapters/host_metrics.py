@@ -11,6 +11,9 @@ from domain.metrics import HostReading
 
 LOOK_LIMIT: Final = timedelta(seconds=20)
 KIBIBYTE: Final = 1024
+# What a server says goes into messages and the database, and it may say anything.
+LONGEST_MOUNT: Final = 200
+LARGEST_NUMBER: Final = 2**53
 # `df` fails for a folder that is absent and still prints the others; `/` is always there.
 SCRIPT: Final = """
 grep '^cpu' /proc/stat
@@ -58,7 +61,9 @@ def host_reading(output: str, at: datetime) -> HostReading | None:
         total, available = memory["MemTotal:"], memory["MemAvailable:"]
         used, free, mount = max(disks, key=_fullness)
         idle = jiffies[3] + jiffies[4]
-    except (ValueError, IndexError, KeyError):
+    except (ValueError, IndexError, KeyError, OverflowError):
+        return None
+    if not all(0 <= number <= LARGEST_NUMBER for number in (*jiffies, total, available, used, free)):
         return None
     return HostReading(
         at=at,
@@ -70,7 +75,7 @@ def host_reading(output: str, at: datetime) -> HostReading | None:
         load=load,
         disk_bytes=used * KIBIBYTE,
         disk_total_bytes=(used + free) * KIBIBYTE,
-        disk_mount=mount,
+        disk_mount="".join(sign if sign.isprintable() else "?" for sign in mount[:LONGEST_MOUNT]),
     )
 
 

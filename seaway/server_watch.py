@@ -40,10 +40,18 @@ LONGEST_PAUSE_SECONDS: Final = 15.0
 SETTLING_SECONDS: Final = 0.2
 # A server may say that it has as many as it likes.
 MOST_REPLICAS: Final = 1000
+MOST_APPLICATIONS: Final = 5000
+# A name is part of a key in the database; Seaway gives none of half this length.
+LONGEST_NAME: Final = 255
+LONGEST_PATH: Final = 4096
 
 
 class Reports(Protocol):
-    """Who is told. The methods that wait write to the database."""
+    """Who is told. The methods that wait write to the database, or read it."""
+
+    async def own(self, server_id: str, application_ids: frozenset[str]) -> frozenset[str]:
+        """Those of these applications that belong to the server's team."""
+        ...
 
     def used(self, subject: Subject, point: Point) -> None:
         """What a server or a replica used."""
@@ -176,7 +184,7 @@ class ServerWatch:
         self._is_host_mute = reading is None
         if self._disk_folders is None:
             root = await parts.engine.data_root()
-            self._disk_folders = (*self._folders, *([root] if root else []))
+            self._disk_folders = (*self._folders, *([root] if 0 < len(root) <= LONGEST_PATH else []))
         await self._read_containers(parts)
 
     async def _read_containers(self, parts: ServerParts) -> None:
@@ -201,7 +209,7 @@ class ServerWatch:
         """The replicas on the server, told as they stand."""
         # An older list must not be told after a newer one.
         async with self._listing:
-            found = [one for one in await parts.engine.listed(MANAGED) if application_of(one.labels)]
+            found = await self._own(await parts.engine.listed(MANAGED))
             standing = sorted(
                 StandingReplica(
                     application_of(one.labels),
@@ -210,8 +218,19 @@ class ServerWatch:
                 )
                 for one in found
             )
-            await self._reports.stands(self._id, standing[:MOST_REPLICAS])
+            await self._reports.stands(self._id, standing)
         return found
+
+    async def _own(self, listed: Sequence[ListedContainer]) -> list[ListedContainer]:
+        """Replicas of the server's team. A server in other hands may name whatever it likes."""
+        named = sorted(
+            (one for one in listed if len(one.name) <= LONGEST_NAME >= len(application_of(one.labels)) > 0),
+            key=lambda one: one.name,
+        )
+        # Others than the team's may be many, on a machine of several Seaways.
+        ids = sorted({application_of(one.labels) for one in named})[:MOST_APPLICATIONS]
+        own = await self._reports.own(self._id, frozenset(ids))
+        return [one for one in named if application_of(one.labels) in own][:MOST_REPLICAS]
 
     async def _list_after_changes(self) -> None:
         while True:
@@ -273,7 +292,7 @@ class ServerWatch:
             async for event in events:
                 # Whoever asks for what happened since a moment is told that moment's again. What happens at
                 # once to several containers comes in any order.
-                if since is not None and event.at <= since:
+                if (since is not None and event.at <= since) or len(event.name) > LONGEST_NAME:
                     continue
                 self._heard_until = max(event.at, self._heard_until or event.at)
                 self._reports.happened()

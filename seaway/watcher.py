@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,8 +44,13 @@ WRITE_SECONDS: Final = 1.0
 ROLL_UP_SECONDS: Final = 60.0
 FORGET_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
-# What waits to be written while the database does not answer: half an hour of a hundred servers.
+# What waits to be written while the database does not answer: half an hour of a hundred servers. None takes
+# the places of the others.
 MOST_WAITING: Final = 20_000
+LEAST_WAITING_OF_A_SERVER: Final = 2000
+# A disk that fills and empties more often than that is not told of, and not cleaned, until later.
+MOST_DISK_CHANGES: Final = 6
+DISK_CHANGES_WITHIN_SECONDS: Final = 3600.0
 # What a server's clock may differ by; what is written together is looked up by its span of time.
 MOST_SKEW_SECONDS: Final = 3600
 LARGEST_NUMBER: Final = 2**53
@@ -97,7 +102,11 @@ class Watcher:
         self._leased_until = 0.0
         self._points: list[tuple[Subject, Point]] = []
         self._filled = asyncio.Event()
+        self._waiting: Counter[str] = Counter()
+        self._teams: dict[str, str] = {}
+        self._own: dict[str, frozenset[str]] = {}
         self._is_disk_above: dict[str, bool] = {}
+        self._disk_changes: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MOST_DISK_CHANGES))
         self._deaths = DeathReports(store)
         self._replicas: dict[str, Sequence[StandingReplica]] = {}
         self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
@@ -171,7 +180,7 @@ class Watcher:
             server = await self._store.servers.get(server_id)
         except NotFound:
             return
-        self._names[server_id] = server.name
+        self._names[server_id], self._teams[server_id] = server.name, server.team_id
         state = await self._store.watch.state(server_id)
         self._is_disk_above[server_id] = state is not None and state.is_disk_above
         period = self._settings.period.total_seconds()
@@ -207,10 +216,26 @@ class Watcher:
 
     def used(self, subject: Subject, point: Point) -> None:
         """See `Reports`."""
+        most = max(MOST_WAITING // max(len(self._watches), 1), LEAST_WAITING_OF_A_SERVER)
         # One number that the database refuses would keep back what all servers use.
-        if len(self._points) < MOST_WAITING and _is_plausible(point):
+        if self._waiting[subject.server_id] < most and _is_plausible(point):
             self._points.append((subject, point))
+            self._waiting[subject.server_id] += 1
         self._filled.set()
+
+    async def own(self, server_id: str, application_ids: frozenset[str]) -> frozenset[str]:
+        """See `Reports`."""
+        known = self._own.get(server_id, frozenset()) & application_ids
+        if new := application_ids - known:
+            try:
+                teams = await self._store.applications.teams_of(new)
+            except SQLAlchemyError as error:
+                logger.warning("watching servers: the database did not take it: %s", error)
+                return known
+            team_id = self._teams.get(server_id)
+            known |= {application_id for application_id, team in teams.items() if team == team_id}
+        self._own[server_id] = known
+        return known
 
     async def _write_when_there_is_something(self) -> None:
         await self._filled.wait()
@@ -221,6 +246,7 @@ class Watcher:
         points = tuple(self._points)
         await self._store.metrics.write(points)
         del self._points[: len(points)]
+        self._waiting = Counter(subject.server_id for subject, _ in self._points)
         if not self._points:
             self._filled.clear()
 
@@ -263,7 +289,9 @@ class Watcher:
         was_above = self._is_disk_above.get(server_id, False)
         threshold = self._settings.disk_threshold_percent
         is_above = is_disk_above(reading.disk_percent, threshold, was_above)
-        if is_above is was_above:
+        changes, moment = self._disk_changes[server_id], asyncio.get_running_loop().time()
+        may_change = len(changes) < MOST_DISK_CHANGES or moment - changes[0] > DISK_CHANGES_WITHIN_SECONDS
+        if is_above is was_above or not may_change:
             return
         message = (
             f"The disk {reading.disk_mount} of {self._names[server_id]} is {reading.disk_percent:.0f} % full "
@@ -272,6 +300,7 @@ class Watcher:
         )
         await self._store.watch.found_disk(server_id, self.owner, is_above, message, reading.disk_mount)
         self._is_disk_above[server_id] = is_above
+        changes.append(moment)
         if is_above and self._disk_filled is not None:
             try:
                 await self._disk_filled(server_id)

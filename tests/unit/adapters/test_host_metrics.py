@@ -60,3 +60,15 @@ def test_folders_are_arguments_and_never_part_of_the_script():
     folder = "/data; rm -rf $HOME"
     assert look_arguments([folder])[-1] == folder
     assert folder not in look_arguments([folder])[2]
+
+
+def test_a_mount_that_a_server_makes_up_is_cut_and_printable():
+    reading = host_reading(LINUX + "/dev/vdc1 10 10 0 100% /\x1b]0;" + "x" * 100_000 + "\n", NOW)
+    assert reading is not None
+    assert reading.disk_mount.startswith("/?]0;x")
+    assert len(reading.disk_mount) == 200
+
+
+@pytest.mark.parametrize("number", ["-5", "9" * 400])
+def test_numbers_that_no_server_has_are_none(number: str):
+    assert host_reading(LINUX + f"/dev/vdc1 10 {number} 1 100% /data\n", NOW) is None

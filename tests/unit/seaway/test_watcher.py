@@ -21,7 +21,7 @@ from domain.servers import ServerStatus
 from seaway import server_watch
 from seaway.death_reports import MOST_DEATHS
 from seaway.server_watch import ServerWatch
-from seaway.watcher import Watcher, WatchSettings
+from seaway.watcher import MOST_DISK_CHANGES, MOST_WAITING, Watcher, WatchSettings
 from store.metrics import Subject
 from store.store import Store
 from store.tables import Application, Environment, Project, Team
@@ -109,6 +109,9 @@ class Told:
     deaths: list[str] = field(default_factory=list)
     standing: dict[str, ReplicaState] = field(default_factory=dict)
     changes: int = 0
+
+    async def own(self, server_id: str, application_ids: frozenset[str]) -> frozenset[str]:
+        return application_ids - {"theirs"}
 
     def used(self, subject: Subject, point: Point) -> None:
         self.points.append((subject, point))
@@ -266,6 +269,24 @@ class TestOneServer:
             await eventually(lambda: len(told.points) > 5)
         assert {subject.replica for subject, _ in told.points} == {"", "shop-r.1.t1"}
 
+    async def test_what_a_server_makes_up_is_left_out(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(server_watch, "MOST_REPLICAS", 3)
+        theirs = {**LABELS, "seaway.application": "theirs"}
+        made_up = [
+            ListedContainer("a" * 256, "running", LABELS),
+            ListedContainer("a-theirs", "running", theirs),
+            *(ListedContainer(f"shop-{number}", "running", LABELS) for number in range(10_000)),
+        ]
+        server = FakeServer(containers=made_up)
+        async with watching(server) as told:
+            await eventually(lambda: len(told.points) > 8)
+            server.dies("a" * 256)
+            server.dies("shop-1")
+            await eventually(lambda: told.deaths == ["shop-1"])
+        measured = {subject.replica for subject, _ in told.points}
+        assert measured == {"", "shop-0", "shop-1", "shop-10"}
+        assert set(told.standing) == measured - {""}
+
 
 class TestAllServers:
     @pytest.fixture
@@ -290,6 +311,7 @@ class TestAllServers:
             await eventually(lambda: third.watched == {"local", "far"})
 
     async def test_what_was_measured_is_written(self, store: Store):
+        await an_application(store, "shop", team_id="team")
         async with self.watcher(store, FakeServer()) as watcher:
             awaited = {Subject("local"), Subject("far", "shop", "shop-r-1")}
             await eventually(lambda: awaited <= {subject for subject, _ in watcher._points})
@@ -301,6 +323,7 @@ class TestAllServers:
 
     async def test_how_replicas_stand_is_written_when_it_changes(self, store: Store):
         changes: list[None] = []
+        await an_application(store, "shop", team_id="team")
         server, settings = FakeServer(), WatchSettings(period=timedelta(seconds=PERIOD_SECONDS))
 
         async def standing() -> list[tuple[str, str]]:
@@ -379,6 +402,43 @@ class TestAllServers:
         span = {"since": now - timedelta(minutes=1), "until": now, "step_seconds": AS_MEASURED}
         assert await store.metrics.of_server("local", **span) == [point]  # type: ignore[arg-type]
         assert await store.metrics.of_server("far", **span) == []  # type: ignore[arg-type]
+
+    async def test_what_a_server_sends_without_end_keeps_back_nobody_elses(self, store: Store):
+        watcher = self.watcher(store, FakeServer())
+        now = datetime.now(UTC)
+        point = Point(int(now.timestamp()), 1, Values(), Values())
+        for number in range(MOST_WAITING + 10):
+            watcher.used(Subject("far", "shop", str(number)), point)
+        watcher.used(Subject("local"), point)
+        assert len(watcher._points) == MOST_WAITING + 1
+        await watcher._write()
+        span = {"since": now - timedelta(minutes=1), "until": now, "step_seconds": AS_MEASURED}
+        assert await store.metrics.of_server("local", **span) == [point]  # type: ignore[arg-type]
+
+    async def test_only_applications_of_its_team_are_a_servers(self, store: Store):
+        await an_application(store, "shop", team_id="team")
+        await an_application(store, "theirs", team_id="others")
+        async with self.watcher(store, FakeServer()) as watcher:
+            await eventually(lambda: watcher.watched == {"local", "far"})
+            for _ in range(2):
+                assert await watcher.own("far", frozenset(["shop", "theirs", "none"])) == {"shop"}
+            assert await watcher.own("far", frozenset(["none"])) == frozenset()
+
+    async def test_a_disk_that_comes_and_goes_is_told_of_and_cleaned_a_few_times_only(self, store: Store):
+        server, cleaned = FakeServer(), []
+
+        async def clean(server_id: str) -> None:
+            cleaned.append(server_id)
+
+        settings = WatchSettings(period=timedelta(hours=1), disk_threshold_percent=85)
+        async with Watcher(store, server, settings, disk_filled=clean) as watcher:  # type: ignore[arg-type]
+            await eventually(lambda: watcher.watched == {"local", "far"})
+            now = datetime.now(UTC)
+            for number in range(50):
+                full = HostReading(now, 0, 0, 1, 0, 0, 0.0, 10 if number % 2 else 90, 100)
+                await watcher.looked("far", full)
+        assert len(await self.events(store, "far")) == MOST_DISK_CHANGES
+        assert len(cleaned) == MOST_DISK_CHANGES / 2
 
     async def test_a_server_tells_of_deaths_of_its_own_teams_applications_only_and_not_without_end(
         self, store: Store
