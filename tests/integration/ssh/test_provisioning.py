@@ -514,3 +514,48 @@ async def test_a_bare_machine_gets_an_engine(
     assert engine.message.startswith("Installed.")
     assert "docker.io" in engine.detail
     assert "Could not get lock /var/lib/apt/lists/lock" in engine.detail
+
+
+@pytest.mark.drill
+async def test_a_server_behind_a_jump_host_is_provisioned_and_its_docker_answers(
+    provisioner: Provisioner, servers: SshServers, server: SshServer
+) -> None:
+    gate = await asyncio.to_thread(lambda: servers.add("gate", docker=False))
+    gate_id = await provisioner.add(gate)
+    server_id = await provisioner.add(server, jump_server_id=gate_id)
+    # What is behind the gate hears of nobody else.
+    with server.dropping("INPUT", "-p", "tcp", "--dport", "22", "!", "-s", gate.host):
+        found = await provisioner.provision(server_id)
+        assert (found.status, found.status_message) == (ServerStatus.USABLE, "")
+        parts = await provisioner.servers.parts(server_id)
+        facts = await parts.engine.ping()
+        assert facts.version == server.run("docker", "version", "-f", "{{.Server.Version}}")[1].strip()
+        pinned = gate.host_key
+        await asyncio.to_thread(gate.change_host_key)
+        changed = await eventually_status(provisioner, server_id, ServerStatus.HOST_KEY_CHANGED)
+        assert f"{gate.host}:22 shows another host key" in changed.message
+        assert f"It is the jump host on the way to {server.host}:22: accept the key at the" in changed.message
+        assert gate.host_key != pinned
+        row = await provisioner.store.servers.get(server_id)
+        assert (row.is_usable, row.shown_host_key) == (False, "")
+
+        # Accepting it there, and asking again here, is the way back.
+        await provisioner.store.servers.set(gate_id, host_key=gate.host_key)
+        assert (await provisioner.provision(server_id)).status == ServerStatus.USABLE
+        assert (await provisioner.remove(server_id)).kept_by == ()
+    await provisioner.servers.forget(gate_id)
+    await asyncio.to_thread(gate.remove)
+
+
+async def eventually_status(
+    provisioner: Provisioner, server_id: str, status: ServerStatus
+) -> m.ServerCondition:
+    """The first look that finds it; one may still use the link from before the cut."""
+
+    async def look() -> m.ServerCondition | None:
+        found = await provisioner.check(server_id)
+        return found if found.status is status else None
+
+    found = await eventually(look)
+    assert found is not None
+    return found
