@@ -7,7 +7,7 @@ import shutil
 import statistics
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -249,6 +249,16 @@ async def test_a_death_is_known_within_a_second(watched: Watched, place: str):
         assert time.monotonic() - killed < 1
         assert any(at > killed for at in watched.changes)
         assert await watched.view.status(watched.application_id) == "exited"
+
+        async def state() -> dict[str, str]:
+            return {one.replica: one.state for one in await watched.store.replicas.on_server(place)}
+
+        await eventually(lambda: _is_exited(state, name), 5, interval_seconds=0.02)
+        assert time.monotonic() - killed < 3
+
+
+async def _is_exited(states: Callable[[], Awaitable[dict[str, str]]], name: str) -> bool:
+    return (await states()).get(name) == "exited"
 
 
 async def test_a_server_behind_a_cut_link_is_unknown_and_told_of_once(watched: Watched):

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -18,6 +19,7 @@ from domain.replicas import OWNER_LABEL, one_off_command_labels
 from domain.terminals import WINDOW_BYTES
 from seaway.cli.exit_codes import ExitCode
 from seaway.terminals import remove_abandoned_commands
+from store.tables import Membership
 from tests.harness.waiting import eventually
 from tests.integration.terminals.conftest import Site, read_until
 
@@ -217,6 +219,26 @@ async def test_a_token_is_needed_and_has_to_be_allowed_to_write_and_to_deploy(si
                 pass
         assert refused.value.response.status_code == status
         assert json.loads(refused.value.response.body)["message"]
+
+
+async def test_a_member_opens_no_shell_and_runs_nothing_whatever_the_token_says(site, run):
+    member, _ = await site.store.access.create_user(
+        email="member@example.com", password=SecretStr("correct horse"), team_name="Elsewhere"
+    )
+    team = site.server.team_id
+    async with site.store.database.writing() as session:
+        session.add(Membership(user_id=member.id, team_id=team, role="member"))
+    token = await site.store.access.create_token(
+        team_id=team, user_id=member.id, name="all", abilities=["root"]
+    )
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    for path in (f"/servers/{site.server.id}/shell", run):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(
+                f"ws{site.url.removeprefix('http')}/api/v1{path}", additional_headers=headers, proxy=None
+            ):
+                pass
+        assert refused.value.response.status_code == 403
 
 
 @pytest.fixture
