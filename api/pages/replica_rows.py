@@ -32,6 +32,7 @@ class ReplicaRow:
     """One replica."""
 
     name: str
+    short_name: str
     application: LinkView
     status: StatusView
     cpu: str
@@ -47,6 +48,7 @@ def _row(replica: ShownReplica) -> ReplicaRow:
     used = replica.point.average if replica.point else None
     return ReplicaRow(
         name=replica.name,
+        short_name=replica.name.removeprefix(f"{replica.application_id}-"),
         application=LinkView(replica.application_name, application_url(replica.application_id)),
         status=REPLICA_STATES[replica.state],
         cpu=charts.in_percent(used.cpu_percent) if used else "",
