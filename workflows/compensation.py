@@ -16,12 +16,20 @@ Undo = Callable[[], Awaitable[None]]
 UndoOnServer = Callable[[str], Awaitable[None]]
 """The part of an undo that concerns one server, by its id."""
 
+Condition = Callable[[str], bool]
+"""What is true of a server, by its id."""
+
 GoesOn = Callable[[Sequence[BaseException]], bool]
 """Whether these failures may be done without."""
 
 
 HEAD_START = timedelta(seconds=30)
-"""So long do servers wait for an edge that goes back before them; one that is lost brings no visitors."""
+"""So long do servers wait for an edge that goes back before them; one that is lost mostly has no visitors."""
+
+
+def no_server(_server_id: str) -> bool:
+    """A condition that none meets."""
+    return False
 
 
 class Evicted(BaseException):
@@ -60,11 +68,12 @@ class Compensations:
         """From here on there is no way back."""
         self._stack.clear()
 
-    async def unwind(self, is_left_out: Callable[[str], bool] = lambda _server: False) -> None:
+    async def unwind(self, is_left_out: Condition = no_server, follows: Condition = no_server) -> None:
         """Runs every undo, the newest first; each one is retried until it works.
 
         What concerns servers is undone on each by itself, so one that is waited for holds up no other. Those
-        left out are put back by `unwind_on`. What concerns the release as a whole has a head start.
+        left out are put back by `unwind_on`. What concerns the release as a whole has a head start, and is
+        over before anything is undone on a server that `follows`.
         """
         begun: list[asyncio.Task[Any]] = []
         while self._stack:
@@ -77,7 +86,8 @@ class Compensations:
             while self._stack and self._stack[-1].on_server is not None:
                 parts.append(self._stack.pop())
             servers = dict.fromkeys(server for part in parts for server in part.servers)
-            await all_or_nothing([_unwind(parts, one) for one in servers if not is_left_out(one)])
+            ahead = {one: tuple(begun) if follows(one) else () for one in servers}
+            await all_or_nothing([_unwind(parts, one, ahead[one]) for one in servers if not is_left_out(one)])
         for task in begun:
             await task
 
@@ -92,7 +102,9 @@ async def _awaited(undo: Undo) -> None:
     await undo()
 
 
-async def _unwind(parts: Sequence[_Pushed], server_id: str) -> None:
+async def _unwind(parts: Sequence[_Pushed], server_id: str, ahead: Sequence[asyncio.Task[Any]]) -> None:
+    if late := [task for task in ahead if not task.done()]:
+        await workflow.wait(late)
     for part in parts:
         if part.on_server is not None and server_id in part.servers:
             await part.on_server(server_id)

@@ -234,7 +234,7 @@ class DeploymentWorkflow:
         self._tracker.cancellable = False
         self._slots.release()
         if workflow.patched(UNDO_BY_SERVER):
-            await self._compensations.unwind(self._left_out.has)
+            await self._compensations.unwind(self._left_out.has, self._is_new)
             await self._left_out.settle()
         else:
             await self._left_out.settle()
@@ -247,6 +247,10 @@ class DeploymentWorkflow:
             lost=self._steps.lost,
         )
         await self._finish(status, end)
+
+    def _is_new(self, server_id: str) -> bool:
+        """Whether nothing serves there once all is undone, so that no edge may lead there any more."""
+        return self._plan.served is None or self._plan.served.on(server_id) is None
 
     async def _finish(self, status: DeploymentStatus, failure: Failure) -> None:
         self._tracker.status = status

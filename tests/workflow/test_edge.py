@@ -26,11 +26,18 @@ def plan_with(
     edge: m.PlannedServer | None = None,
     left_edge: m.PlannedServer | None = None,
     had_edge: bool = True,
+    served_on: tuple[str, ...] = (),
 ) -> None:
     names = [one.name for one in (edge, left_edge) if one is not None]
-    bench.fakes.plan = lambda command: plan_of(
-        command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=SERVERS, edges=names
-    ).model_copy(update={"edge": edge, "left_edge": left_edge, "had_edge": had_edge})
+
+    def plan(command: m.Command) -> m.ReleasePlan:
+        made = plan_of(command.kind, command.deployment_id, hooks=ALL_HOOKS, servers=SERVERS, edges=names)
+        assert made.served is not None
+        served = made.served.model_copy(update={"servers": served_on})
+        more = {"edge": edge, "left_edge": left_edge, "had_edge": had_edge, "served": served}
+        return made.model_copy(update=more)
+
+    bench.fakes.plan = plan
 
 
 def edge_steps(finish: m.FinishDeployment) -> dict[str, StepStatus]:
@@ -98,6 +105,29 @@ async def test_an_edge_that_does_not_go_back_holds_up_the_servers_for_a_moment_o
     with pytest.raises(WorkflowFailureError):
         await ending(handle)
     assert len(bench.fakes.finishes()) == 1
+
+
+async def test_a_server_on_which_nothing_served_before_waits_until_no_edge_leads_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compensation, "HEAD_START", timedelta(milliseconds=100))
+    plan_with(bench, edge=FRONT, served_on=("id-of-east",))
+    bench.fakes.fail("run-post-deploy-command", "command_failed", "It cannot be.")
+    front = bench.fakes.hold("undo apply-edge", stubborn=True)
+    handle = await bench.deploy()
+
+    async def east_is_back() -> bool:
+        return "undo discard-image" in bench.fakes.labels()
+
+    await front.has_begun()
+    await eventually(east_is_back)
+    undone = {call.server for call in bench.fakes.calls if call.label == "undo apply-routes"}
+    assert undone == {"east"}
+    front.release()
+    with pytest.raises(WorkflowFailureError):
+        await ending(handle)
+    undone = {call.server for call in bench.fakes.calls if call.label == "undo apply-routes"}
+    assert undone == set(SERVERS)
 
 
 async def test_servers_go_back_to_letting_no_edge_in_where_there_was_none(bench: Bench) -> None:
