@@ -72,6 +72,23 @@ async def deployment_without_a_server(bench: Bench) -> WorkflowHandle[Any, Any]:
     return await bench.deploy()
 
 
+async def deployment_undone_by_server(bench: Bench) -> WorkflowHandle[Any, Any]:
+    """Behind an edge; one of three servers is left out, another one lost while the others go back."""
+    edge = PlannedServer(id="id-of-front", name="front")
+    bench.fakes.plan = lambda command: plan_of(
+        command.kind,
+        command.deployment_id,
+        hooks=ALL_HOOKS,
+        servers=("east", "west", "north"),
+        edges=("front",),
+        required=2,
+    ).model_copy(update={"edge": edge})
+    bench.fakes.fail("check-health", "release_unhealthy", server="north")
+    bench.fakes.fail("run-post-deploy-command", "command_failed")
+    bench.fakes.fail("undo apply-routes", "server_unreachable", server="west")
+    return await bench.deploy()
+
+
 async def deployment_build_server_lost(bench: Bench) -> WorkflowHandle[Any, Any]:
     """The first build server is lost in the midst of the build, and the deployment fails later on."""
     bench.fakes.plan = lambda command: plan_of(
@@ -146,6 +163,7 @@ SCENARIOS: dict[str, Scenario] = {
     "deployment-distributed": deployment_distributed,
     "deployment-behind-an-edge": deployment_behind_an_edge,
     "deployment-without-a-server": deployment_without_a_server,
+    "deployment-undone-by-server": deployment_undone_by_server,
     "deployment-build-server-lost": deployment_build_server_lost,
     "deployment-failed": deployment_failed,
     "deployment-cancelled": deployment_cancelled,
