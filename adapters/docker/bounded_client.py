@@ -10,8 +10,10 @@ import requests
 
 from domain.errors import EngineUnavailable
 
-LARGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Beyond what an engine tells of ten thousand containers."""
+LARGEST_ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Beyond what an engine tells of five thousand containers."""
+MOST_VALUES: Final = 500_000
+"""As many; each takes far more memory than the two bytes that it may have in JSON."""
 LONGEST_REFUSAL_BYTES: Final = 16 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -44,6 +46,11 @@ def _content(answer: requests.Response) -> bytes:
                 f"The Docker Engine's answer is larger than {LARGEST_ANSWER_BYTES // 2**20} MiB, as none of "
                 "an engine is. Look whether somebody else controls that server."
             )
+    if sum(map(content.count, (b"{", b"[", b","))) > MOST_VALUES:
+        raise EngineUnavailable(
+            f"The Docker Engine's answer has more than {MOST_VALUES} values, as none of an engine has. Look "
+            "whether somebody else controls that server."
+        )
     return bytes(content)
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.refusals import replica_refusal
 from adapters.docker.specifications import SPECIFICATION_LABEL, ContainerSpecification, container_request
-from adapters.docker.states import ContainerState, container_state
+from adapters.docker.states import ContainerState, container_state, listed
 from adapters.docker.waiting import Waiting
 from domain.errors import EngineUnavailable, ImageNotFound, ReplicaRefused, SeawayError
 
@@ -126,7 +126,7 @@ class Containers(Waiting, EngineConnection):
     async def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
         """Every container, running or not, that has all these labels (an empty value: any value), by name."""
         filters = {"label": [f"{key}={value}" if value else key for key, value in labels.items()]}
-        found = await self.call(lambda client: client.containers(all=True, filters=filters))
+        found = listed(await self.call(lambda client: client.containers(all=True, filters=filters)))
         states = [await self.inspect(container["Id"]) for container in found]
         return sorted((state for state in states if state), key=lambda state: state.name)
 

@@ -12,8 +12,9 @@ from adapters.docker.connection import EngineRefusal
 from adapters.docker.image_streams import ImageStreams
 from adapters.docker.refusals import pull_refusal
 from adapters.docker.registry_logins import login_header
+from adapters.docker.states import listed
 from adapters.docker.streams import JsonReader
-from domain.errors import ImageNotFound, RegistryUnavailable
+from domain.errors import EngineUnavailable, ImageNotFound, RegistryUnavailable
 from domain.image_references import parse_image_reference
 from domain.registries import RegistryLogin
 
@@ -25,6 +26,9 @@ TRANSFER_TIMEOUT_SECONDS = 900.0
 MOST_LINES = 10_000
 LONGEST_WORD = 1000
 MOST_FACTS = 10
+# Engines take 127 layers, each a digest.
+MOST_LAYERS = 512
+LONGEST_LAYER = 200
 # Engines whose images are containerd's keep layers in another form, which their loader needs whole.
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
@@ -66,6 +70,8 @@ class Images(ImageStreams):
                 return None
             raise
         layers = tuple((answer.get("RootFS") or {}).get("Layers") or ())
+        if len(layers) > MOST_LAYERS or any(len(layer) > LONGEST_LAYER for layer in layers):
+            raise EngineUnavailable("What the Docker Engine says of the layers of an image is of no image.")
         return LocalImage(
             answer["Id"], layers, int(answer["Size"]), answer["Architecture"], answer.get("Created") or ""
         )
@@ -79,7 +85,7 @@ class Images(ImageStreams):
         """The layers of every image; none where the engine could not load an image without them."""
         if await self.has_containerd_store():
             return []
-        ids = {str(image["Id"]) for image in await self.call(lambda client: client.images())}
+        ids = {str(image["Id"]) for image in listed(await self.call(lambda client: client.images()))}
         images = await asyncio.gather(*(self.inspect_image(image_id) for image_id in ids))
         return [image.layers for image in images if image is not None]
 

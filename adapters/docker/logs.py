@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.states import LogEntry
-from adapters.docker.streams import LogReader
+from adapters.docker.streams import LogReader, last_entries
 from domain.errors import NotFound
 
 
@@ -21,10 +22,10 @@ class Logs(EngineConnection):
     async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
         """The same with their times."""
         try:
-            entries = [entry async for entry in self._entries(name, tail, follow=False, since=None)]
+            async with aclosing(self._entries(name, tail, follow=False, since=None)) as entries:
+                return await last_entries(entries, tail)
         except NotFound:
             return []
-        return sorted(entries, key=lambda entry: entry.at)[-tail:]
 
     def follow_logs(self, name: str, tail: int, since: datetime | None = None) -> AsyncIterator[LogEntry]:
         """The last `tail` lines (only those after `since`), then every new one until the container ends.
@@ -35,7 +36,7 @@ class Logs(EngineConnection):
 
     async def _entries(
         self, name: str, tail: int, *, follow: bool, since: datetime | None
-    ) -> AsyncIterator[LogEntry]:
+    ) -> AsyncGenerator[LogEntry, None]:
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail}
         query["follow"] = int(follow)
         if since is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from adapters.docker.connection import EngineRefusal
@@ -13,7 +14,7 @@ from adapters.docker.refusals import replica_refusal
 from adapters.docker.service_specifications import ServiceSpecification, service_request
 from adapters.docker.specifications import SPECIFICATION_LABEL
 from adapters.docker.states import LogEntry
-from adapters.docker.streams import LogReader
+from adapters.docker.streams import LogReader, last_entries
 from adapters.docker.swarm_requests import SwarmRequests, filtered
 from adapters.docker.swarm_states import (
     ServiceState,
@@ -157,10 +158,10 @@ class Services(SwarmRequests):
     async def task_log_entries(self, task_id: str, tail: int) -> list[LogEntry]:
         """The same with their times."""
         try:
-            entries = [one async for one in self._swarm_log(f"/tasks/{task_id}/logs", tail, follow=False)]
+            async with aclosing(self._swarm_log(f"/tasks/{task_id}/logs", tail, follow=False)) as entries:
+                return await last_entries(entries, tail)
         except NotFound:
             return []
-        return sorted(entries, key=lambda entry: entry.at)[-tail:]
 
     def follow_service_logs(self, service: str, tail: int) -> AsyncIterator[LogEntry]:
         """The last `tail` lines of each task, then every new one of all, also of tasks that come later.
@@ -169,7 +170,7 @@ class Services(SwarmRequests):
         """
         return self._swarm_log(f"/services/{service}/logs", tail, follow=True)
 
-    async def _swarm_log(self, path: str, tail: int, *, follow: bool) -> AsyncIterator[LogEntry]:
+    async def _swarm_log(self, path: str, tail: int, *, follow: bool) -> AsyncGenerator[LogEntry, None]:
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail}
         reader = LogReader()
         try:

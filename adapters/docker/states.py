@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+from domain.errors import EngineUnavailable
 
 LONGEST_FACT = 200
+# What is kept of each container and image: an engine in other hands may name any number of them, and say
+# whatever it likes of each.
+MOST_LISTED = 5000
+MOST_NETWORKS = 100
+LONGEST_NAME = 1024
+LONGEST_LABEL = 4096
+OWN_PREFIX = "seaway."
+
+Answer = TypeVar("Answer")
 
 EXIT_CODES: dict[int, str] = {
     # The codes of a POSIX shell (2.8.2 Exit Status for Commands) and of signals (128 + number).
@@ -88,15 +100,34 @@ def _number(answer: object) -> int:
     return answer if isinstance(answer, int) and 0 < answer < 2**63 else 0
 
 
+def own_labels(labels: Mapping[str, Any] | None) -> dict[str, str]:
+    """Those labels of a container that are Seaway's, of a length that Seaway gives them."""
+    return {
+        key: value
+        for key, value in (labels or {}).items()
+        if key.startswith(OWN_PREFIX) and len(key) <= LONGEST_FACT and len(value) <= LONGEST_LABEL
+    }
+
+
+def listed(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """The list of an engine. Raises EngineUnavailable where it is longer than that of any engine."""
+    if len(answers) > MOST_LISTED:
+        raise EngineUnavailable(
+            f"The Docker Engine lists more than {MOST_LISTED} containers or images, as none does. Look "
+            "whether somebody else controls that server."
+        )
+    return answers
+
+
 def container_state(answer: Mapping[str, Any]) -> ContainerState:
-    """From the answer of `/containers/{name}/json`."""
+    """From the answer of `/containers/{name}/json`; of its labels only Seaway's are kept."""
     state = answer["State"]
     networks = (answer.get("NetworkSettings") or {}).get("Networks") or {}
     return ContainerState(
-        id=answer["Id"],
-        name=answer["Name"].removeprefix("/"),
-        image=answer["Config"]["Image"],
-        status=state["Status"],
+        id=answer["Id"][:LONGEST_FACT],
+        name=answer["Name"].removeprefix("/")[:LONGEST_NAME],
+        image=answer["Config"]["Image"][:LONGEST_NAME],
+        status=state["Status"][:LONGEST_FACT],
         # A container that is restarting counts as running in the engine's flag, yet nothing runs in it.
         running=bool(state["Running"]) and not state.get("Restarting", False),
         exit_code=int(state.get("ExitCode", 0)),
@@ -104,8 +135,12 @@ def container_state(answer: Mapping[str, Any]) -> ContainerState:
         restart_count=int(answer.get("RestartCount", 0)),
         oom_killed=bool(state.get("OOMKilled", False)),
         started_at=engine_time(state.get("StartedAt", "")),
-        addresses={name: link["IPAddress"] for name, link in networks.items() if link.get("IPAddress")},
-        labels=dict(answer["Config"].get("Labels") or {}),
+        addresses={
+            name[:LONGEST_NAME]: link["IPAddress"][:LONGEST_FACT]
+            for name, link in islice(networks.items(), MOST_NETWORKS)
+            if link.get("IPAddress")
+        },
+        labels=own_labels(answer["Config"].get("Labels")),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,6 +17,9 @@ FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 STDERR = 2
 # A line is cut here, so that an endless one cannot fill the memory.
 LINE_LIMIT_BYTES = 256 * 1024
+# What is kept of the lines of one container, and how many may come while they are read.
+MOST_CHARACTERS = 16 * 1024 * 1024
+SPARE_ENTRIES = 1000
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -93,6 +97,24 @@ class LogReader:
         parts, self._parts = self._parts, {}
         for stream, (at, line) in parts.items():
             yield LogEntry(stream, at, _text(line))
+
+
+async def last_entries(entries: AsyncIterator[LogEntry], tail: int) -> list[LogEntry]:
+    """The last `tail` of the entries in order of time, fewer where they are very long.
+
+    Raises EngineUnavailable for an engine that sends far more than it was asked for.
+    """
+    kept: deque[LogEntry] = deque()
+    read = characters = 0
+    async for entry in entries:
+        read += 1
+        if read > 2 * tail + SPARE_ENTRIES:
+            raise EngineUnavailable("The Docker Engine sends more lines than it was asked for.")
+        kept.append(entry)
+        characters += len(entry.text)
+        while len(kept) > tail or characters > MOST_CHARACTERS:
+            characters -= len(kept.popleft().text)
+    return sorted(kept, key=lambda entry: entry.at)
 
 
 class JsonReader:

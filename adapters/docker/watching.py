@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from adapters.docker.connection import EngineConnection, EngineRefusal
-from adapters.docker.states import engine_time
+from adapters.docker.states import engine_time, listed, own_labels
 from adapters.docker.streams import JsonReader
 from domain.metrics import ContainerReading
 from domain.replicas import APPLICATION_LABEL
@@ -35,7 +35,7 @@ class Watching(EngineConnection):
         """The containers that have all these labels, in one call."""
         filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
         found = await self.call(lambda client: client.containers(all=True, filters=filters))
-        return [_listed(one) for one in found]
+        return [_listed(one) for one in listed(found)]
 
     async def usage(self, container: ListedContainer) -> ContainerReading | None:
         """The container's counters now; None when it does not run any more."""
@@ -80,7 +80,7 @@ def _listed(answer: Mapping[str, Any]) -> ListedContainer:
     return ListedContainer(
         name=names[0].removeprefix("/"),
         state=str(answer.get("State", "")),
-        labels=dict(answer.get("Labels") or {}),
+        labels=own_labels(answer.get("Labels")),
         # The list says it in its words for people alone, as `docker ps` shows it.
         is_unhealthy="(unhealthy)" in str(answer.get("Status", "")),
     )

@@ -19,6 +19,8 @@ from domain.errors import InvalidInput, NotPossibleNow, TransientError
 COMMAND_LIMIT: Final = timedelta(seconds=60)
 ABANDONED_SECONDS: Final = 60
 """So long does nobody write a file of a few kilobytes."""
+MOST_ABANDONED: Final = 100
+"""As many go with one writing; the next takes more."""
 
 LARGEST_ROUTES_BYTES: Final = 4 * 1024 * 1024
 """What a server gives us is held in memory; ours are some kilobytes."""
@@ -127,15 +129,15 @@ class SftpRouteFolder:
 
     async def _remove_abandoned(self, sftp: asyncssh.SFTPClient, name: str, written: PurePosixPath) -> None:
         """What links that broke have left of this file. Whoever is still writing one has begun lately."""
-        entries = await sftp.readdir(str(self._staging))
-        unfinished = [one for one in entries if str(one.filename).startswith(f"{name}.")]
+        names = await names_in(sftp, self._staging)
+        unfinished = [str(self._staging / one) for one in names if one.startswith(f"{name}.")]
         if not unfinished:
             return
         now = (await sftp.stat(str(written))).mtime or 0
-        for entry in unfinished:
-            if now - (entry.attrs.mtime or now) > ABANDONED_SECONDS:
-                with suppress(asyncssh.SFTPNoSuchFile):
-                    await sftp.remove(str(self._staging / str(entry.filename)))
+        for path in unfinished[:MOST_ABANDONED]:
+            with suppress(asyncssh.SFTPNoSuchFile):
+                if now - ((await sftp.stat(path)).mtime or now) > ABANDONED_SECONDS:
+                    await sftp.remove(path)
 
     async def remove(self, name: str) -> None:
         """Unlink; absent is fine."""

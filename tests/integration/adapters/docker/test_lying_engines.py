@@ -186,3 +186,36 @@ async def test_a_proxys_answer_without_end_is_given_up(liar: Liar, tmp_path: Pat
         assert (await bounded_answers.get(client, "/version")).json()["Version"] == "20.10.24"
         with pytest.raises(bounded_answers.AnswerTooLarge):
             await bounded_answers.get(client, "/routers")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda engine: engine.list_containers({}),
+        lambda engine: engine.listed({}),
+    ],
+)
+async def test_a_list_without_end_is_refused_before_anything_is_asked_of_it(
+    tmp_path: Path, ask: Callable[[DockerEngine], object]
+):
+    body = json.dumps([{"Id": "0"}] * 100_000).encode()
+    async with engine_that_says(body, tmp_path) as (engine, heard):
+        with pytest.raises(EngineUnavailable, match="none does"):
+            await ask(engine)  # type: ignore[misc]
+    assert len(heard) == 2
+
+
+async def test_an_answer_that_is_small_and_would_take_much_memory_is_given_up(tmp_path: Path):
+    body = b"[" + b"{}," * bounded_client.MOST_VALUES + b"{}]"
+    async with engine_that_says(body, tmp_path) as (engine, _):
+        with pytest.raises(EngineUnavailable, match="values"):
+            await engine.inspect_image("any")
+
+
+async def test_a_log_without_end_is_given_up(liar: Liar, lying_engine: DockerEngine):
+    line = b"2026-03-01T12:00:00.000000000Z again\n"
+    liar.piece = b"\x01\0\0\0" + len(line).to_bytes(4, "big") + line
+    async with asyncio.timeout(LIMIT_SECONDS):
+        with pytest.raises(EngineUnavailable, match="more lines"):
+            await lying_engine.logs("any", 10)
+    assert lying_engine.open_streams == 0
