@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.applications import Application, brief, create
 from tests.e2e.installation import Installation, installed
 from tests.e2e.remote import add_key, add_server, load_images
-from tests.harness.images import BaseImages
+from tests.harness.images import SAMPLE_APPLICATION_FOLDER, BaseImages
 from tests.harness.load import NUMBER, LoadGenerator
 from tests.harness.load_report import Failure, now
 from tests.harness.repositories import GitRepository
@@ -167,6 +167,27 @@ async def test_a_release_through_the_edge_is_noticed_by_no_visitor(
     await released(application)
     assert (await ask(edge, application.host, "/")).status_code == 404
     assert (await ask(fleet.machines[1], application.host, "/")).text.strip() == "v2"
+
+
+async def test_a_health_check_that_moves_and_moves_back_is_noticed_by_no_visitor(
+    fleet: Fleet, behind_an_edge: Application, git_repository: GitRepository
+) -> None:
+    application, edge = behind_an_edge, fleet.machines[0]
+    before = (SAMPLE_APPLICATION_FOLDER / "app.py").read_text()
+    moved = before.replace('case "/health":', 'case "/healthz":')
+    assert moved != before
+    git_repository.release("v2", {"app.py": moved})
+    await application.change(health_check_path="/healthz", post_deployment_command="exit 3")
+    async with visitors(application, edge) as load:
+        undone = await application.ended(await application.start_deploy(), LIMIT_SECONDS)
+        assert undone["error"]["code"] == "command_failed", brief(undone)
+        await who_answers(edge, application.host, 2 * COUNT)
+        await application.change(post_deployment_command="")
+        await released(application)
+        await who_answers(edge, application.host, 2 * COUNT)
+    load.report().assert_no_failures(50)
+    assert (await ask(edge, application.host, "/")).text.strip() == "v2"
+    assert (await ask(edge, application.host, "/health")).status_code == 404
 
 
 async def test_a_release_without_a_server_leads_nobody_to_the_old_version_there(
