@@ -20,7 +20,7 @@ from activities.swarm_forming import take_part
 from adapters import server_setup
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
-from domain.errors import EngineUnavailable, NotFound, NotPossibleNow, SeawayError
+from domain.errors import EngineSilent, EngineUnavailable, NotFound, NotPossibleNow, SeawayError
 from domain.server_systems import (
     Rights,
     data_folder_of,
@@ -161,6 +161,8 @@ class ProvisioningActivities:
     ) -> m.StepOutcome:
         system = await server_setup.look_at_system(link)
         may_use = await server_setup.may_use_socket(link)
+        if isinstance(problem, EngineSilent):
+            raise problem  # It may only be starting, so this is tried again.
         if isinstance(problem, NotPossibleNow) and may_use:
             raise problem  # It is the SSH server that forbids it.
         installed = await server_setup.is_engine_installed(link)

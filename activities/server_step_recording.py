@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -15,8 +16,8 @@ from activities.errors import ActivityFailure, application_error, unexpected_err
 from activities.servers import Servers
 from adapters.ssh.first_contact import first_contact
 from domain.deployments import StepStatus
-from domain.errors import HostKeyChanged, SeawayError
-from domain.servers import ServerStepName
+from domain.errors import DeadlineExceeded, HostKeyChanged, SeawayError
+from domain.servers import SERVER_STEP_TITLES, ServerStepName
 from store.store import Store
 
 KEPT_LINES = 200
@@ -25,6 +26,15 @@ LONGEST_EVIDENCE = 20_000
 """Characters of what a command said last."""
 
 WRITE_SECONDS = 1.0
+STEP_LIMIT = timedelta(minutes=2)
+"""How long one try of a step may take that asks for little. `workflows.policies` is somewhat more patient."""
+
+LONG_STEP_LIMITS = {
+    # The proxy's image travels to the server.
+    ServerStepName.PROXY: timedelta(minutes=6),
+    # Packages come from a slow mirror, after another program has let go of them.
+    ServerStepName.ENGINE: timedelta(minutes=20),
+}
 logger = logging.getLogger("seaway.activities")
 
 
@@ -58,13 +68,14 @@ class ServerSteps:
     async def run(self, server_id: str, name: ServerStepName, work: Work) -> m.StepOutcome:
         """The step's outcome. Its errors come out as those of `activities.errors`, written down."""
         attempt = activity.info().attempt
+        limit = LONG_STEP_LIMITS.get(name, STEP_LIMIT)
         output = StepOutput()
         await self._store.servers.move_step(
             server_id, name, StepStatus.RUNNING, attempt=attempt, message="", detail=""
         )
         try:
             async with self._written(server_id, name, output):
-                outcome = await work(output)
+                outcome = await _within(limit, name, work(output))
         except SeawayError as error:
             if isinstance(error, HostKeyChanged):
                 await note_shown_key(self._store, self._servers, server_id, error)
@@ -118,6 +129,20 @@ class ServerSteps:
                 await self._store.servers.move_step(
                     server_id, name, StepStatus.RUNNING, detail=output.written
                 )
+
+
+async def _within(limit: timedelta, name: ServerStepName, work: Awaitable[m.StepOutcome]) -> m.StepOutcome:
+    try:
+        async with asyncio.timeout(limit.total_seconds()) as running:
+            return await work
+    except TimeoutError as error:
+        if not running.expired():
+            raise
+        minutes = limit.total_seconds() / 60
+        raise DeadlineExceeded(
+            f"'{SERVER_STEP_TITLES[name]}' did not end within {minutes:g} minutes, so the server hangs "
+            "or is very slow. Look at its load and its disks (uptime, dmesg), then check it again."
+        ) from error
 
 
 async def note_shown_key(store: Store, servers: Servers, server_id: str, error: HostKeyChanged) -> None:

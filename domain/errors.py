@@ -207,6 +207,10 @@ class EngineUnavailable(TransientError):
     code = "engine_unavailable"
 
 
+class EngineSilent(EngineUnavailable):
+    """It accepts connections and says nothing, so there is nothing to install or to start."""
+
+
 class SourceUnavailable(TransientError):
     """The Git server cannot be reached at the moment."""
 

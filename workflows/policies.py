@@ -40,6 +40,9 @@ def within(limit: timedelta) -> Policy:
 
 
 SHORT = within(timedelta(minutes=2))
+SERVER_STEP = Policy(attempt=timedelta(minutes=3), limit=SHORT.limit, retry=PATIENT)
+"""One try ends itself after two minutes. The limit of all includes the time while no worker runs."""
+
 RESOLVE = within(timedelta(minutes=5))
 INSTALL = within(timedelta(minutes=20))
 """Of packages from a slow mirror, while another program may hold the lock of the package manager."""

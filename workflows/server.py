@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call
     from workflows.compensation import all_or_nothing, to_the_end
     from workflows.failures import CANCELLED_CODE, Failure, failure_of
-    from workflows.policies import INSTALL, LOOK, RECORD, SHORT, UNDO, Policy
+    from workflows.policies import INSTALL, LOOK, RECORD, SERVER_STEP, SHORT, UNDO, Policy
     from workflows.server_slots import ServerSlots
     from workflows.server_state import ServerState
 
@@ -32,12 +32,12 @@ REMOVAL_ENDS_LOOK = "removal-ends-look"
 """Workflows from before go on as they began (Temporal's patching)."""
 
 STEPS: tuple[tuple[ServerStepName, s.Signature[m.ServerTask, m.StepOutcome], Policy], ...] = (
-    (ServerStepName.REACH, s.REACH_SERVER, SHORT),
-    (ServerStepName.SYSTEM, s.LOOK_AT_SYSTEM, SHORT),
-    (ServerStepName.PREREQUISITES, s.CHECK_PREREQUISITES, SHORT),
+    (ServerStepName.REACH, s.REACH_SERVER, SERVER_STEP),
+    (ServerStepName.SYSTEM, s.LOOK_AT_SYSTEM, SERVER_STEP),
+    (ServerStepName.PREREQUISITES, s.CHECK_PREREQUISITES, SERVER_STEP),
     (ServerStepName.ENGINE, s.ENSURE_ENGINE, INSTALL),
-    (ServerStepName.ENGINE_VERSION, s.CHECK_ENGINE_VERSION, SHORT),
-    (ServerStepName.FOLDERS, s.ENSURE_FOLDERS, SHORT),
+    (ServerStepName.ENGINE_VERSION, s.CHECK_ENGINE_VERSION, SERVER_STEP),
+    (ServerStepName.FOLDERS, s.ENSURE_FOLDERS, SERVER_STEP),
     (ServerStepName.PROXY, s.ENSURE_PROXY, SHORT),
 )
 

@@ -7,11 +7,11 @@ import asyncio
 import asyncssh
 
 from adapters.ssh.addresses import open_socket
-from adapters.ssh.failures import login_failure, no_answer
+from adapters.ssh.failures import jump_host_key_changed, login_failure, no_answer
 from adapters.ssh.host_keys import shown_key
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ServerAddress, SshSettings, SshTarget, host_key_algorithms
-from domain.errors import ServerUnreachable
+from domain.errors import HostKeyChanged, ServerUnreachable
 from domain.host_keys import HostKey
 
 
@@ -29,6 +29,8 @@ async def first_contact(
         tunnel = await gate.get() if gate else None
         async with asyncio.timeout(limits.login_seconds):
             key = await _host_key_at(address, tunnel)
+    except HostKeyChanged as error:
+        raise jump_host_key_changed(address, error) from error
     except TimeoutError as error:
         raise no_answer(address, limits.login_seconds, connected=False) from error
     except (OSError, asyncssh.Error) as error:

@@ -17,13 +17,15 @@ import asyncssh
 
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.ssh.connection import SshConnection
-from adapters.ssh.failures import forwarding_forbidden
+from adapters.ssh.failures import forwarding_forbidden, translated
 from adapters.ssh.pipes import FarEnd, Pipe, open_unix
-from domain.errors import EngineUnavailable, NotPossibleNow, SeawayError
+from domain.errors import EngineSilent, EngineUnavailable, NotPossibleNow, SeawayError
 
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
 FOLDER_PREFIX: Final = "seaway-socket-"
 DIAGNOSIS_LIMIT: Final = timedelta(seconds=15)
+ANSWER_SECONDS: Final = 10.0
+PING: Final = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 
 
 class DockerSocketForward:
@@ -79,16 +81,37 @@ class DockerSocketForward:
         await self.close()
 
     async def check(self) -> None:
-        """Returns when the socket can be used, and says otherwise what to do.
+        """Returns when the engine answers at the socket, and says otherwise what to do.
 
-        Raises EngineUnavailable where Docker is missing or stopped, NotPossibleNow where the user's rights or
-        the SSH server's configuration forbid it.
+        Raises EngineUnavailable where Docker is missing or stopped, EngineSilent where it accepts connections
+        and says nothing for 10 s, NotPossibleNow where the user's rights or the SSH server's configuration
+        forbid it.
         """
-        try:
-            far = await self._open()
-        except asyncssh.ChannelOpenError as error:
-            raise await self._diagnosis(error) from error
-        far.close()
+        async with self._connection.forwarded():
+            try:
+                reader, writer = await self._connection.open_channel(
+                    lambda link: link.open_unix_connection(self._remote_path)
+                )
+            except asyncssh.ChannelOpenError as error:
+                raise await self._diagnosis(error) from error
+            try:
+                with translated(self._connection.target.address):
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        writer.write(PING)
+                        said = await reader.read(1)
+            except TimeoutError as error:
+                raise self._silent(f"does not answer within {ANSWER_SECONDS:g} s") from error
+            finally:
+                writer.close()
+            if not said:
+                raise self._silent("closes them without an answer")
+
+    def _silent(self, what: str) -> EngineSilent:
+        where = self._connection.target.address.endpoint
+        return EngineSilent(
+            f"Docker on {where} accepts connections and {what}. Look at its log there (journalctl -u "
+            "docker), and start it again: systemctl restart docker"
+        )
 
     async def _diagnosis(self, error: asyncssh.ChannelOpenError) -> SeawayError:
         address = self._connection.target.address

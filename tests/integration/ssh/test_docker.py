@@ -16,9 +16,10 @@ from pydantic import SecretStr
 
 from adapters.buildkit import BuildKit, BuildRequest
 from adapters.docker import ContainerSpecification, DockerEngine
+from adapters.ssh import forwarding
 from adapters.ssh.connection import SshConnection, SshSettings
 from adapters.ssh.forwarding import DockerSocketForward
-from domain.errors import BuildFailed, EngineUnavailable, NotPossibleNow
+from domain.errors import BuildFailed, EngineSilent, EngineUnavailable, NotPossibleNow
 from tests.harness.ssh_daemon import SshDaemon
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -232,6 +233,18 @@ class TestRights:
         forward = DockerSocketForward(connect(shared_daemon), "/var/run/no-docker.sock")
         with pytest.raises(EngineUnavailable, match="not installed"):
             await forward.check()
+
+    async def test_an_engine_that_accepts_and_says_nothing_is_told_from_one_that_is_stopped(
+        self, shared_daemon: SshDaemon, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(forwarding, "ANSWER_SECONDS", 0.2)
+        socket = str(tmp_path / "docker.sock")
+        forward = DockerSocketForward(connect(shared_daemon), socket)
+        async with await asyncio.start_unix_server(lambda _reader, _writer: None, socket):
+            with pytest.raises(
+                EngineSilent, match=r"does not answer within 0\.2 s.* systemctl restart docker"
+            ):
+                await forward.check()
 
 
 class TestBrokenLinks:
