@@ -19,6 +19,8 @@ import asyncssh
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ANSWER_SECONDS = 0.02
 PORT_FILE = "port"
+APPLICATION = "shop"
+"""Has replicas on each of them."""
 
 
 class StandInEngine:
@@ -64,7 +66,7 @@ class StandInEngine:
         return {"DockerRootDir": "/var/lib/docker"}
 
     def _listed(self, number: int) -> dict[str, Any]:
-        labels = {"seaway.managed": "true", "seaway.role": "replica", "seaway.application": "shop"}
+        labels = {"seaway.managed": "true", "seaway.role": "replica", "seaway.application": APPLICATION}
         return {"Id": f"{number:064x}", "Names": [f"/shop-{number}"], "State": "running", "Labels": labels}
 
 

@@ -33,7 +33,7 @@ from pydantic import SecretStr
 from adapters.docker.engine import DockerEngine
 from adapters.ssh.connection import ServerAddress, SshConnection, SshTarget
 from adapters.ssh.forwarding import DockerSocketForward
-from benchmarks.stand_in_servers import PORT_FILE, serve
+from benchmarks.stand_in_servers import APPLICATION, PORT_FILE, serve
 from domain.metrics import Point
 from domain.servers import ServerStatus
 from seaway.watcher import Watcher, WatchSettings
@@ -41,7 +41,7 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.metrics import Subject
 from store.store import Store
-from store.tables import Server, Team
+from store.tables import Application, Server, Team
 
 REPLICAS = 3
 PERIOD = timedelta(seconds=10)
@@ -140,7 +140,7 @@ def processor_seconds() -> float:
 
 
 async def make_store(folder: Path, count: int) -> Store:
-    """A SQLite database with the servers."""
+    """A SQLite database with the servers, and the application that has replicas on each."""
     database = Database(f"sqlite:///{folder / 'seaway.db'}")
     await database.migrate()
     async with database.writing() as session:
@@ -150,7 +150,15 @@ async def make_store(folder: Path, count: int) -> Store:
             server = Server(id=str(number), team_id="team", name=f"server-{number}", data_folder="/data")
             server.status, server.port = ServerStatus.USABLE, 10_000 + number
             session.add(server)
-    return Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    store = Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    project = await store.projects.create(team_id="team", name="Project")
+    [environment] = await store.projects.environments(project.id)
+    async with database.writing() as session:
+        row = Application(
+            team_id="team", environment_id=environment.id, name=APPLICATION, configuration_sealed=""
+        )
+        session.add(row.sqlmodel_update({"id": APPLICATION}))
+    return store
 
 
 async def measure(folder: Path, keys: Keys, count: int, seconds: float) -> dict[str, object]:
@@ -171,6 +179,9 @@ async def measure(folder: Path, keys: Keys, count: int, seconds: float) -> dict[
         samples = sum(map(len, watcher.moments.by_server.values()))
         since, until = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC)
         written = await store.metrics.of_server("0", step_seconds=0, since=since, until=until)
+        of_replicas = await store.metrics.of_application(
+            APPLICATION, step_seconds=0, since=since, until=until
+        )
         return {
             "servers": count,
             "links": servers.linked,
@@ -178,6 +189,7 @@ async def measure(folder: Path, keys: Keys, count: int, seconds: float) -> dict[
             "seconds": round(elapsed, 1),
             "samples_of_servers": samples,
             "samples_written_of_one_server": len(written),
+            "replicas_with_samples": len(of_replicas),
             "processor_seconds": round(used, 2),
             "processor_percent_of_one": round(100 * used / elapsed, 1),
             "memory_before_watching_mb": round(before_watching, 1),

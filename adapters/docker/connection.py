@@ -87,11 +87,14 @@ class EngineConnection:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 
-    async def call(self, work: Callable[[Any], Result], *, extra_seconds: float = 0) -> Result:
+    async def call(
+        self, work: Callable[[Any], Result], *, extra_seconds: float = 0, changes_nothing: bool = False
+    ) -> Result:
         """Run `work(client)` in a thread; `extra_seconds` is what it may take beyond an ordinary call.
 
         A cancelled call is waited for: what it began at the engine is then done, so that the undo that
-        follows finds it. Raises EngineRefusal for an error answer, EngineUnavailable for none.
+        follows finds it. One that `changes_nothing` is left to itself. Raises EngineRefusal for an error
+        answer, EngineUnavailable for none.
         """
         limit = self._call_timeout_seconds + CONNECT_TIMEOUT_SECONDS + extra_seconds
         future = self._submit(self._calls, lambda: work(self._connected()))
@@ -99,9 +102,9 @@ class EngineConnection:
             async with asyncio.timeout(limit):
                 return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await asyncio.wait([future], timeout=limit)
-            if future.done() and not future.cancelled():
-                future.exception()  # taken, so that nobody warns about it
+            future.add_done_callback(_take_failure)
+            if not changes_nothing:
+                await asyncio.wait([future], timeout=limit)
             raise
         except TimeoutError as error:
             raise self._unavailable("no answer in time") from error
@@ -230,6 +233,11 @@ class EngineStream:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             self._answer.raw.shutdown()
         self._answer.close()
+
+
+def _take_failure(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()  # so that nobody warns about it
 
 
 def _close_unwanted(future: asyncio.Future[Any]) -> None:

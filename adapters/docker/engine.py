@@ -37,4 +37,6 @@ class DockerEngine(
 
     async def ping(self) -> EngineFacts:
         """What the engine is; the quickest way to learn that it answers."""
-        return await self.call(lambda client: engine_facts(client.version(), client.info()))
+        return await self.call(
+            lambda client: engine_facts(client.version(), client.info()), changes_nothing=True
+        )

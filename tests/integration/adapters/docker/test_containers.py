@@ -58,6 +58,22 @@ async def test_an_engine_that_never_answers_is_unavailable_after_the_limit(tmp_p
     silent.close()
 
 
+async def test_nobody_waits_longer_than_he_wants_for_a_question_to_an_engine_that_never_answers(tmp_path):
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_unix_server(say_nothing, str(tmp_path / "s.sock"))
+    engine = DockerEngine(str(tmp_path / "s.sock"), call_timeout_seconds=5)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await engine.ping()
+    assert asyncio.get_running_loop().time() - began < 2
+    await engine.close()
+    silent.close()
+
+
 async def test_the_same_specification_is_one_container_even_when_asked_at_once(docker_engine, container):
     specification = await container("sleep", "60")
     first = await docker_engine.inspect(specification.name)
