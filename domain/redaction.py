@@ -103,6 +103,11 @@ def _looks_like_key(line: str) -> bool:
     return _KEY_WORD.fullmatch(last_word) is not None or _KEY_HEADER.search(line) is not None
 
 
+def printable(text: str, longest: int) -> str:
+    """One line of so many characters out of what a stranger wrote, without escape sequences."""
+    return _without_control(" ".join(text[: 10 * longest].split()))[:longest]
+
+
 def _without_control(line: str) -> str:
     if "\x1b" in line or "\x9b" in line:
         line = _ANSI.sub("", line)

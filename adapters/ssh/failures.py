@@ -17,6 +17,7 @@ from domain.errors import (
     ServerUnreachable,
 )
 from domain.host_keys import HostKey
+from domain.redaction import printable
 
 # What means that the link itself is gone; errors of one channel or one file are not among them.
 LINK_LOST = (
@@ -26,6 +27,9 @@ LINK_LOST = (
     ConnectionError,
     BrokenPipeError,
 )
+LONGEST_TOLD = 300
+"""Characters of what the other side says of why."""
+
 NOT_ANSWERING = (
     "Check that it runs, that its SSH port is {port}, and that no firewall between here and there drops it."
 )
@@ -41,15 +45,15 @@ def login_failure(
         return AuthenticationRefused(
             f"The server {address.endpoint} refuses the user '{address.user}' with the key {fingerprint}. "
             f"Add its public key to that user's ~/.ssh/authorized_keys there, or choose another key or user.",
-            detail=str(error),
+            detail=_told(error),
         )
     if isinstance(error, asyncssh.ChannelOpenError) and jump:
         return ServerUnreachable(
             f"The jump host {jump.endpoint} cannot connect to {address.endpoint}. Check the "
             "address, and that the jump host allows TCP forwarding.",
-            detail=error.reason,
+            detail=_told(error.reason),
         )
-    return ServerUnreachable(_unreachable(error, address), detail=str(error))
+    return ServerUnreachable(_unreachable(error, address), detail=_told(error))
 
 
 def _unreachable(error: Exception, address: ServerAddress) -> str:
@@ -72,7 +76,12 @@ def _unreachable(error: Exception, address: ServerAddress) -> str:
             return f"What answers at {where} does not speak SSH as Seaway does. Check the port."
         case OSError():
             return f"The server {where} cannot be reached: {error.strerror or error}. Check its address."
-    return f"The SSH connection to {where} failed: {error}"
+    # Anybody on the way can write this, before any key has been looked at.
+    return f"The SSH connection to {where} failed. It was told: '{_told(error)}'."
+
+
+def _told(error: object) -> str:
+    return printable(str(error), LONGEST_TOLD)
 
 
 def no_answer(address: ServerAddress, seconds: float, *, connected: bool) -> ServerUnreachable:
@@ -98,7 +107,7 @@ def not_begun(address: ServerAddress, seconds: float) -> ServerUnreachable:
 
 def link_lost(address: ServerAddress, reason: str = "") -> ServerUnreachable:
     """For work that was under way when the link broke."""
-    return ServerUnreachable(f"The SSH connection to {address.endpoint} broke off.", detail=reason)
+    return ServerUnreachable(f"The SSH connection to {address.endpoint} broke off.", detail=_told(reason))
 
 
 def host_key_changed(address: ServerAddress, pinned: HostKey, shown: HostKey) -> HostKeyChanged:

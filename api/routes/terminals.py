@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated
@@ -183,12 +183,18 @@ async def _attend(
         await conversation.refuse(SeawayError("Something went wrong within Seaway. Its log says more."))
 
 
+def audited_command(command: Sequence[str], redact: Redactor) -> str:
+    """What the audit keeps of it. Each word first: quoting spells a secret with a quote anew."""
+    words = [redact(word.replace("\n", " ")) for word in command]
+    return redact(shlex.join(words))[:LONGEST_SUMMARY]
+
+
 async def _run(
     conversation: Conversation, context: ApiContext, principal: Principal, place: Place, start: Start
 ) -> int:
     """Runs it, and records its beginning and its end whatever happens."""
     assert context.terminals is not None  # noqa: S101  looked at before
-    command = place.redact(shlex.join(start.command).replace("\n", " "))[:LONGEST_SUMMARY] or "a login shell"
+    command = audited_command(start.command, place.redact) or "a login shell"
     if place.server:
         command = f"on {place.redact(shlex.quote(place.server)).replace(chr(10), chr(32))}: {command}"
     await audit(context, principal, place.action, place.kind, place.resource_id, command)
