@@ -1,4 +1,4 @@
-"""A server that loses its power in the midst of a release on two servers: the other one does not wait for it."""
+"""A server that loses its power in the midst of a release on two: the other one does not wait for it."""
 
 from __future__ import annotations
 
