@@ -7,7 +7,8 @@ import asyncio
 from pydantic import SecretStr
 
 from adapters.ssh.first_contact import first_contact
-from adapters.ssh.keys import ParsedKey, generate_key, parse_private_key
+from adapters.ssh.key_reading import read_private_key
+from adapters.ssh.keys import ParsedKey, generate_key
 from adapters.ssh.targets import ServerAddress
 from domain.host_keys import HostKey
 from seaway.servers import SeawayServers
@@ -15,7 +16,7 @@ from store.store import Store
 from store.tables import Server
 
 PASSPHRASES_AT_ONCE = 2
-"""Each takes a thread and a processor for as long as the key's own rounds say."""
+"""Each takes a process and a processor for as long as the key's own rounds say."""
 
 
 class SshHostKeys:
@@ -46,4 +47,4 @@ class SshKeyPairs:
     async def read(self, private_key: SecretStr, passphrase: SecretStr | None = None) -> ParsedKey:
         """See `KeyPairs`."""
         async with self._reading:
-            return await asyncio.to_thread(parse_private_key, private_key, passphrase)
+            return await read_private_key(private_key, passphrase)

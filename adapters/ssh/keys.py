@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
+from adapters.ssh.key_envelopes import ENCRYPT_ANEW, NO_KEY, KeyBlock, key_block, refuse_endless_work
 from domain.errors import InvalidInput
 from domain.private_keys import FIELD, MAXIMUM_LENGTH, normalise_private_key, public_part
 
@@ -27,10 +26,6 @@ AcceptedKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 
 PUBLIC_KEY_BEGINNINGS: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "-----BEGIN PUBLIC KEY", "---- BEGIN SSH2")
 
-
-OPENSSH: Final = "BEGIN OPENSSH PRIVATE KEY"
-MOST_ROUNDS: Final = 1000
-"""Some seconds of computing; ssh-keygen's default is 24."""
 WRONG_KIND: Final = "Use an Ed25519, ECDSA or RSA key."
 
 
@@ -52,16 +47,24 @@ def generate_key() -> ParsedKey:
     return _parsed(Ed25519PrivateKey.generate())
 
 
-def parse_private_key(text: SecretStr, passphrase: SecretStr | None = None) -> ParsedKey:
+def parse_private_key(
+    text: SecretStr, passphrase: SecretStr | None = None, *, is_known: bool = False
+) -> ParsedKey:
     """Reads an Ed25519, ECDSA or RSA key in OpenSSH's, PKCS#8 or PEM format.
 
     Raises InvalidInput for the field `private_key`, or `passphrase` where that is wrong; the message never
-    has any of the key. Opening a key with a passphrase takes a moment of computing: call it in a thread.
+    has any of the key. Opening a key and trying an RSA key's primes hold up all of this process for seconds:
+    what comes from outside is read in another one (`adapters.ssh.key_reading`). `is_known` is for a key that
+    was read so before: its primes are not tried again.
     """
     content = normalise_private_key(text).get_secret_value()
     _refuse_what_is_no_private_key(content)
     password = passphrase.get_secret_value().encode() if passphrase else b""
-    return _parsed(_load(content, password or None))
+    key = _load(key_block(content), password or None)
+    parsed = _parsed(key)
+    if isinstance(key, RSAPrivateKey) and not is_known:
+        _refuse_unsound(key)
+    return parsed
 
 
 def _refuse_what_is_no_private_key(content: str) -> None:
@@ -77,72 +80,41 @@ def _refuse_what_is_no_private_key(content: str) -> None:
         raise InvalidInput(
             "That is a key of PuTTY's. Export it in PuTTYgen: Conversions, Export OpenSSH key.", field=FIELD
         )
-    if OPENSSH in content and b"\0\0\0\7ssh-dss" in _openssh_body(content):
+
+
+def _load(block: KeyBlock, password: bytes | None) -> AcceptedKey:
+    if block.is_openssh and b"\0\0\0\7ssh-dss" in block.body:
         raise InvalidInput(WRONG_KIND, field=FIELD)
-
-
-def _refuse_endless_work(content: str) -> None:
-    """A key says itself how long opening it takes; one of 2^32 rounds would never be done."""
-    if OPENSSH not in content:
-        return
-    # OpenSSH's PROTOCOL.key: after the magic come cipher, kdf, and the kdf's salt and rounds.
-    rest = _openssh_body(content).removeprefix(b"openssh-key-v1\0")
-    for _ in range(2):
-        rest = _after_string(rest)
-    rounds = int.from_bytes(_after_string(rest[4:])[:4], "big")
-    if rounds > MOST_ROUNDS:
-        raise InvalidInput(
-            f"Opening this key takes {rounds} rounds, more than {MOST_ROUNDS}. Encrypt it anew: "
-            "ssh-keygen -p -a 100 -f FILE",
-            field=FIELD,
-        )
-
-
-def _after_string(data: bytes) -> bytes:
-    return data[4 + int.from_bytes(data[:4], "big") :]
-
-
-def _load(content: str, password: bytes | None) -> AcceptedKey:
-    load = load_ssh_private_key if OPENSSH in content else load_pem_private_key
     # A passphrase for a key that needs none is no mistake worth a complaint.
-    needed = password if _is_encrypted(content) else None
+    needed = password if block.is_encrypted else None
     if needed is not None:
-        _refuse_endless_work(content)
+        refuse_endless_work(block)
+    load = load_ssh_private_key if block.is_openssh else load_pem_private_key
     try:
-        key = load(content.encode(), needed)
+        key = load(block.text.encode(), needed, unsafe_skip_rsa_key_validation=True)
     except TypeError as error:
         raise InvalidInput(
             "The key is protected by a passphrase. Give it as well.", field="passphrase"
         ) from error
     except UnsupportedAlgorithm as error:
         raise InvalidInput(
-            "The key is encrypted in a way that Seaway does not know. Encrypt it anew: ssh-keygen -p -f FILE",
-            field=FIELD,
+            f"The key is encrypted in a way that Seaway does not know. {ENCRYPT_ANEW}", field=FIELD
         ) from error
     except ValueError as error:
         if needed is not None:
             raise InvalidInput("The passphrase does not open the key.", field="passphrase") from error
-        raise InvalidInput(
-            "That is not a private key. Paste the whole file, with its first and last line.", field=FIELD
-        ) from error
+        raise InvalidInput(NO_KEY, field=FIELD) from error
     if not isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey):
         raise InvalidInput(WRONG_KIND, field=FIELD)
     return key
 
 
-def _is_encrypted(content: str) -> bool:
-    if OPENSSH in content:
-        # "openssh-key-v1\0", then the cipher's name after its length (OpenSSH's PROTOCOL.key).
-        return not _openssh_body(content).startswith(b"openssh-key-v1\0\0\0\0\4none")
-    return "ENCRYPTED" in content
-
-
-def _openssh_body(content: str) -> bytes:
-    lines = [line for line in content.splitlines() if not line.startswith("-----")]
+def _refuse_unsound(key: RSAPrivateKey) -> None:
+    """After its length was looked at, on which depends how long this takes."""
     try:
-        return base64.b64decode("".join(lines))
-    except binascii.Error:
-        return b""
+        key.private_numbers().private_key()
+    except ValueError as error:
+        raise InvalidInput("The RSA key is damaged: its numbers do not fit together.", field=FIELD) from error
 
 
 def _parsed(key: AcceptedKey) -> ParsedKey:

@@ -215,9 +215,11 @@ class SshLink:
         if self._key is None:
             # In a thread, because a passphrase is made to cost time.
             parsed = await asyncio.to_thread(
-                parse_private_key, self._target.private_key, self._target.passphrase
+                parse_private_key, self._target.private_key, self._target.passphrase, is_known=True
             )
-            self._key = asyncssh.import_private_key(parsed.private_key.get_secret_value())
+            self._key = asyncssh.import_private_key(
+                parsed.private_key.get_secret_value(), unsafe_skip_rsa_key_validation=True
+            )
             self._fingerprint = parsed.fingerprint
         return self._key
 

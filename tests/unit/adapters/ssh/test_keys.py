@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import base64
 import subprocess
 from pathlib import Path
 
 import asyncssh
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
 from adapters.ssh.keys import generate_key, parse_private_key
 from domain.errors import InvalidInput
+from tests.harness.private_keys import with_rounds
 
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa")
 FORMATS = ("openssh", "pkcs8-pem", "pkcs1-pem")
@@ -106,14 +108,74 @@ def test_weak_and_unknown_kinds_are_refused():
 
 def test_a_key_that_would_take_for_ever_to_open_is_refused_at_once():
     text = exported(asyncssh.generate_private_key("ssh-ed25519"), "openssh", "secret")
-    first, *lines, last = text.strip().splitlines()
-    body = base64.b64decode("".join(lines))
-    start = body.index(b"bcrypt") + len(b"bcrypt") + 4
-    salt = int.from_bytes(body[start : start + 4], "big")
-    place = start + 4 + salt
-    assert body[place : place + 4] == (1).to_bytes(4, "big")
-    endless = body[:place] + (2**32 - 1).to_bytes(4, "big") + body[place + 4 :]
-    written = "\n".join([first, base64.b64encode(endless).decode(), last])
+    written = with_rounds(text, 2**32 - 1)
     error = refused(written, "secret")
     assert error.field == "private_key"
     assert "4294967295 rounds" in error.message
+
+
+@pytest.mark.parametrize("decoy", ["before", "after", "header"])
+def test_nothing_beside_a_key_hides_how_long_opening_it_takes(decoy: str):
+    honest = exported(asyncssh.generate_private_key("ssh-ed25519"), "openssh", "secret")
+    endless = with_rounds(honest, 2**32 - 1)
+    bare = "".join(honest.strip().splitlines()[1:-1])
+    first, body, last = endless.splitlines()
+    text = {
+        "before": f"{bare}\n{endless}",
+        "after": f"{endless}\n{bare}",
+        "header": f"{first}\n:{body}\n{last}",
+    }[decoy]
+    error = refused(text, "secret")
+    assert error.field == "private_key"
+    assert "4294967295 rounds" in error.message or "not a private key" in error.message
+
+
+def test_two_keys_in_one_text_are_refused():
+    one, two = (generate_key().private_key.get_secret_value() for _ in range(2))
+    assert "more than one" in refused(one + two).message
+
+
+def test_what_stands_around_a_key_is_passed_over(tmp_path: Path):
+    made = subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "EC PARAMETERS" in made
+    assert parse_private_key(SecretStr(made)).algorithm == "ecdsa-sha2-nistp256"
+    key = generate_key()
+    text = SecretStr(f"Bag Attributes\n  friendlyName: mine\n{key.private_key.get_secret_value()}")
+    assert parse_private_key(text).fingerprint == key.fingerprint
+
+
+def openssl_encrypted(*options: str) -> str:
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True)
+    command = ["openssl", "pkcs8", "-topk8", "-passout", "pass:secret", *options]
+    return subprocess.run(command, input=made.stdout, capture_output=True, check=True).stdout.decode()
+
+
+def test_a_pkcs8_key_that_would_be_hashed_for_long_is_refused_at_once():
+    text = openssl_encrypted("-iter", "1000001")
+    error = refused(text, "secret")
+    assert error.field == "private_key"
+    assert "1000001 iterations" in error.message
+
+
+def test_a_pkcs8_key_of_openssl_is_read_and_one_of_another_derivation_is_refused():
+    assert parse_private_key(SecretStr(openssl_encrypted()), SecretStr("secret")).algorithm == "ssh-ed25519"
+    for options in (["-scrypt"], ["-v1", "PBE-SHA1-3DES"]):
+        assert "does not know" in refused(openssl_encrypted(*options), "secret").message
+
+
+def test_a_damaged_and_an_overlong_rsa_key_are_refused():
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    p, q = numbers.p + 2, numbers.q
+    damaged = rsa.RSAPrivateNumbers(
+        p, q, numbers.d, numbers.dmp1, numbers.dmq1, numbers.iqmp, rsa.RSAPublicNumbers(65537, p * q)
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    text = damaged.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    assert "damaged" in refused(text).message
+    # Its primes are never tried, so any odd numbers of that length do.
+    p, q = (1 << 4100) + 1, (1 << 4099) + 1
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    long = rsa.RSAPrivateNumbers(p, q, 3, 3, 3, 3, public).private_key(unsafe_skip_rsa_key_validation=True)
+    text = long.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    assert "8192 bits at most" in refused(text).message
