@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from api.authentication import Ability, Principal, has_ability
-from api.context import ApiSettings
+from api.context import ApiContext, ApiSettings
 from domain.configuration import ApplicationConfiguration, Domain, GitSource, Volume, VolumeKind
 from domain.errors import Forbidden, InvalidInput
 from domain.repository_addresses import RepositoryScheme, parse_repository
+from store.tables import Server
 
 LOOPBACK_NAMES = frozenset(["localhost", "127.0.0.1", "::1"])
 
@@ -38,6 +39,37 @@ def check_volume(principal: Principal, volume: Volume) -> None:
         raise Forbidden(
             "Mounting a folder of the server gives power over the server, so it needs the ability 'root'. "
             "Use a named volume, or a file with content."
+        )
+
+
+def check_placement(
+    principal: Principal, before: ApplicationConfiguration, after: ApplicationConfiguration
+) -> None:
+    """Raises Forbidden where an approved folder would be mounted elsewhere than approved."""
+    other_servers = not set(after.server_ids) <= set(before.server_ids)
+    if other_servers or after.runtime.placement_constraints != before.runtime.placement_constraints:
+        for volume in before.runtime.volumes:
+            check_volume(principal, volume)
+
+
+async def check_way_in(context: ApiContext, principal: Principal, server: Server) -> None:
+    """Raises Forbidden where another machine in a server's place would be given power that nobody gave it.
+
+    Folders that were mounted on one machine would be mounted on the other, and whoever manages a Swarm is
+    root on all of its nodes.
+    """
+    if has_ability(principal, Ability.ROOT):
+        return
+    if server.is_swarm_manager or server.is_swarm_worker:
+        raise Forbidden(
+            f"The server '{server.name}' is part of a Docker Swarm. To put another machine in its place "
+            "needs the ability 'root'."
+        )
+    names = await context.store.applications.mounting_folders_of(server.id)
+    if names:
+        raise Forbidden(
+            f"Applications mount folders of the server '{server.name}'. To put another machine in its place "
+            "needs the ability 'root'."
         )
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from api.authentication import Principal
 from api.context import ApiContext
+from api.safeguards import check_way_in
 from api.shapes.descriptions import checked_description, checked_name
 from api.shapes.servers import ServerFields
 from api.swarm import apply_swarm
@@ -15,6 +16,9 @@ from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.host_keys import host_key_of
 from domain.servers import MOST_JUMPS, ServerStatus, checked_host, checked_port, checked_user
 from store.tables import Server
+
+MACHINE = ("address", "port", "user", "jump_server_id", "host_key")
+"""What tells which machine a server is, and as whom it is entered."""
 
 WAY_IN = ("address", "port", "user", "private_key_id", "jump_server_id", "host_key")
 NEEDS_KEY = "Choose a private key that opens the server, or make one: POST /security/keys/generate."
@@ -25,7 +29,7 @@ async def apply_fields(context: ApiContext, principal: Principal, server: Server
     """Writes the given fields into the row, not yet into the store.
 
     Raises InvalidInput that names the field, NotFound for keys and servers of others, NotPossibleNow for the
-    way in to Seaway's own server.
+    way in to Seaway's own server, Forbidden as `check_way_in` does.
     """
     given = body.model_fields_set
     way_in = given & {"ip", "port", "user", "private_key_uuid", "jump_server_uuid", "host_key"}
@@ -61,6 +65,7 @@ async def _apply_way_in(
     context: ApiContext, principal: Principal, server: Server, body: ServerFields
 ) -> None:
     given = body.model_fields_set
+    before = server.model_dump(include=set(MACHINE))
     if "ip" in given:
         server.address = checked_host(body.ip or "")
     server.port = server.port if body.port is None else checked_port(body.port)
@@ -74,6 +79,8 @@ async def _apply_way_in(
         server.jump_server_id = await _jump(context, principal, server, body.jump_server_uuid)
     if body.host_key:
         server.host_key, server.shown_host_key = host_key_of(body.host_key).text, ""
+    if before["host_key"] and before != server.model_dump(include=set(MACHINE)):
+        await check_way_in(context, principal, server)
 
 
 async def _jump(context: ApiContext, principal: Principal, server: Server, uuid: str | None) -> str | None:

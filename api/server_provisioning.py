@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.auditing import audit
 from api.authentication import Principal
 from api.context import ApiContext
+from api.safeguards import check_way_in
 from domain.deployments import StepStatus
 from domain.errors import Conflict, NotPossibleNow, SeawayError, ServerUnreachable
 from domain.host_keys import HostKey, is_fingerprint_of
@@ -44,9 +45,10 @@ async def accept_host_key(
 ) -> Server:
     """Pins the key that the server shows now, if it is the one that the person means.
 
-    Raises Conflict where it is another one, and as `request_provisioning` does.
+    Raises Conflict where it is another one, Forbidden as `check_way_in` does, and as `request_provisioning`.
     """
     check_may_change(server)
+    await check_way_in(context, principal, server)
     shown = await context.host_keys.shown_by(server)
     if not is_fingerprint_of(shown, fingerprint):
         raise Conflict(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.authentication import Principal
+from api.authentication import Ability, Principal, has_ability
 from api.context import ApiContext
 from api.shapes.servers import ServerFields
 from domain.configuration import ApplicationConfiguration
-from domain.errors import InvalidInput, NotFound, NotPossibleNow
+from domain.errors import Forbidden, InvalidInput, NotFound, NotPossibleNow
 from domain.release_policies import check_min_available
 from domain.swarm import check_fits, require_role
 from store.tables import Server
@@ -19,7 +19,8 @@ FLAGS = ("is_swarm_manager", "is_swarm_worker")
 async def apply_swarm(context: ApiContext, principal: Principal, server: Server, body: ServerFields) -> None:
     """Writes what is said about a server's part in a Swarm into the row, not yet into the store.
 
-    Raises NotPossibleNow where applications live there: they cannot change between containers and services.
+    Raises NotPossibleNow where applications live there: they cannot change between containers and services;
+    Forbidden without the ability `root`, because who manages a Swarm is root on each of its nodes.
     """
     before = {name: getattr(server, name) for name in FLAGS}
     for name in FLAGS:
@@ -28,6 +29,11 @@ async def apply_swarm(context: ApiContext, principal: Principal, server: Server,
             setattr(server, name, given)
     if before == {name: getattr(server, name) for name in FLAGS}:
         return
+    if not has_ability(principal, Ability.ROOT):
+        raise Forbidden(
+            "Who manages a Docker Swarm has power over all of its nodes, so a server's part in one needs the "
+            "ability 'root'."
+        )
     if server.is_swarm_manager and server.is_swarm_worker:
         raise InvalidInput("A manager takes tasks anyway: say one of the two.", field="is_swarm_worker")
     names = [

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable
+from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable, VolumeKind
 from domain.errors import Conflict, NotFound
 from store.columns import now
 from store.database import Database
@@ -92,6 +92,21 @@ class ApplicationStore:
             if server_id in {one.routing.edge_server_id for one in known}:
                 found.append(row.id)
         return found
+
+    async def mounting_folders_of(self, server_id: str) -> Sequence[str]:
+        """The names of all applications that mount folders of the server, now or after a rollback."""
+        query = select(Application, Deployment).join(Deployment, isouter=True)
+        async with self._database.reading() as session:
+            rows = (await session.exec(query)).all()
+        return sorted(
+            {
+                row.name
+                for row, deployment in rows
+                for one in (self._unsealed(row), *(self._released(deployment) if deployment else ()))
+                if server_id in one.server_ids
+                and any(volume.kind is VolumeKind.BIND for volume in one.runtime.volumes)
+            }
+        )
 
     async def teams_of(self, application_ids: Collection[str]) -> dict[str, str]:
         """The team of each of these applications; those that there are none of are left out."""

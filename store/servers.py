@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 from sqlmodel import col, delete, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.deployments import StepStatus
 from domain.errors import Conflict, NotFound
@@ -15,6 +16,8 @@ from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.tables import DeletedApplication, PrivateKey, PulledName, ReplicaStanding, Server, ServerStep
+
+ENDPOINT = frozenset(["address", "port", "jump_server_id"])
 
 
 class ServerStore:
@@ -64,24 +67,18 @@ class ServerStore:
     async def create(self, server: Server) -> Server:
         """Writes a new server. Raises Conflict where the team has it already (address and port)."""
         async with self._database.writing() as session:
-            twin = select(Server).where(
-                Server.team_id == server.team_id,
-                Server.address == server.address,
-                Server.port == server.port,
-                Server.jump_server_id == server.jump_server_id,
-                col(Server.is_local).is_(False),
-            )
-            if (found := (await session.exec(twin)).first()) is not None:
-                raise Conflict(f"{server.address} port {server.port} is the server '{found.name}' already.")
+            await _refuse_twin(session, server)
             session.add(server)
         return server
 
     async def set(self, server_id: str, **values: object) -> Server:
-        """Sets the named columns. Raises NotFound."""
+        """Sets the named columns. Raises NotFound, and Conflict as `create` does for another address."""
         async with self._database.writing() as session:
             row = await session.get(Server, server_id)
             if row is None:
                 raise NotFound("There is no such server.")
+            if not ENDPOINT.isdisjoint(values):
+                await _refuse_twin(session, row.model_copy(update=values))
             row.sqlmodel_update(values)
             row.updated_at = now()
             session.add(row)
@@ -210,3 +207,16 @@ class ServerStore:
     def reveal(self, key: PrivateKey) -> SecretStr:
         """The private key itself."""
         return SecretStr(self._keys.decrypt(key.private_key_sealed))
+
+
+async def _refuse_twin(session: AsyncSession, server: Server) -> None:
+    twin = select(Server).where(
+        Server.id != server.id,
+        Server.team_id == server.team_id,
+        Server.address == server.address,
+        Server.port == server.port,
+        Server.jump_server_id == server.jump_server_id,
+        col(Server.is_local).is_(False),
+    )
+    if (found := (await session.exec(twin)).first()) is not None:
+        raise Conflict(f"{server.address} port {server.port} is the server '{found.name}' already.")

@@ -12,7 +12,7 @@ from api.authentication import Ability, Principal, Reader, Writer, require_abili
 from api.context import ApiContext
 from api.operation_requests import request_operation
 from api.routes.parameters import ContextOf, IdempotencyKey, Ignored, Uuid
-from api.safeguards import check_domains, check_source, check_volume
+from api.safeguards import check_domains, check_placement, check_source
 from api.server_changes import check_edge, named_servers, usable_servers
 from api.shapes.answers import Queued
 from api.shapes.application_changes import change_configuration
@@ -80,12 +80,9 @@ async def update_application_by_uuid(
     ) -> tuple[ApplicationConfiguration, Mapping[str, object]]:
         row.name = row.name if name is None else name
         row.description = description if "description" in written else row.description
-        if not set(server_ids) <= set(configuration.server_ids):
-            # Who mounted a folder of one server gave nobody the same folder of another.
-            for volume in configuration.runtime.volumes:
-                check_volume(principal, volume)
-        configuration = configuration.model_copy(update={"server_ids": server_ids})
-        changed, spelled = change_configuration(configuration, earlier, written)
+        moved = configuration.model_copy(update={"server_ids": server_ids})
+        changed, spelled = change_configuration(moved, earlier, written)
+        check_placement(principal, configuration, changed)
         check_places(servers, changed)
         if "git_repository" in written:
             check_source(principal, changed)
