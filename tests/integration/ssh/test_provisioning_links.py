@@ -32,13 +32,16 @@ from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
 from store.tables import PrivateKey, Server
-from tests.harness.ssh_servers import SshServer
+from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
+from tests.integration.ssh.test_provisioning import stop_engine
 from workflows.names import server_workflow_id
 from workflows.server import STEPS, ServerWorkflow
 
 INSTANCE = "lighthouse"
+INSTALL_LIMIT_SECONDS = 300.0
+SSH_PACKETS = (("INPUT", "-p", "tcp", "--dport", "22"), ("OUTPUT", "-p", "tcp", "--sport", "22"))
 ACTIVITIES = [signature.name for _, signature, _ in STEPS]
 
 
@@ -55,9 +58,40 @@ class Cutting(Interceptor):
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Cutter(next, self)
 
+    async def begin(self) -> asyncio.Task[None]:
+        """Cuts it now, and says when it is as before."""
+        await asyncio.to_thread(self.machine.cut)
+        return asyncio.create_task(self.heal())
+
     async def heal(self) -> None:
         await asyncio.sleep(self.seconds)
         await asyncio.to_thread(self.machine.heal)
+
+
+class CuttingInstallation(Cutting):
+    """Cuts the link to a bare machine while the packages of its engine are unpacked; 0 s are a reset."""
+
+    def __init__(self, machine: SshServer, seconds: float) -> None:
+        super().__init__(machine, "ensure-engine", seconds)
+
+    async def begin(self) -> asyncio.Task[None]:
+        """Waits for the packages beside the step."""
+        return asyncio.create_task(self._cut_while_unpacking())
+
+    async def _cut_while_unpacking(self) -> None:
+        await eventually(self._unpacks, INSTALL_LIMIT_SECONDS, describe="packages that are unpacked")
+        if not self.seconds:
+            await asyncio.to_thread(self.machine.reset_links)
+            return
+        # Of SSH alone: the packages go on coming.
+        with contextlib.ExitStack() as stack:
+            for rule in SSH_PACKETS:
+                await asyncio.to_thread(stack.enter_context, self.machine.dropping(*rule))
+            await asyncio.sleep(self.seconds)
+
+    async def _unpacks(self) -> bool:
+        code, _ = await asyncio.to_thread(self.machine.run, "pgrep", "-f", "^/usr/bin/dpkg .*--unpack")
+        return code == 0
 
 
 class _Cutter(ActivityInboundInterceptor):
@@ -69,8 +103,7 @@ class _Cutter(ActivityInboundInterceptor):
         name = activity.info().activity_type
         self._cutting.runs.append(name)
         if name == self._cutting.step and self._cutting.healing is None:
-            await asyncio.to_thread(self._cutting.machine.cut)
-            self._cutting.healing = asyncio.create_task(self._cutting.heal())
+            self._cutting.healing = await self._cutting.begin()
         return await super().execute_activity(input)
 
 
@@ -169,3 +202,23 @@ async def test_a_minute_without_packets_delays_any_step(
     cutting = Cutting(server, step, 60)
     ended = await provision_through(cutting, temporal_client, store, tmp_path, 240)
     assert ended == (ServerStatus.USABLE, "")
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("silent_seconds", [0, 60])
+async def test_a_link_that_breaks_while_docker_is_installed_delays_it(
+    silent_seconds: float, temporal_client: Client, store: Store, servers: SshServers, tmp_path: Path
+) -> None:
+    machine = await asyncio.to_thread(lambda: servers.add(docker=False))
+    await asyncio.to_thread(stop_engine, machine)
+    cutting = CuttingInstallation(machine, silent_seconds)
+    ended = await provision_through(cutting, temporal_client, store, tmp_path, 600)
+    assert ended == (ServerStatus.USABLE, "")
+    assert cutting.healing is not None
+    await cutting.healing
+    # Every package is whole, and there is one engine.
+    assert machine.run("dpkg", "--audit") == (0, "")
+    assert len(machine.run("pgrep", "-x", "dockerd")[1].split()) == 1
+    assert machine.run("sh", "-c", "dpkg -l docker.io | grep -c ^ii")[1].strip() == "1"
+    await asyncio.to_thread(machine.remove)
