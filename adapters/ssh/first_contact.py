@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import asyncssh
 
@@ -25,17 +26,21 @@ async def first_contact(
     """
     limits = settings or SshSettings()
     gate = SshLink(jump, limits) if jump else None
+    near = None
     try:
         tunnel = await gate.get() if gate else None
         async with asyncio.timeout(limits.login_seconds):
-            key = await _host_key_at(address, tunnel)
+            near = await open_socket(address.host, address.port) if tunnel is None else None
+            key = await _host_key_at(address, tunnel, near)
     except HostKeyChanged as error:
         raise jump_host_key_changed(address, error) from error
     except TimeoutError as error:
-        raise no_answer(address, limits.login_seconds, connected=False) from error
+        raise no_answer(address, limits.login_seconds, connected=near is not None) from error
     except (OSError, asyncssh.Error) as error:
         raise login_failure(error, address, jump=jump.address if jump else None) from error
     finally:
+        if near is not None:
+            near.close()
         if gate is not None:
             await gate.close()
     if key is None:
@@ -44,18 +49,13 @@ async def first_contact(
 
 
 async def _host_key_at(
-    address: ServerAddress, tunnel: asyncssh.SSHClientConnection | None
+    address: ServerAddress, tunnel: asyncssh.SSHClientConnection | None, near: socket.socket | None
 ) -> asyncssh.SSHKey | None:
-    near = await open_socket(address.host, address.port) if tunnel is None else None
-    try:
-        return await asyncssh.get_server_host_key(
-            address.host,
-            address.port,
-            tunnel=tunnel,
-            sock=near,
-            server_host_key_algs=host_key_algorithms(None),
-            config=None,
-        )
-    finally:
-        if near is not None:
-            near.close()
+    return await asyncssh.get_server_host_key(
+        address.host,
+        address.port,
+        tunnel=tunnel,
+        sock=near,
+        server_host_key_algs=host_key_algorithms(None),
+        config=None,
+    )

@@ -138,7 +138,10 @@ class TestUnreachable:
 
     async def test_a_port_that_accepts_and_never_answers(self, target):
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            error = await self.reach(target, port=silent.getsockname()[1])
+            port = silent.getsockname()[1]
+            error = await self.reach(target, port=port)
+            with pytest.raises(ServerUnreachable, match="accepts connections"):
+                await first_contact(ServerAddress("127.0.0.1", port), settings=SshSettings(login_seconds=1))
         assert "accepts connections" in error.message
 
     async def test_a_port_whose_queue_is_full(self, target):
