@@ -105,7 +105,8 @@ def _looks_like_key(line: str) -> bool:
 
 def printable(text: str, longest: int) -> str:
     """One line of so many characters out of what a stranger wrote, without escape sequences."""
-    return _without_control(" ".join(text[: 10 * longest].split()))[:longest]
+    line = _without_control(" ".join(text[: 10 * longest].split()))
+    return "".join(one for one in line if one.isprintable())[:longest]
 
 
 def _without_control(line: str) -> str:

@@ -30,9 +30,9 @@ class _OneLine(logging.Formatter):
         return _CONTROL.sub(lambda found: repr(found.group())[1:-1], super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """The lines of the stack trace, each as it would be in a message."""
+        """The lines of the stack trace, each as it would be in a message, and none where a record begins."""
         lines = super().formatException(ei).split("\n")
-        return "\n".join(_CONTROL.sub(lambda found: repr(found.group())[1:-1], line) for line in lines)
+        return "\n".join("  " + _CONTROL.sub(lambda found: repr(found.group())[1:-1], line) for line in lines)
 
 
 def formatter() -> logging.Formatter:

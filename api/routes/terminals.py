@@ -185,7 +185,7 @@ async def _attend(
 
 def audited_command(command: Sequence[str], redact: Redactor) -> str:
     """What the audit keeps of it. Each word first: quoting spells a secret with a quote anew."""
-    words = [redact(word.replace("\n", " ")) for word in command]
+    words = [redact(word).replace("\n", " ") for word in command]
     return redact(shlex.join(words))[:LONGEST_SUMMARY]
 
 

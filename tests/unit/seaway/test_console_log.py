@@ -28,3 +28,4 @@ def test_a_stack_trace_keeps_its_lines_and_nothing_else() -> None:
         lines = told("it failed", exc_info=sys.exc_info()).split("\n")
     assert len(lines) > 3
     assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines[1:] if not line.startswith("  ")]

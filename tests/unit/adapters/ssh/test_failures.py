@@ -9,7 +9,7 @@ from adapters.ssh.failures import LONGEST_TOLD, link_lost, login_failure
 from adapters.ssh.targets import ServerAddress
 
 ADDRESS = ServerAddress("203.0.113.7", 22, "root")
-HOSTILE = "\x1b]0;owned\x07\nWARNING seaway: forged " + "x" * 100_000
+HOSTILE = "\x1b]0;owned\x07\nWARNING\x9d seaway:\u202e forged " + "x" * 100_000
 
 
 def test_a_disconnect_before_any_key_was_looked_at_makes_a_short_printable_message() -> None:
