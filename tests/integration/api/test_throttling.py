@@ -97,9 +97,11 @@ def test_memory_does_not_grow_with_the_number_of_guessers() -> None:
 
 
 async def test_a_token_that_asks_too_often_is_told_when_to_come_back(
-    seaway: Seaway, monkeypatch: pytest.MonkeyPatch
+    seaway: Seaway, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(seaway.app.state, "request_limiter", RequestLimiter(2))
+    # Put back by hand: monkeypatch would take it away, as the state has it in no `__dict__` of its own.
+    usual, seaway.app.state.request_limiter = seaway.app.state.request_limiter, RequestLimiter(2)
+    request.addfinalizer(lambda: setattr(seaway.app.state, "request_limiter", usual))
     async with seaway.client(seaway.mine.token) as client:
         for _ in range(2):
             assert (await client.get("/version")).status_code == 200
