@@ -65,8 +65,7 @@ async def check_way_in(context: ApiContext, principal: Principal, server: Server
             f"The server '{server.name}' is part of a Docker Swarm. To put another machine in its place "
             "needs the ability 'root'."
         )
-    names = await context.store.applications.mounting_folders_of(server.id)
-    if names:
+    if await context.store.applications.mount_folders_of(server.id):
         raise Forbidden(
             f"Applications mount folders of the server '{server.name}'. To put another machine in its place "
             "needs the ability 'root'."

@@ -79,7 +79,9 @@ async def _apply_way_in(
         server.jump_server_id = await _jump(context, principal, server, body.jump_server_uuid)
     if body.host_key:
         server.host_key, server.shown_host_key = host_key_of(body.host_key).text, ""
-    if before["host_key"] and before != server.model_dump(include=set(MACHINE)):
+    # Nothing lives on a server before its first contact, but an engine may be meant to join a Swarm by then.
+    is_known = before["host_key"] or server.is_swarm_manager or server.is_swarm_worker
+    if is_known and before != server.model_dump(include=set(MACHINE)):
         await check_way_in(context, principal, server)
 
 

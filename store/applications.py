@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 
 from pydantic import SecretStr
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable, VolumeKind
+from domain.deployments import DeploymentStatus
 from domain.errors import Conflict, NotFound
 from store.columns import now
 from store.database import Database
@@ -31,6 +34,9 @@ Written = Mapping[str, object]
 
 Edit = Callable[[Application, ApplicationConfiguration, Written], tuple[ApplicationConfiguration, Written]]
 """Answers what to write instead; it may also change the row's name and description."""
+
+WITHOUT_WAY_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, DeploymentStatus.SUPERSEDED)
+"""No rollback leads to a deployment in these states, and it goes on no more."""
 
 
 class ApplicationStore:
@@ -93,20 +99,25 @@ class ApplicationStore:
                 found.append(row.id)
         return found
 
-    async def mounting_folders_of(self, server_id: str) -> Sequence[str]:
-        """The names of all applications that mount folders of the server, now or after a rollback."""
-        query = select(Application, Deployment).join(Deployment, isouter=True)
-        async with self._database.reading() as session:
-            rows = (await session.exec(query)).all()
-        return sorted(
-            {
-                row.name
-                for row, deployment in rows
-                for one in (self._unsealed(row), *(self._released(deployment) if deployment else ()))
-                if server_id in one.server_ids
-                and any(volume.kind is VolumeKind.BIND for volume in one.runtime.volumes)
-            }
+    async def mount_folders_of(self, server_id: str) -> bool:
+        """Whether an application of any team mounts a folder of the server, now or after a rollback."""
+        snapshots = select(Deployment).where(
+            col(Deployment.snapshot_sealed).is_not(None), col(Deployment.status).not_in(WITHOUT_WAY_BACK)
         )
+        async with self._database.reading() as session:
+            applications = (await session.exec(select(Application))).all()
+            deployments = (await session.exec(snapshots)).all()
+
+        def found() -> bool:
+            released = chain.from_iterable(map(self._released, deployments))
+            return any(
+                server_id in one.server_ids and volume.kind is VolumeKind.BIND
+                for one in chain(map(self._unsealed, applications), released)
+                for volume in one.runtime.volumes
+            )
+
+        # Each snapshot is opened, and there may be thousands.
+        return await asyncio.to_thread(found)
 
     async def teams_of(self, application_ids: Collection[str]) -> dict[str, str]:
         """The team of each of these applications; those that there are none of are left out."""

@@ -141,6 +141,15 @@ async def test_a_part_in_a_swarm_is_given_and_taken_by_root_only(
     assert (await limited.patch(path, json={"ip": "192.0.2.8"})).status_code == 403
 
 
+async def test_a_manager_that_nobody_has_reached_yet_is_led_elsewhere_by_root_only(
+    seaway: Seaway, client: httpx.AsyncClient, limited: httpx.AsyncClient
+) -> None:
+    server = await add_server(seaway, "192.0.2.7", is_swarm_manager=True, is_usable=False, host_key="")
+    path = f"/servers/{server.id}"
+    assert (await limited.patch(path, json={"ip": "192.0.2.8"})).status_code == 403
+    assert (await client.patch(path, json={"ip": "192.0.2.8"})).status_code == 201
+
+
 async def test_a_mounted_folder_moves_to_another_node_by_root_only(
     seaway: Seaway, client: httpx.AsyncClient, limited: httpx.AsyncClient
 ) -> None:
