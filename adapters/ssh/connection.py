@@ -14,7 +14,7 @@ from adapters.cancellation import uninterrupted
 from adapters.host_commands import Completed
 from adapters.processes import OnLine
 from adapters.ssh.commands import END_LIMIT_SECONDS, attend, command_line, end
-from adapters.ssh.failures import link_lost, not_begun, translated
+from adapters.ssh.failures import link_lost, not_begun, told, translated
 from adapters.ssh.first_contact import first_contact
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ROOT, ServerAddress, SshSettings, SshTarget
@@ -232,7 +232,7 @@ class SshConnection:
         return TransientError(
             f"The SSH server {self._target.address.endpoint} opens no further session. Seaway uses up to "
             f"{self._settings.sessions + 1} at once: raise MaxSessions in its sshd_config if it is lower.",
-            detail=error.reason,
+            detail=told(error.reason),
         )
 
     @asynccontextmanager

@@ -45,15 +45,15 @@ def login_failure(
         return AuthenticationRefused(
             f"The server {address.endpoint} refuses the user '{address.user}' with the key {fingerprint}. "
             f"Add its public key to that user's ~/.ssh/authorized_keys there, or choose another key or user.",
-            detail=_told(error),
+            detail=told(error),
         )
     if isinstance(error, asyncssh.ChannelOpenError) and jump:
         return ServerUnreachable(
             f"The jump host {jump.endpoint} cannot connect to {address.endpoint}. Check the "
             "address, and that the jump host allows TCP forwarding.",
-            detail=_told(error.reason),
+            detail=told(error.reason),
         )
-    return ServerUnreachable(_unreachable(error, address), detail=_told(error))
+    return ServerUnreachable(_unreachable(error, address), detail=told(error))
 
 
 def _unreachable(error: Exception, address: ServerAddress) -> str:
@@ -77,10 +77,11 @@ def _unreachable(error: Exception, address: ServerAddress) -> str:
         case OSError():
             return f"The server {where} cannot be reached: {error.strerror or error}. Check its address."
     # Anybody on the way can write this, before any key has been looked at.
-    return f"The SSH connection to {where} failed. It was told: '{_told(error)}'."
+    return f"The SSH connection to {where} failed. It was told: '{told(error)}'."
 
 
-def _told(error: object) -> str:
+def told(error: object) -> str:
+    """What the other side says of why, as far as it may stand in a message."""
     return printable(str(error), LONGEST_TOLD)
 
 
@@ -107,7 +108,7 @@ def not_begun(address: ServerAddress, seconds: float) -> ServerUnreachable:
 
 def link_lost(address: ServerAddress, reason: str = "") -> ServerUnreachable:
     """For work that was under way when the link broke."""
-    return ServerUnreachable(f"The SSH connection to {address.endpoint} broke off.", detail=_told(reason))
+    return ServerUnreachable(f"The SSH connection to {address.endpoint} broke off.", detail=told(reason))
 
 
 def host_key_changed(address: ServerAddress, pinned: HostKey, shown: HostKey) -> HostKeyChanged:
@@ -144,5 +145,5 @@ def forwarding_forbidden(address: ServerAddress, reason: str) -> NotPossibleNow:
     return NotPossibleNow(
         f"The SSH server {address.endpoint} forbids forwarding. Set AllowTcpForwarding and "
         "AllowStreamLocalForwarding to yes in its sshd_config, without DisableForwarding.",
-        detail=reason,
+        detail=told(reason),
     )

@@ -17,7 +17,7 @@ import asyncssh
 
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.ssh.connection import SshConnection
-from adapters.ssh.failures import forwarding_forbidden, translated
+from adapters.ssh.failures import forwarding_forbidden, told, translated
 from adapters.ssh.pipes import FarEnd, Pipe, open_unix
 from domain.errors import EngineSilent, EngineUnavailable, NotPossibleNow, SeawayError
 
@@ -130,7 +130,7 @@ class DockerSocketForward:
             )
         return EngineUnavailable(
             f"Nothing listens at {self._remote_path} on {address.endpoint}: Docker does not run.",
-            detail=error.reason,
+            detail=told(error.reason),
         )
 
     async def _holds(self, test: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 import asyncssh
 
 from adapters.ssh.connection import SshConnection
+from adapters.ssh.failures import told
 from domain.errors import NotPossibleNow, SeawayError, TransientError
 
 # A file of ours is small; what takes longer than this does not come to an end.
@@ -127,7 +128,7 @@ def _not_permitted(
     return NotPossibleNow(
         f"The user '{address.user}' may not write {path} on {address.endpoint}. Give it the folder: "
         f"sudo install -d -o {address.user} {folder}",
-        detail=str(error),
+        detail=told(error),
     )
 
 
@@ -149,4 +150,4 @@ async def _file_failure(
             if disk.bavail * disk.frsize <= size or (disk.files and disk.favail == 0):
                 return NotPossibleNow(f"{where} cannot be written: the disk is full. Free some space there.")
             break
-    return TransientError(f"{where} cannot be read or written: {error.reason}", detail=str(error))
+    return TransientError(f"{where} cannot be read or written. It was told: '{told(error.reason)}'.")
