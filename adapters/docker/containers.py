@@ -19,6 +19,8 @@ from domain.errors import EngineUnavailable, ImageNotFound, ReplicaRefused, Seaw
 # How long a name may stay reserved for a container that cannot be inspected yet.
 NAME_LIMIT_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.02
+# An engine in other hands may say as much of each container as an answer holds. Honest ones: 2,000 each.
+MOST_KEPT_CHARACTERS = 16 * 1024 * 1024
 
 
 class Containers(Waiting, EngineConnection):
@@ -127,8 +129,17 @@ class Containers(Waiting, EngineConnection):
         """Every container, running or not, that has all these labels (an empty value: any value), by name."""
         filters = {"label": [f"{key}={value}" if value else key for key, value in labels.items()]}
         found = listed(await self.call(lambda client: client.containers(all=True, filters=filters)))
-        states = [await self.inspect(container["Id"]) for container in found]
-        return sorted((state for state in states if state), key=lambda state: state.name)
+        states, kept = [], 0
+        for container in found:
+            if state := await self.inspect(container["Id"]):
+                states.append(state)
+                kept += len(repr(state))
+            if kept > MOST_KEPT_CHARACTERS:
+                raise EngineUnavailable(
+                    "What the Docker Engine says of its containers is more than any engine says. Look "
+                    "whether somebody else controls that server."
+                )
+        return sorted(states, key=lambda state: state.name)
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """Ask it to end, and kill it after the grace. Stopped or absent is fine."""

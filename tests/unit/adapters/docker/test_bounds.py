@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.docker import streams
-from adapters.docker.states import MOST_LISTED, LogEntry, container_state, listed
+from adapters.docker.containers import Containers
+from adapters.docker.states import MOST_LISTED, ContainerState, LogEntry, container_state, listed
 from adapters.docker.streams import SPARE_ENTRIES, last_entries
 from domain.errors import EngineUnavailable
 
@@ -71,3 +72,34 @@ def test_of_a_container_little_is_kept() -> None:
     state = container_state(answer)
     assert state.labels == own
     assert len(repr(state)) < 100_000
+
+
+class Liar(Containers):
+    """Stands for an engine that says as much of each container as an answer may hold."""
+
+    def __init__(self) -> None:
+        super().__init__("/nowhere")
+        self.asked = 0
+
+    async def call(self, work: Any, **options: Any) -> Any:
+        return [{"Id": str(number)} for number in range(MOST_LISTED)]
+
+    async def inspect(self, name: str) -> ContainerState | None:
+        self.asked += 1
+        labels = {f"seaway.{number}": "x" * 4096 for number in range(250)}
+        return container_state(
+            {
+                "Id": name,
+                "Name": f"/{name}",
+                "Config": {"Image": "any", "Labels": labels},
+                "State": {"Status": "running", "Running": True},
+            }
+        )
+
+
+async def test_what_is_kept_of_all_containers_together_has_an_end() -> None:
+    engine = Liar()
+    with pytest.raises(EngineUnavailable, match="more than any engine"):
+        await engine.list_containers({})
+    assert engine.asked < 20
+    await engine.close()
