@@ -196,7 +196,7 @@ async def _run(
     assert context.terminals is not None  # noqa: S101  looked at before
     command = audited_command(start.command, place.redact) or "a login shell"
     if place.server:
-        command = f"on {place.redact(shlex.quote(place.server)).replace(chr(10), chr(32))}: {command}"
+        command = f"on {shlex.quote(place.redact(place.server).replace(chr(10), chr(32)))}: {command}"
     await audit(context, principal, place.action, place.kind, place.resource_id, command)
     began = time.monotonic()
     outcome = "ended by Seaway"
