@@ -152,13 +152,16 @@ async def test_what_another_teams_server_says_of_an_application_is_not_shown(
 
 @pytest.fixture
 async def standing(seaway: Seaway, measured: str) -> str:
-    """My server is watched, and two replicas are there, one of which runs; the application's id."""
+    """My server is watched, and two replicas are there, one of which runs and is measured now."""
     async with seaway.store.database.writing() as session:
         row = await session.get(Server, seaway.mine.server.id)
         assert row is not None
         row.status, row.data_folder = ServerStatus.USABLE, "/data"
         session.add(row)
     await seaway.store.watch.claim("me", timedelta(minutes=1))
+    # The module may have been read long before this runs, and what is old is not what a replica uses.
+    just_now = point(NOW - datetime.now(UTC), 7.0)
+    await seaway.store.metrics.write([(Subject(seaway.mine.server.id, measured, "r-1"), just_now)])
     replicas = [
         StandingReplica(measured, "r-1", ReplicaState.RUNNING),
         StandingReplica(measured, "r-2", ReplicaState.EXITED),
@@ -179,7 +182,7 @@ async def test_the_replicas_on_a_server_are_listed_with_what_they_use_and_how_th
     )
     assert (running["state"], running["use"]["cpu_percent"], running["memory_limit_bytes"]) == (
         "running",
-        0.0,
+        7.0,
         4000,
     )
     assert (exited["replica"], exited["state"], exited["use"], exited["measured_at"]) == (
