@@ -1,4 +1,4 @@
-"""A server on which the way back cannot be written: its files are read-only while a release is undone."""
+"""A server that takes no routes as a release is made or undone: read-only files, a proxy that cannot run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import docker
+import httpx
 import pytest
 
 from tests.e2e.applications import Application, brief, create
 from tests.e2e.installation import Installation, installed
-from tests.e2e.remote import add_key, add_server, load_images, version_at
-from tests.harness.images import BaseImages
+from tests.e2e.remote import add_key, add_server, load_images, until_usable, version_at
+from tests.harness.images import PYTHON, BaseImages
 from tests.harness.repositories import GitRepository
 from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
@@ -41,7 +43,7 @@ class Pair:
         return list(await asyncio.gather(*asking))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def pair(
     engine: docker.DockerClient, base_images: BaseImages, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Pair]:
@@ -68,6 +70,56 @@ def read_only(machine: SshServer) -> Iterator[None]:
         machine.run("umount", FOLDER)
 
 
+@contextmanager
+def without_proxy(machine: SshServer) -> Iterator[None]:
+    """The proxy dies, and somebody else takes its port."""
+    kill = "docker kill $(docker ps --quiet --filter label=seaway.role=proxy)"
+    take = f"docker run --detach --name squatter --publish 80:80 {PYTHON} sleep 3600"
+    code, output = machine.run("sh", "-c", f"{kill} && {take}")
+    assert code == 0, output
+    try:
+        yield
+    finally:
+        machine.run("docker", "rm", "--force", "squatter")
+
+
+async def on_both(pair: Pair, repository: GitRepository, **more: Any) -> Application:
+    """An application whose `v1` serves on both servers."""
+    application = await create(
+        pair.seaway,
+        git_repository=repository.url,
+        git_branch="main",
+        server_uuid=pair.ids[0],
+        server_uuids=pair.ids,
+        drain_seconds=5,
+        health_check_interval=1,
+        health_check_timeout=2,
+        **more,
+    )
+    await application.ended(await application.start_deploy(), LIMIT_SECONDS)
+    assert await pair.versions(application) == ["v1", "v1"]
+    return application
+
+
+async def until_back(machine: SshServer, application: Application) -> None:
+    """Returns when visitors of the server get the version from before."""
+
+    async def is_back() -> bool:
+        try:
+            return await version_at(machine, application.host) == "v1"
+        except httpx.TransportError:
+            return False
+
+    await eventually(is_back, SETTLED_SECONDS, describe=f"the version from before on {machine.name}")
+
+
+async def assert_next_release_works(pair: Pair, application: Application, repository: GitRepository) -> None:
+    repository.release("v3")
+    shown = await application.ended(await application.start_deploy(), LIMIT_SECONDS)
+    assert shown["outcome"] == "finished", brief(shown)
+    assert await pair.versions(application) == ["v3", "v3"]
+
+
 async def until_switched(pair: Pair, application: Application, version: str) -> None:
     async def has_switched() -> bool:
         return await pair.versions(application) == [version] * 2
@@ -87,19 +139,7 @@ async def test_where_the_way_back_cannot_be_written_the_new_version_serves_until
     pair: Pair, git_repository: GitRepository
 ) -> None:
     east, west = pair.machines
-    application = await create(
-        pair.seaway,
-        git_repository=git_repository.url,
-        git_branch="main",
-        server_uuid=pair.ids[0],
-        server_uuids=pair.ids,
-        drain_seconds=5,
-        health_check_interval=1,
-        health_check_timeout=2,
-    )
-    await application.ended(await application.start_deploy(), LIMIT_SECONDS)
-    assert await pair.versions(application) == ["v1", "v1"]
-
+    application = await on_both(pair, git_repository)
     git_repository.release("v2")
     await application.change(post_deployment_command=FAILS_WHEN_TOLD)
     deployment = await application.start_deploy()
@@ -115,12 +155,33 @@ async def test_where_the_way_back_cannot_be_written_the_new_version_serves_until
         # Its routes still lead to the new version, so that stays.
         assert await pair.versions(application) == ["v1", "v2"]
 
-    async def is_back() -> bool:
-        return await version_at(west, application.host) == "v1"
-
-    await eventually(is_back, SETTLED_SECONDS, describe="the version from before on west")
-    git_repository.release("v3")
+    await until_back(west, application)
     await application.change(post_deployment_command="")
-    shown = await application.ended(await application.start_deploy(), LIMIT_SECONDS)
-    assert shown["outcome"] == "finished", brief(shown)
-    assert await pair.versions(application) == ["v3", "v3"]
+    await assert_next_release_works(pair, application, git_repository)
+
+
+@pytest.mark.parametrize("enough", [None, 1], ids=["all have to", "one is enough"])
+async def test_a_proxy_that_cannot_run_ends_a_release_within_its_limit(
+    pair: Pair, git_repository: GitRepository, enough: int | None
+) -> None:
+    east, west = pair.machines
+    application = await on_both(pair, git_repository, min_available=enough)
+    git_repository.release("v2")
+    await application.set_variables(START_DELAY_SECONDS="10")
+    deployment = await application.start_deploy()
+
+    async def is_starting() -> bool:
+        steps = (await application.shown(deployment))["steps"]
+        return [one["status"] for one in steps if one["name"] == "health"] == ["running"] * 2
+
+    await eventually(is_starting, LIMIT_SECONDS, describe="replicas that start")
+    with without_proxy(west):
+        ended = await application.ended(deployment, LIMIT_SECONDS)
+        assert ended["outcome"] == ("finished" if enough else "failed"), brief(ended)
+        assert await version_at(east, application.host) == ("v2" if enough else "v1")
+        if enough is None:
+            assert ended["error"]["code"] == "proxy_unavailable", brief(ended)
+    await until_back(west, application)
+    await application.set_variables(START_DELAY_SECONDS="0")
+    await until_usable(pair.seaway, pair.ids[1])
+    await assert_next_release_works(pair, application, git_repository)
