@@ -22,7 +22,9 @@ from adapters.ssh.pipes import FarEnd, Pipe, open_unix
 from domain.errors import EngineSilent, EngineUnavailable, NotPossibleNow, SeawayError
 
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
-FOLDER_PREFIX: Final = "seaway-socket-"
+# Short, as is the name in it: the path of a unix socket has at most 107 bytes (unix(7)).
+FOLDER_PREFIX: Final = "seaway-s-"
+SOCKET_NAME: Final = "sock"
 DIAGNOSIS_LIMIT: Final = timedelta(seconds=15)
 ANSWER_SECONDS: Final = 10.0
 PING: Final = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
@@ -49,7 +51,7 @@ class DockerSocketForward:
         """The local path, for `DockerEngine` and BuildKit."""
         if self._folder is None:
             raise NotPossibleNow("The Docker socket is not forwarded.")
-        return str(self._folder / "docker.sock")
+        return str(self._folder / SOCKET_NAME)
 
     @staticmethod
     def remove_abandoned() -> None:
@@ -58,7 +60,6 @@ class DockerSocketForward:
 
     async def start(self) -> None:
         """The local socket is there afterwards; nothing is asked of the server yet."""
-        # Short, because the path of a unix socket has at most 107 bytes (unix(7)).
         self._folder = self._owned.enter_context(owned_folder(Path(tempfile.gettempdir()), FOLDER_PREFIX))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._accept, self.socket_path)
