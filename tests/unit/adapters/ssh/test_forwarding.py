@@ -45,4 +45,4 @@ async def test_it_leaves_room_for_a_long_folder_of_temporary_files(
     connection: Any = None
     async with DockerSocketForward(connection) as forward:
         assert len(forward.socket_path) == 107
-        assert Path(forward.socket_path).is_socket()
+        assert os.listdir(Path(forward.socket_path).parent) == [SOCKET_NAME]  # noqa: PTH208
