@@ -13,6 +13,7 @@ from api.response_headers import ResponseHeaders
 from api.routes import (
     application_creation,
     applications,
+    audit,
     deploy,
     deployment_logs,
     deployments,
@@ -42,6 +43,7 @@ MAXIMUM_BODY_BYTES = 8 * 1024**2
 ROUTERS = (
     health.router,
     teams.router,
+    audit.router,
     projects.router,
     environments.router,
     # Before the servers: /servers/events is no server.

@@ -30,6 +30,7 @@ __all__ = [
     "Principal",
     "Reader",
     "Require",
+    "SecretsReader",
     "Writer",
     "clear_session_cookie",
     "has_ability",
@@ -147,6 +148,7 @@ def require(ability: str) -> Require:
 Reader = Annotated[Principal, Depends(require(Ability.READ))]
 Writer = Annotated[Principal, Depends(require(Ability.WRITE))]
 Deployer = Annotated[Principal, Depends(require(Ability.DEPLOY))]
+SecretsReader = Annotated[Principal, Depends(require(Ability.READ_SENSITIVE))]
 
 
 async def _principal_of_cookie(request: Request) -> Principal | None:

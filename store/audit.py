@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlmodel import col, select
 
@@ -21,8 +22,15 @@ class AuditStore:
         async with self._database.writing() as session:
             session.add(event)
 
-    async def list(self, *, team_id: str, limit: int = 100) -> Sequence[AuditEvent]:
-        """The team's newest events."""
+    async def list(
+        self, *, team_id: str, resource_id: str = "", limit: int = 100, before: datetime | None = None
+    ) -> Sequence[AuditEvent]:
+        """The team's events, newest first; only those about the resource and `before`, if given."""
         query = select(AuditEvent).where(AuditEvent.team_id == team_id)
+        if resource_id:
+            query = query.where(AuditEvent.resource_id == resource_id)
+        if before is not None:
+            query = query.where(col(AuditEvent.at) < before)
+        newest = query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id)).limit(limit)
         async with self._database.reading() as session:
-            return (await session.exec(query.order_by(col(AuditEvent.at).desc()).limit(limit))).all()
+            return (await session.exec(newest)).all()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse
 
-from api.authentication import Ability, Principal, Reader, require, sees_secrets
+from api.authentication import Reader, SecretsReader, sees_secrets
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.deployments import LogLineAnswer, LogPage
 from api.streams import DeploymentFollower, answer_with, describe_events
@@ -17,7 +17,6 @@ router = APIRouter(prefix="/deployments/{uuid}", tags=["Deployments"])
 
 LARGEST_ID = 2**63 - 1
 
-LogReader = Annotated[Principal, Depends(require(Ability.READ_SENSITIVE))]
 LogId = Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only lines after the one with this id.")]
 
 
@@ -25,7 +24,7 @@ LogId = Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only lines after 
 async def get_log_by_deployment_uuid(
     uuid: Uuid,
     context: ContextOf,
-    principal: LogReader,
+    principal: SecretsReader,
     after: LogId = 0,
     limit: Annotated[int, Query(ge=1, le=5000, description="So many lines at most.")] = 1000,
 ) -> LogPage:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from api.authentication import Reader
-from api.routes.parameters import ContextOf, Uuid
+from api.routes.parameters import Before, ContextOf, Limit, Uuid
 from api.shapes.metrics import (
     ApplicationMetrics,
     ReplicaAnswer,
@@ -17,7 +17,7 @@ from api.shapes.metrics import (
     ServerMetrics,
     ServerPoint,
 )
-from api.shown_metrics import Span, aware, replica_points, server_points, span_of
+from api.shown_metrics import Span, replica_points, server_points, span_of
 from api.shown_replicas import replicas_on, states_of
 
 router = APIRouter(tags=["Metrics"])
@@ -28,10 +28,6 @@ Step = Annotated[
     int | None,
     Query(ge=1, le=366 * 86400, description="Seconds. It grows where too many or no such points are there."),
 ]
-
-
-Limit = Annotated[int, Query(ge=1, le=1000, description="So many at most, the newest first.")]
-Before = Annotated[datetime | None, Query(description="Only what happened earlier.")]
 
 
 async def _asked_span(context: ContextOf, since: From = None, until: To = None, step: Step = None) -> Span:
@@ -75,7 +71,7 @@ async def list_server_events(
 ) -> list[ServerEventAnswer]:
     """Of the team, newest first; kept for 30 days."""
     servers = [one.id for one in await context.store.servers.list(team_id=principal.team_id)]
-    events = await context.store.watch.events(*servers, limit=limit, before=_aware(before))
+    events = await context.store.watch.events(*servers, limit=limit, before=before)
     return [ServerEventAnswer.of(event) for event in events]
 
 
@@ -89,7 +85,7 @@ async def list_events_by_server_uuid(
 ) -> list[ServerEventAnswer]:
     """Newest first; kept for 30 days."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    events = await context.store.watch.events(server.id, limit=limit, before=_aware(before))
+    events = await context.store.watch.events(server.id, limit=limit, before=before)
     return [ServerEventAnswer.of(event) for event in events]
 
 
@@ -113,7 +109,3 @@ async def get_metrics_by_application_uuid(
             ReplicaMetrics.of(subject, points, states.get(subject)) for subject, points in found.items()
         ],
     )
-
-
-def _aware(before: datetime | None) -> datetime | None:
-    return aware(before) if before is not None else None

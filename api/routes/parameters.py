@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query
+from pydantic import AfterValidator
 
 from api.context import ApiContext, context_of
+from api.shown_metrics import aware
 
 ContextOf = Annotated[ApiContext, Depends(context_of)]
 
@@ -25,4 +28,10 @@ IdempotencyKey = Annotated[
 ]
 Skip = Annotated[int, Query(ge=0, le=10**9, description="So many of the newest are left out.")]
 Take = Annotated[int, Query(ge=1, le=100, description="So many are answered at most.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="So many at most, the newest first.")]
+Before = Annotated[
+    datetime | None,
+    AfterValidator(lambda moment: moment and aware(moment)),
+    Query(description="Only what happened earlier."),
+]
 Ignored = Annotated[bool, Query(description="Coolify's; taken, and means what always happens.")]

@@ -30,7 +30,13 @@ from seaway.cli.answers import (
 )
 from seaway.cli.event_stream import ServerEvent
 from seaway.cli.rest import RestClient
-from seaway.cli.watch_answers import ApplicationMetrics, RecordedEvent, ServerMetrics, ServerReplica
+from seaway.cli.watch_answers import (
+    ApplicationMetrics,
+    AuditEvent,
+    RecordedEvent,
+    ServerMetrics,
+    ServerReplica,
+)
 
 Model = TypeVar("Model")
 LOG_PAGE = 1000
@@ -221,6 +227,11 @@ class SeawayClient:
         """What happened to the server, newest first."""
         query = {"limit": limit}
         return _read(list[RecordedEvent], self.rest.request("GET", f"/servers/{uuid}/events", query=query))
+
+    def audit(self, *, resource_uuid: str, limit: int) -> list[AuditEvent]:
+        """Who did what, newest first; with a uuid, only what was done to that."""
+        query = {"resource_uuid": resource_uuid, "limit": limit}
+        return _read(list[AuditEvent], self.rest.request("GET", "/audit", query=query))
 
     def create_server(self, fields: Mapping[str, object]) -> Server:
         """Adds a server."""

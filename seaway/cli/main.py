@@ -10,6 +10,7 @@ import typer
 
 from seaway.cli.commands import (
     applications,
+    audit,
     contexts,
     deployments,
     environment,
@@ -52,6 +53,7 @@ for part in (
     servers,
     private_keys,
     registries,
+    audit,
     contexts,
     version,
 ):

@@ -83,3 +83,14 @@ class RecordedEvent(Answer):
     kind: str
     at: datetime
     message: str
+
+
+class AuditEvent(Answer):
+    """Something that somebody did."""
+
+    at: datetime
+    actor: str
+    action: str
+    resource_kind: str
+    resource_uuid: str
+    summary: str

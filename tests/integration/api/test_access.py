@@ -38,6 +38,7 @@ CASES: dict[str, Case] = {
     "GET /teams/current/members": Case("read"),
     "GET /teams/{uuid}": Case("read", TEAM),
     "GET /teams/{uuid}/members": Case("read", TEAM),
+    "GET /audit": Case("read:sensitive"),
     "GET /projects": Case("read"),
     "POST /projects": Case("write", body={"name": "p"}),
     "GET /projects/{uuid}": Case("read", PROJECT),
