@@ -143,6 +143,7 @@ class ApiServer:
                 app,
                 host=settings.host,
                 port=settings.port,
+                log_config=None,  # ours serves it too
                 log_level="warning",
                 lifespan="on",
                 access_log=False,
