@@ -19,6 +19,7 @@ from api.pages.wording import application_status, summary_of, version_of
 from api.routes.operations import ROLLBACK_KINDS
 from api.shown_servers import shown_servers
 from domain.configuration import ApplicationConfiguration, GitSource
+from domain.deployments import DeploymentStatus, OperationKind
 from domain.domains import public_url
 from domain.errors import SeawayError
 from domain.git_references import HEAD
@@ -70,14 +71,15 @@ class ApplicationReader:
     async def head(self, application: Application) -> ApplicationHead:
         """What each page of the application begins with."""
         configuration = self.configuration(application)
-        _, newest = await self._context.store.deployments.list_of_application(application.id, take=1)
+        _, found = await self._context.store.deployments.list_of_application(application.id, take=1)
+        newest = found[0] if found else None
         runtime_status = await self._context.runtime.status(application.id)
         is_git = isinstance(configuration.source, GitSource)
         return ApplicationHead(
             id=application.id,
             url=application_url(application.id),
             name=application.name,
-            status=application_status(application, runtime_status, newest[0] if newest else None),
+            status=application_status(application, runtime_status, newest),
             source=source_of(configuration),
             source_url=_source_url(configuration),
             source_icon="branch" if is_git else "box",
@@ -85,7 +87,7 @@ class ApplicationReader:
             place=await self.place(application),
             servers=await self._servers(application, configuration),
             links=self.links(configuration),
-            actions=_actions(application) if self._visitor.may_deploy else (),
+            actions=_actions(application, newest) if self._visitor.may_deploy else (),
         )
 
     async def _servers(
@@ -219,8 +221,10 @@ def _branch_of(configuration: ApplicationConfiguration) -> str:
     return source.branch if source.commit == HEAD else f"{source.branch} at {source.commit[:12]}"
 
 
-def _actions(application: Application) -> tuple[ActionLink, ...]:
-    if application.desired_state == DesiredState.DELETING:
+def _actions(application: Application, newest: Deployment | None) -> tuple[ActionLink, ...]:
+    """What may be done to it: nothing once it is being deleted."""
+    is_open = newest is not None and not DeploymentStatus(newest.status).is_final
+    if newest is not None and newest.kind == OperationKind.DELETE and is_open:
         return ()
     deploy = ActionLink("deploy", "Deploy", is_primary=True, shortcut="d")
     match application.desired_state:

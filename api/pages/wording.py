@@ -79,8 +79,6 @@ def application_status(
     if latest is not None and latest.status == DeploymentStatus.QUEUED:
         return DEPLOYMENT_STATUSES[DeploymentStatus.QUEUED]
     match application.desired_state:
-        case DesiredState.DELETING:
-            return StatusView("Deleting", "busy")
         case DesiredState.NEVER_DEPLOYED:
             return StatusView("Not deployed", "idle")
     return _running_status(application, runtime_status)

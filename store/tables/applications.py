@@ -16,7 +16,6 @@ class DesiredState(StrEnum):
     NEVER_DEPLOYED = "never_deployed"
     RUNNING = "running"
     STOPPED = "stopped"
-    DELETING = "deleting"
 
 
 class Application(SQLModel, table=True):

@@ -175,6 +175,19 @@ async def test_a_stopped_application_can_be_started_and_a_running_one_stopped(
     assert f'href="{url}/stop"' not in page
 
 
+async def test_nothing_is_offered_for_an_application_that_is_being_deleted(
+    visit: Visit, world: World
+) -> None:
+    application = await world.application("Shop")
+    await world.begin(await world.deployment(application))
+    url = f"/applications/{application.id}"
+    assert f'href="{url}/deploy"' in (await visit.get(url)).text
+    await world.begin(await world.deployment(application, kind=OperationKind.DELETE))
+    page = (await visit.get(url)).text
+    for action in ("deploy", "restart", "start", "stop", "scale"):
+        assert f'href="{url}/{action}"' not in page
+
+
 async def test_roll_back_is_offered_for_kept_releases_and_cancel_for_open_ones(
     visit: Visit, world: World
 ) -> None:
