@@ -19,7 +19,7 @@ from activities.step_log import Write, step_log
 from activities.task_containers import task_container
 from domain.configuration import ApplicationConfiguration
 from domain.errors import CommandFailed, DeadlineExceeded
-from domain.replicas import release_command_name, replica_name
+from domain.replicas import MANAGED, release_command_name, replica_name
 from domain.services import service_name
 from store.store import Store
 
@@ -76,7 +76,7 @@ class CommandActivities:
         deployment = await self._store.deployments.get(run.step.deployment_id)
         configuration = await self._store.deployments.snapshot(deployment.id)
         parts = await self._servers.parts(run.server_id)
-        await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
+        await parts.engine.ensure_network(parts.network, MANAGED)
         name = release_command_name(run.application_id, deployment.id)
         state = await parts.engine.inspect(name)
         if state is None or state.started_at is None:

@@ -17,12 +17,10 @@ from activities.service_releases import remove_service
 from adapters.docker.states import ContainerState
 from adapters.docker.swarm_states import ServiceState
 from domain.configuration import ApplicationConfiguration
-from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, ROLE_LABEL, application_labels
+from domain.replicas import APPLICATION_LABEL, ROLE_LABEL, application_labels, stop_grace_seconds
 from domain.services import SERVICE_ROLE
 from store.store import Store
 from store.tables import Server
-
-DEFAULT_GRACE_SECONDS = 30
 
 
 async def expect_remains(store: Store, command: m.Command, configuration: ApplicationConfiguration) -> None:
@@ -105,6 +103,5 @@ async def remove_release(parts: ServerParts, state: ContainerState | ServiceStat
     if isinstance(state, ServiceState):
         await remove_service(parts, state)
         return
-    grace = state.labels.get(GRACE_LABEL, "")
-    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+    await parts.engine.stop(state.name, stop_grace_seconds(state.labels))
     await parts.engine.remove(state.name)

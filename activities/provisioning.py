@@ -21,6 +21,7 @@ from adapters import server_setup
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.forwarding import DockerSocketForward
 from domain.errors import EngineSilent, EngineUnavailable, NotFound, NotPossibleNow, SeawayError
+from domain.replicas import MANAGED
 from domain.server_systems import (
     Rights,
     data_folder_of,
@@ -40,7 +41,6 @@ ENGINE_FOLDER = PurePosixPath("/var/lib/docker")
 ENGINE_START_SECONDS = 60.0
 ENGINE_POLL_SECONDS = 0.2
 ANSWER_LIMIT = timedelta(seconds=30)
-NETWORK_LABELS = {"seaway.managed": "true"}
 
 
 class ProvisioningActivities:
@@ -214,9 +214,9 @@ class ProvisioningActivities:
             await self._store.servers.set(task.server_id, data_folder=str(folder))
             parts = await self._servers.parts(task.server_id)
             if parts.swarm is None:
-                await parts.engine.ensure_network(parts.network, NETWORK_LABELS)
+                await parts.engine.ensure_network(parts.network, MANAGED)
             else:
-                await parts.engine.ensure_overlay(parts.network, NETWORK_LABELS)
+                await parts.engine.ensure_overlay(parts.network, MANAGED)
             return m.StepOutcome(message=f"{folder}, network {parts.network}")
 
         return await self._steps.run(task.server_id, ServerStepName.FOLDERS, work)

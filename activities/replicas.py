@@ -22,13 +22,14 @@ from adapters.docker.states import ContainerState
 from domain.errors import ReleaseUnhealthy
 from domain.replicas import (
     APPLICATION_LABEL,
-    GRACE_LABEL,
+    MANAGED,
     ONE_OFF_COMMAND_ROLE,
     PORTS_LABEL,
     RELEASE_COMMAND_ROLE,
     ROLE_LABEL,
     application_labels,
     replica_name,
+    stop_grace_seconds,
 )
 from store.store import Store
 
@@ -36,8 +37,6 @@ DRAIN_SAMPLE_SECONDS = 0.25
 QUIET_SAMPLES = 2
 BLIND_DRAIN_SECONDS = 5.0
 """How long the old version stays when its connections cannot be seen."""
-
-DEFAULT_GRACE_SECONDS = 30
 
 
 class ReplicaActivities:
@@ -61,7 +60,7 @@ class ReplicaActivities:
         parts = await self._servers.parts(start.server_id)
         if parts.swarm is not None:
             return await self._services.start(start, parts)
-        await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
+        await parts.engine.ensure_network(parts.network, MANAGED)
         mounts = await prepare_mounts(parts, configuration)
         image = deployment.image
 
@@ -203,8 +202,7 @@ def _is_running_command(state: ContainerState, retire: m.RetireReplicas) -> bool
 
 
 async def _stop(parts: ServerParts, state: ContainerState) -> None:
-    grace = state.labels.get(GRACE_LABEL, "")
-    await parts.engine.stop(state.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+    await parts.engine.stop(state.name, stop_grace_seconds(state.labels))
 
 
 async def _connections(parts: ServerParts, replicas: Sequence[ContainerState]) -> int | None:

@@ -17,6 +17,7 @@ from adapters.docker.engine import DockerEngine
 from adapters.traefik.settings import OWNER_LABEL
 from domain.build_limits import own_group
 from domain.errors import EngineUnavailable, NotFound, SeawayError, ServerUnreachable
+from domain.replicas import MANAGED, PROXY_ROLE, ROLE_LABEL
 from domain.server_systems import is_data_folder
 from store.store import Store
 from store.tables import Server
@@ -24,7 +25,7 @@ from store.tables import Server
 TAKING_SECONDS = 90.0
 SILENT_SECONDS = 20.0
 """Of one that did not answer when it was looked at last, nobody waits long for more."""
-PROXY_LABELS = {"seaway.managed": "true", "seaway.role": "proxy"}
+PROXY_LABELS = {**MANAGED, ROLE_LABEL: PROXY_ROLE}
 BINARIES = get_args(BinaryName)
 """Images that Seaway makes of programs."""
 logger = logging.getLogger("seaway.activities")

@@ -16,16 +16,21 @@ from activities.swarm_nodes import nodes_for_release, require_nodes
 from adapters.connections import connections_to, outgoing_connections
 from adapters.docker.swarm_states import ServiceState
 from domain.errors import CommandFailed, DeadlineExceeded, ImageNotFound
-from domain.replicas import APPLICATION_LABEL, GRACE_LABEL, PORTS_LABEL, ROLE_LABEL, application_labels
+from domain.replicas import (
+    APPLICATION_LABEL,
+    MANAGED,
+    PORTS_LABEL,
+    ROLE_LABEL,
+    application_labels,
+    stop_grace_seconds,
+)
 from domain.services import SERVICE_ROLE, service_name
 from domain.swarm import check_fits, without
 from store.store import Store
 
-NETWORK_LABELS = {"seaway.managed": "true"}
 DRAIN_SAMPLE_SECONDS = 0.25
 QUIET_SAMPLES = 2
 LOOK_SECONDS = 10.0
-DEFAULT_GRACE_SECONDS = 30
 
 
 class ServiceReleases:
@@ -48,7 +53,7 @@ class ServiceReleases:
             # Other nodes may have the image by now; a new specification would replace what serves.
             await parts.engine.scale_service(name, start.serve.replicas)
             return m.StepOutcome(message=f"{start.serve.replicas} replicas")
-        await parts.engine.ensure_overlay(parts.network, NETWORK_LABELS)
+        await parts.engine.ensure_overlay(parts.network, MANAGED)
         if parts.swarm is not None:
             # The proxy checks the health of replicas, before it is told where to lead visitors.
             await parts.engine.join_network(parts.network, parts.swarm.proxy_container)
@@ -143,8 +148,7 @@ async def services_of(parts: ServerParts, application_id: str) -> list[ServiceSt
 
 async def remove_service(parts: ServerParts, service: ServiceState) -> None:
     """The service is gone, after its grace."""
-    grace = service.labels.get(GRACE_LABEL, "")
-    await parts.engine.remove_service(service.name, int(grace) if grace.isdigit() else DEFAULT_GRACE_SECONDS)
+    await parts.engine.remove_service(service.name, stop_grace_seconds(service.labels))
 
 
 async def _open_connections(parts: ServerParts, targets: Collection[tuple[str, int]]) -> int | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
@@ -18,14 +16,6 @@ _BARE_ADDRESS = re.compile(r"(?P<scheme>[^:/?#]+)://(?P<rest>.*)")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 # The characters of a path by RFC 3986, section 3.3; a backtick would end the proxy's rule.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+;=:@/-]|%[0-9A-Fa-f]{2})*")
-
-
-@dataclass(frozen=True)
-class DomainConflict:
-    """An address that `owner` has already."""
-
-    domain: Domain
-    owner: str
 
 
 def parse_domains(text: str) -> tuple[Domain, ...]:
@@ -57,16 +47,6 @@ def public_url(domain: Domain, http_port: int = 80, https_port: int = 443) -> st
     port, usual = (https_port, 443) if domain.scheme == "https" else (http_port, 80)
     shown = "" if port == usual else f":{port}"
     return f"{domain.scheme}://{domain.host}{shown}{_shown_path(domain)}"
-
-
-def find_conflicts(mine: Sequence[Domain], others: Mapping[str, Sequence[Domain]]) -> list[DomainConflict]:
-    """Which of my addresses others have: the same host and path, whatever the scheme and port."""
-    owners = {(domain.host, domain.path): owner for owner, domains in others.items() for domain in domains}
-    return [
-        DomainConflict(domain, owners[domain.host, domain.path])
-        for domain in mine
-        if (domain.host, domain.path) in owners
-    ]
 
 
 def generated_domain(name: str, application_id: str, wildcard: str) -> Domain:

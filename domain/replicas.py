@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from domain.configuration import ApplicationConfiguration
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from domain.configuration import ApplicationConfiguration, RuntimeOptions
 
 MANAGED_LABEL = "seaway.managed"
+MANAGED: Final[Mapping[str, str]] = MappingProxyType({MANAGED_LABEL: "true"})
+"""What marks everything that Seaway makes."""
 APPLICATION_LABEL = "seaway.application"
 RELEASE_LABEL = "seaway.release"
 ROLE_LABEL = "seaway.role"
@@ -37,7 +43,7 @@ def one_off_command_name(application_id: str, run_id: str) -> str:
 
 def application_labels(application_id: str) -> dict[str, str]:
     """What marks everything of an application."""
-    return {MANAGED_LABEL: "true", APPLICATION_LABEL: application_id}
+    return {**MANAGED, APPLICATION_LABEL: application_id}
 
 
 def replica_labels(configuration: ApplicationConfiguration, release_id: str, number: int) -> dict[str, str]:
@@ -54,6 +60,12 @@ def replica_labels(configuration: ApplicationConfiguration, release_id: str, num
             PORTS_LABEL: ",".join(str(port) for port in serving_ports(configuration)),
         }
     )
+
+
+def stop_grace_seconds(labels: Mapping[str, str]) -> int:
+    """How long a replica may take to end, by its labels."""
+    grace = labels.get(GRACE_LABEL, "")
+    return int(grace) if grace.isdecimal() and grace.isascii() else RuntimeOptions().stop_grace_seconds
 
 
 def release_command_labels(application_id: str) -> dict[str, str]:

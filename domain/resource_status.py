@@ -37,12 +37,6 @@ def aggregate_status(statuses: Sequence[str], max_restart_count: int = 0) -> str
     return _aggregate(counted, max_restart_count)
 
 
-def display_status(status: str) -> str:
-    """The status for people: `running:healthy` is shown as `Running (healthy)`."""
-    state, *details = status.split(":")
-    return f"{state.capitalize()} ({', '.join(details)})" if details else state.capitalize()
-
-
 def _aggregate(parts: Sequence[Sequence[str]], max_restart_count: int) -> str:
     states = {part[0] for part in parts}
     if states & _BROKEN or ("exited" in states and max_restart_count > 0) or states == {"removing"}:

@@ -11,6 +11,7 @@ from domain.configuration import ApplicationConfiguration
 from domain.replicas import (
     APPLICATION_LABEL,
     GRACE_LABEL,
+    MANAGED,
     NO_REPLICA,
     PORTS_LABEL,
     RELEASE_LABEL,
@@ -57,7 +58,7 @@ def task_labels(configuration: ApplicationConfiguration) -> dict[str, str]:
     to be removed with everything that is of no release.
     """
     own = {key: value for key, value in configuration.runtime.labels if not key.startswith("seaway.")}
-    ours = {"seaway.managed": "true", APPLICATION_LABEL: "", ROLE_LABEL: TASK_ROLE}
+    ours = {**MANAGED, APPLICATION_LABEL: "", ROLE_LABEL: TASK_ROLE}
     return own | NO_REPLICA | ours | {TASK_OF_LABEL: configuration.application_id}
 
 

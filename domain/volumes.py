@@ -84,12 +84,6 @@ def parse_volume(text: str) -> Volume:
     )
 
 
-def format_volume(volume: Volume) -> str:
-    """The line that `parse_volume` reads as this volume, for named volumes and binds."""
-    modes = (["ro"] if volume.read_only else []) + list(volume.options)
-    return ":".join([volume.source, volume.target, *([",".join(modes)] if modes else [])])
-
-
 def normalised_target(target: str) -> str:
     """A path inside the container, absolute and other than `/`. Raises InvalidInput (field `volumes`)."""
     target = target.strip(" ")

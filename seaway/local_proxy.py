@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapters.docker.engine import DockerEngine
 from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
+from domain.replicas import MANAGED
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
 
@@ -25,7 +26,7 @@ async def start_proxy(servers: SeawayServers, settings: Settings) -> None:
     Raises StartUpError, with the way out, where there is no Docker or a port is in use.
     """
     await require_engine(servers.engine, settings)
-    await servers.engine.ensure_network(settings.instance, {"seaway.managed": "true"})
+    await servers.engine.ensure_network(settings.instance, MANAGED)
     try:
         await servers.proxy.ensure_running()
     except ReplicaRefused as error:

@@ -20,14 +20,13 @@ from adapters.host_metrics import read_host
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.metrics import ContainerReading, HostReading, Point, container_point, host_point
 from domain.replica_states import StandingReplica, replica_state
-from domain.replicas import APPLICATION_LABEL
+from domain.replicas import APPLICATION_LABEL, MANAGED
 from domain.server_events import ContainerEvent, Deaths
 from domain.services import application_of
 from store.metrics import Subject
 
 logger = logging.getLogger("seaway.watch")
 
-MANAGED: Final = {"seaway.managed": "true"}
 CALLS_AT_ONCE: Final = 4
 # A look that takes longer finds the server unreachable; it goes on, and no other begins before it has ended.
 LOOK_LIMIT_SECONDS: Final = 15.0

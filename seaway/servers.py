@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from activities.servers import ServerParts, SwarmParts
-from activities.service_releases import NETWORK_LABELS
 from adapters.docker.engine import DockerEngine
 from adapters.ssh.connection import SshConnection
 from adapters.ssh.targets import SshTarget
 from adapters.swarm_proxy import SwarmProxy
 from adapters.traefik.driver import TraefikProxy
 from domain.errors import NotPossibleNow
+from domain.replicas import MANAGED
 from seaway.local_server import LocalServer
 from seaway.remote_servers import RemoteServers
 from seaway.settings import Settings
@@ -54,7 +54,7 @@ class SeawayServers:
         return replace(
             parts,
             network=network,
-            proxy=SwarmProxy(parts.proxy, parts.engine, container, network, NETWORK_LABELS),
+            proxy=SwarmProxy(parts.proxy, parts.engine, container, network, MANAGED),
             swarm=SwarmParts(parts.proxy.tunnels, container),
         )
 

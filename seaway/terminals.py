@@ -26,6 +26,7 @@ from domain.errors import ImageNotFound, NotFound, NotPossibleNow, SeawayError
 from domain.identifiers import new_identifier
 from domain.replicas import (
     APPLICATION_LABEL,
+    MANAGED,
     ONE_OFF_COMMAND_ROLE,
     OWNER_LABEL,
     REPLICA_LABEL,
@@ -102,7 +103,7 @@ class SeawayTerminals:
         [server_id, *_] = await self._places(application, configuration, server)
         parts = await self._servers.parts(server_id)
         name = one_off_command_name(application_id, new_identifier())
-        await parts.engine.ensure_network(parts.network, {"seaway.managed": "true"})
+        await parts.engine.ensure_network(parts.network, MANAGED)
         specification = one_off_command_specification(
             configuration,
             name=name,

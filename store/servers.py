@@ -53,17 +53,6 @@ class ServerStore:
         async with self._database.reading() as session:
             return (await session.exec(query)).all()
 
-    async def update(self, server: Server) -> Server:
-        """Writes the server's columns."""
-        async with self._database.writing() as session:
-            row = await session.get(Server, server.id)
-            if row is None:
-                raise NotFound("There is no such server.")
-            row.sqlmodel_update(server.model_dump(exclude={"id", "team_id", "created_at"}))
-            row.updated_at = now()
-            session.add(row)
-        return row
-
     async def create(self, server: Server) -> Server:
         """Writes a new server. Raises Conflict where the team has it already (address and port)."""
         async with self._database.writing() as session:

@@ -33,6 +33,7 @@ from adapters.traefik.settings import (
 )
 from adapters.traefik.tunnels import ProxyTunnels
 from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
+from domain.replicas import MANAGED
 
 PULL_LIMIT_SECONDS = 60.0
 CHECKED_SECONDS = CHECK_SECONDS + 0.5
@@ -80,7 +81,7 @@ class TraefikProxy:
         content = api_routes(await self._token())
         if await self._files.read(API_FILE) != content:
             await self._files.write(API_FILE, content)
-        await self._engine.ensure_network(self._settings.network, {"seaway.managed": "true"})
+        await self._engine.ensure_network(self._settings.network, MANAGED)
         name = self._settings.container_name
         present = await self._engine.inspect(name)
         if present and present.running:

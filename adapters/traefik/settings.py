@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from adapters.docker.specifications import ContainerSpecification, MountSpecification
 from domain.configuration import PortMapping, VolumeKind
+from domain.replicas import MANAGED
 
 DYNAMIC_FOLDER = "/etc/seaway/dynamic"
 # No application can have this id, so none can overwrite the file.
@@ -94,7 +95,7 @@ def proxy_container(
         image=image,
         command=FLAGS,
         labels={
-            "seaway.managed": "true",
+            **MANAGED,
             "seaway.role": "proxy",
             "seaway.folder": folder_identity,
             OWNER_LABEL: dynamic_folder,

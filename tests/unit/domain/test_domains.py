@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from domain.configuration import Domain
 from domain.domains import (
-    DomainConflict,
-    find_conflicts,
     format_domain,
     generated_domain,
     parse_domains,
@@ -120,13 +118,6 @@ def test_the_owner_writes_the_containers_port_and_the_visitor_the_proxys(
 ) -> None:
     assert format_domain(domain) == written
     assert public_url(domain, http_port=8080, https_port=443) == visited
-
-
-def test_a_conflict_is_the_same_host_and_path_whatever_the_scheme_and_port() -> None:
-    mine = parse_domains("https://a.com:3000,https://a.com/api,https://b.com")
-    others = {"shop": parse_domains("http://a.com,http://c.com"), "blog": parse_domains("http://a.com/blog")}
-    assert find_conflicts(mine, others) == [DomainConflict(mine[0], "shop")]
-    assert find_conflicts(mine, {}) == []
 
 
 @pytest.mark.parametrize(

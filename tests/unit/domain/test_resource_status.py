@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.resource_status import aggregate_status, display_status
+from domain.resource_status import aggregate_status
 
 
 @pytest.mark.parametrize(
@@ -50,20 +50,6 @@ def test_containers_have_one_status_together(statuses: list[str], expected: str)
 def test_a_container_that_exited_after_restarts_crashes_again_and_again() -> None:
     assert aggregate_status(["exited"], max_restart_count=5) == "degraded:unhealthy"
     assert aggregate_status(["running:healthy"], max_restart_count=5) == "running:healthy"
-
-
-@pytest.mark.parametrize(
-    ("status", "shown"),
-    [
-        ("running:healthy", "Running (healthy)"),
-        ("exited:0", "Exited (0)"),
-        ("running:unhealthy:excluded", "Running (unhealthy, excluded)"),
-        ("exited:excluded", "Exited (excluded)"),
-        ("exited", "Exited"),
-    ],
-)
-def test_a_status_is_shown_in_words(status: str, shown: str) -> None:
-    assert display_status(status) == shown
 
 
 STATES = ["running:healthy", "running", "exited", "paused", "starting", "restarting", "removing", "unknown"]

@@ -10,7 +10,6 @@ from domain.configuration import Volume, VolumeKind
 from domain.errors import InvalidInput
 from domain.volumes import (
     MODES,
-    format_volume,
     parse_volume,
     split_volume,
     volume_name_for,
@@ -142,10 +141,9 @@ def test_every_mode_of_the_engine_is_known() -> None:
 
 
 @given(st.text() | st.text(alphabet="ab/.:~-${}rozZ,\\ "))
-def test_any_text_is_a_volume_or_invalid_input_and_survives_a_round_trip(text: str) -> None:
+def test_any_text_is_a_volume_or_invalid_input(text: str) -> None:
     try:
         volume = parse_volume(text)
     except InvalidInput:
         return
-    assert parse_volume(format_volume(volume)) == volume
     assert volume.target.startswith("/")
