@@ -20,7 +20,7 @@ from api.server_provisioning import (
 from api.shapes.answers import Done
 from api.shapes.servers import AcceptHostKey, ChangeServer, CreateServer, ServerAnswer, ValidateServer
 from api.swarm import FLAGS
-from domain.errors import InvalidInput, NotPossibleNow
+from domain.errors import InvalidInput
 from domain.host_keys import fingerprint_of
 from domain.servers import ServerStatus, checked_host
 from store.tables import Server
@@ -101,15 +101,7 @@ async def delete_server_by_uuid(
     forgets it and, if `delete_resources` says so, its applications; the answer names what stays.
     """
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
-    if server.is_local:
-        raise NotPossibleNow("Seaway runs on this server itself, so it cannot be removed.")
-    await _check_is_no_way(context, principal, server)
     names = await applications_on(context, principal, server)
-    if names and not delete_resources:
-        raise NotPossibleNow(
-            f"On the server '{server.name}' live {', '.join(names)}. Delete them or give them other servers "
-            "first; with delete_resources=true they are deleted with it."
-        )
     requested_by = principal.user_email
     await context.server_operations.remove(
         server, requested_by=requested_by, with_resources=delete_resources, forget=forget
@@ -149,15 +141,6 @@ async def applications_on(context: ApiContext, principal: Principal, server: Ser
     """The names of the team's applications that live on a server."""
     rows = await context.store.applications.list(team_id=principal.team_id)
     return [row.name for row in rows if server.id in context.store.applications.configured(row)[0].server_ids]
-
-
-async def _check_is_no_way(context: ApiContext, principal: Principal, server: Server) -> None:
-    others = await context.store.servers.list(team_id=principal.team_id)
-    names = [other.name for other in others if other.jump_server_id == server.id]
-    if names:
-        raise NotPossibleNow(
-            f"The way to {', '.join(names)} leads over the server '{server.name}'. Change that first."
-        )
 
 
 def _left_on(server: Server, applications: list[str]) -> str:

@@ -102,6 +102,7 @@ class RecordedServers:
 
     provisioned: list[str] = field(default_factory=list)
     removed: list[tuple[str, bool]] = field(default_factory=list)
+    refusal: SeawayError | None = None
 
     async def provision(self, server: Server, *, requested_by: str) -> None:
         self.provisioned.append(server.id)
@@ -109,6 +110,8 @@ class RecordedServers:
     async def remove(
         self, server: Server, *, requested_by: str, with_resources: bool, forget: bool = False
     ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.removed.append((server.id, with_resources))
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from domain.deployments import StepStatus
-from domain.errors import ServerUnreachable, TransientError
+from domain.errors import NotPossibleNow, SeawayError, ServerUnreachable, TransientError
 from domain.servers import ServerStatus, ServerStepName
 from store.tables import PrivateKey, Server
 from tests.integration.api.conftest import Seaway, new_host_key
@@ -297,12 +297,8 @@ async def test_the_way_never_leads_over_the_server_itself(
     for jump in (server["uuid"], behind["uuid"], seaway.theirs.server.id):
         answer = await client.patch(f"/servers/{server['uuid']}", json={"jump_server_uuid": jump})
         assert answer.status_code == (404 if jump == seaway.theirs.server.id else 422)
-    refused = await client.delete(f"/servers/{server['uuid']}")
-    assert refused.status_code == 400
-    assert "192.0.2.10" in refused.json()["message"]
     straight = await client.patch(f"/servers/{behind['uuid']}", json={"jump_server_uuid": None})
     assert straight.json()["jump_server_uuid"] is None
-    assert (await client.delete(f"/servers/{server['uuid']}")).status_code == 200
 
 
 async def test_keys_of_others_open_no_server_of_mine(seaway: Seaway, client: httpx.AsyncClient) -> None:
@@ -313,15 +309,11 @@ async def test_keys_of_others_open_no_server_of_mine(seaway: Seaway, client: htt
     assert answer.status_code == 404
 
 
-async def test_a_server_with_applications_is_removed_only_with_them(
+async def test_a_removal_names_what_goes_with_the_server(
     seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
 ) -> None:
     await place(seaway, "shop", "docs", on=server["uuid"])
     path = f"/servers/{server['uuid']}"
-    refused = await client.delete(path)
-    assert (refused.status_code, refused.json()["code"]) == (400, "not_possible_now")
-    assert "shop, docs" in refused.json()["message"]
-    assert seaway.servers.removed == []
     asked = await client.delete(path, params={"delete_resources": True})
     assert (asked.status_code, asked.json()) == (200, {"message": "Server deletion started."})
     assert seaway.servers.removed == [(server["uuid"], True)]
@@ -353,11 +345,19 @@ async def test_a_server_that_is_being_removed_is_left_alone(
     assert seaway.servers.provisioned == []
 
 
-async def test_a_server_whose_workflow_does_not_answer_is_not_said_to_be_removed(
-    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (NotPossibleNow("Applications live on the server."), 400),
+        (TransientError("Temporal does not answer."), 503),
+    ],
+)
+async def test_a_server_that_stays_is_not_said_to_be_removed(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any], refusal: SeawayError, status: int
 ) -> None:
-    seaway.servers.refusal = TransientError("Temporal does not answer.")
-    assert (await client.delete(f"/servers/{server['uuid']}")).status_code == 503
+    seaway.servers.refusal = refusal
+    refused = await client.delete(f"/servers/{server['uuid']}")
+    assert (refused.status_code, refused.json()["message"]) == (status, refusal.message)
     assert [action for action, _ in await audited(seaway)] == ["server.create"]
 
 
@@ -373,7 +373,6 @@ async def test_the_server_of_seaway_itself_has_no_way_in_and_stays(
     validated = await client.post(f"{path}/validate")
     assert validated.json()["message"].endswith("is reachable and usable.")
     for answer in (
-        await client.delete(path, params={"delete_resources": True}),
         await client.patch(path, json={"ip": ADDRESS}),
         await client.get(f"{path}/host-key"),
         await client.post(f"{path}/host-key/accept", json={"fingerprint": "SHA256:x"}),
@@ -382,7 +381,6 @@ async def test_the_server_of_seaway_itself_has_no_way_in_and_stays(
     renamed = await client.patch(path, json={"name": "Quay", "concurrent_builds": 1})
     assert (renamed.status_code, renamed.json()["name"]) == (201, "Quay")
     assert seaway.servers.provisioned == []
-    assert seaway.servers.removed == []
 
 
 async def test_an_application_lives_on_the_servers_that_are_named(
