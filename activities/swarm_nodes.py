@@ -30,8 +30,8 @@ TASKS_GO_SECONDS = 20.0
 """How long nodes may need to remove the containers of a service that is gone."""
 
 ADD_IT = (
-    "Add it to Seaway as a server with is_swarm_worker, so that images are sent there, or keep replicas off "
-    "it with a placement constraint."
+    "If it is one of Seaway's servers, bring it back; else add it as one with is_swarm_worker, so that "
+    "images are sent there, or keep replicas off it with a placement constraint."
 )
 
 

@@ -54,6 +54,6 @@ def failure_of(error: BaseException) -> Failure:
         step = error.activity_type if isinstance(error, ActivityError) else "step"
         return Failure(
             LOST_CODE,
-            f"'{step}' did not end within its limit. Look at the worker's log, then deploy again.",
+            f"'{step}' did not end within its limit. Look at the worker's log, then try again.",
         )
     return Failure("deployment_failed", str(cause or error))
