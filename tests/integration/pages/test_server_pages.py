@@ -337,6 +337,10 @@ async def test_an_application_is_given_an_edge_in_its_settings(visit: Visit, wor
     fleet = await seed_fleet(world)
     usable, broken = (fleet[name].rpartition("/")[2] for name in ("usable", "broken"))
     page = (await visit.get(path)).text
+    places = [
+        page.index(f'name="{name}"') for name in (f"server:{usable}", "min_available", "edge_server_uuid")
+    ]
+    assert places == sorted(places), "first the servers, then what is about them"
     choice = page.partition('name="edge_server_uuid"')[2].partition("</select>")[0]
     assert usable in choice
     assert broken not in choice
