@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from fastapi import Request
@@ -17,6 +18,18 @@ from api.swarm_access import NoSwarms, Swarms
 from api.terminals import Terminals
 from domain.metrics import DEFAULT_RESOLUTIONS, Resolution
 from store.store import Store
+
+
+@dataclass(frozen=True)
+class RuntimeLine:
+    """A line that a replica wrote, by its server's clock; without a time it is Seaway that says it."""
+
+    text: str
+    at: datetime | None = None
+
+    def shown(self, *, timestamps: bool) -> str:
+        """The line, which begins with its time (UTC) on request."""
+        return f"{self.at:%Y-%m-%dT%H:%M:%S.%f}Z {self.text}" if timestamps and self.at else self.text
 
 
 class RuntimeView(Protocol):
@@ -34,8 +47,10 @@ class RuntimeView(Protocol):
         """The last lines of the application's replicas."""
         ...
 
-    def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
-        """The last lines and then each new one, for as long as the reader stays."""
+    def follow_logs(
+        self, application_id: str, *, lines: int, after: datetime | None = None
+    ) -> AsyncIterator[RuntimeLine]:
+        """The last lines (only those `after`), then each new one, until the application is gone."""
         ...
 
 

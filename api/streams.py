@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 
-from api.context import ApiContext
+from api.context import ApiContext, RuntimeLine
 from api.shapes.deployments import LogLineAnswer, StepAnswer, coolify_status
 from api.stream_places import counted
 from domain.deployments import DeploymentStatus, OperationKind, Step
@@ -159,14 +159,14 @@ class DeploymentFollower:
 
 
 async def follow_runtime_log(
-    context: ApiContext, application_id: str, *, lines: int, maximum_seconds: float = MAXIMUM_SECONDS
+    source: AsyncIterator[RuntimeLine], *, timestamps: bool = False, maximum_seconds: float = MAXIMUM_SECONDS
 ) -> AsyncIterator[ServerSentEvent]:
-    """The event `log` for each line of the application's replicas, old ones first."""
-    source = context.runtime.follow_logs(application_id, lines=lines)
+    """The event `log` for each line of the source; its id is the line's time, to go on after."""
     async with asyncio.timeout(None) as limit, aclosing(cast(Closable, source)):
         limit.reschedule(asyncio.get_running_loop().time() + maximum_seconds)
-        async for text in source:
-            yield _event("log", {"text": text})
+        async for line in source:
+            event_id = line.at.isoformat() if line.at else None
+            yield _event("log", {"text": line.shown(timestamps=timestamps)}, event_id=event_id)
 
 
 def _event(name: str, data: dict[str, Any], *, event_id: str | None = None) -> ServerSentEvent:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from itertools import chain
+from datetime import datetime
 
 from activities.servers import Servers
-from adapters.docker.states import ContainerState, LogEntry
+from adapters.docker.states import ContainerState
+from api.context import RuntimeLine
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
-from seaway.service_view import LogSource, tasks_of
+from seaway.replica_logs import LogFollower, Placed, entries_of, merged
+from seaway.service_view import tasks_of
 from store.store import Store
 
 logger = logging.getLogger("seaway")
@@ -23,16 +24,6 @@ UNKNOWN = "unknown:unknown"
 ANSWER_LIMIT_SECONDS = 4.0
 """A page does not wait longer for a server; what runs there is unknown then."""
 
-LOGS_LIMIT_SECONDS = 15.0
-"""A log's driver, or a Swarm's node, may never answer."""
-
-FOLLOWERS_AT_ONCE = 32
-"""Each holds one of the threads that deployments read the engine's streams with (64)."""
-
-TOO_MANY_FOLLOWERS = "Too many logs are followed at this moment. Close some, or look again in a while."
-
-Placed = tuple[LogSource, ContainerState]
-
 
 class ServersView:
     """Implements `api.context.RuntimeView`; a server that does not answer makes states unknown."""
@@ -40,7 +31,7 @@ class ServersView:
     def __init__(self, store: Store, servers: Servers) -> None:
         self._store = store
         self._servers = servers
-        self._followers = 0
+        self._streams: Counter[str] = Counter()
         self._stuck: dict[str, asyncio.Task[list[Placed] | None]] = {}
 
     async def status(self, application_id: str) -> str:
@@ -49,7 +40,7 @@ class ServersView:
             replicas = await self._replicas(application_id)
         except SeawayError:
             return UNKNOWN
-        return _status([state for _, state in replicas])
+        return _status([placed.state for placed in replicas])
 
     async def statuses(self) -> dict[str, str]:
         """The state of every application that has replicas, or a server that does not answer."""
@@ -57,8 +48,8 @@ class ServersView:
         answers = await self._answers([one.id for one in servers], {ROLE_LABEL: REPLICA_ROLE})
         grouped: dict[tuple[str, str], list[ContainerState]] = defaultdict(list)
         for server, answer in zip(servers, answers, strict=True):
-            for _, state in answer or ():
-                grouped[state.labels.get(APPLICATION_LABEL, ""), server.team_id].append(state)
+            for placed in answer or ():
+                grouped[placed.state.labels.get(APPLICATION_LABEL, ""), server.team_id].append(placed.state)
         # Labels say what a server's owner wants them to: nobody speaks for another team's applications.
         teams = await self._store.applications.teams_of({application_id for application_id, _ in grouped})
         found = {
@@ -76,35 +67,19 @@ class ServersView:
 
         Raises ServerUnreachable when a server does not answer in time.
         """
-        replicas = await self._replicas(application_id)
-        try:
-            async with asyncio.timeout(LOGS_LIMIT_SECONDS):
-                logs = await asyncio.gather(
-                    *(source.log_entries(replica.name, lines) for source, replica in replicas)
-                )
-        except TimeoutError as error:
-            raise ServerUnreachable(
-                f"Not all servers of this application sent its log within {LOGS_LIMIT_SECONDS:g} s."
-            ) from error
-        entries = sorted(chain.from_iterable(logs), key=lambda entry: entry.at)[-lines:]
-        return "\n".join(_line(entry, timestamps) for entry in entries)
+        logs = await entries_of(await self._replicas(application_id), lines)
+        shown = [RuntimeLine(entry.text, entry.at) for entry in merged(logs, lines)]
+        return "\n".join(line.shown(timestamps=timestamps) for line in shown)
 
-    async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
-        """The newest replica's lines as they come; only a word about it where too many follow already."""
-        if self._followers >= FOLLOWERS_AT_ONCE:
-            yield TOO_MANY_FOLLOWERS
-            return
-        self._followers += 1
-        try:
-            replicas = await self._replicas(application_id)
-            if not replicas:
-                return
-            engine, newest = replicas[-1]
-            async with aclosing(engine.follow_logs(newest.name, lines)) as entries:  # type: ignore[type-var]
-                async for entry in entries:
-                    yield entry.text
-        finally:
-            self._followers -= 1
+    def follow_logs(
+        self, application_id: str, *, lines: int, after: datetime | None = None
+    ) -> AsyncIterator[RuntimeLine]:
+        """The last lines of all replicas in order of time, only those `after`, then each as it comes.
+
+        Raises ServerUnreachable when a server does not answer at the beginning.
+        """
+        follower = LogFollower(lambda: self._replicas(application_id), self._streams)
+        return follower.lines(lines, after)
 
     async def _replicas(self, application_id: str) -> list[Placed]:
         """The replicas on all servers, oldest first. Raises ServerUnreachable when one does not answer."""
@@ -115,7 +90,7 @@ class ServersView:
         if any(answer is None for answer in answers):
             raise ServerUnreachable("Not all servers of this application answer at the moment.")
         found = [placed for answer in answers for placed in answer or ()]
-        return sorted(found, key=lambda placed: (str(placed[1].started_at), placed[1].name))
+        return sorted(found, key=lambda one: (str(one.state.started_at), one.state.name))
 
     async def _answers(
         self, server_ids: Sequence[str], labels: dict[str, str]
@@ -146,7 +121,7 @@ class ServersView:
         try:
             parts = await self._servers.parts(server_id)
             if parts.swarm is not None:
-                return [*await tasks_of(parts, labels)]
+                return [Placed(server_id, *task) for task in await tasks_of(parts, labels)]
             states = await parts.engine.list_containers(labels)
         except NotFound:
             return []
@@ -156,11 +131,7 @@ class ServersView:
             # One server that answers nonsense must not take the pages of all others away.
             logger.exception("the answer of the server %s cannot be understood", server_id)
             return None
-        return [(parts.engine, state) for state in states]
-
-
-def _line(entry: LogEntry, timestamp: bool) -> str:
-    return f"{entry.at:%Y-%m-%dT%H:%M:%S.%f}Z {entry.text}" if timestamp else entry.text
+        return [Placed(server_id, parts.engine, state) for state in states]
 
 
 def _status(replicas: list[ContainerState]) -> str:

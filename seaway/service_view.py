@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from activities.servers import ServerParts
@@ -20,8 +21,8 @@ class LogSource(Protocol):
         """The last lines."""
         ...
 
-    def follow_logs(self, name: str, tail: int) -> AsyncIterator[LogEntry]:
-        """The last lines, then every new one."""
+    def follow_logs(self, name: str, tail: int, since: datetime | None = None) -> AsyncIterator[LogEntry]:
+        """The last lines, of those since then, and every new one."""
         ...
 
 
@@ -33,12 +34,14 @@ class TaskLogs:
         self._engine = engine
 
     async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
-        """The last lines of one task."""
+        """The last lines of one task; none of what the Swarm has not even begun to place."""
+        if name.endswith("."):
+            return []
         return await self._engine.task_log_entries(name.rpartition(".")[2], tail)
 
-    def follow_logs(self, name: str, tail: int) -> AsyncIterator[LogEntry]:
+    def follow_logs(self, name: str, tail: int, since: datetime | None = None) -> AsyncIterator[LogEntry]:
         """Those of all tasks of its service, so that one that moves to another node is followed there."""
-        return self._engine.follow_service_logs(name.partition(".")[0], tail)
+        return self._engine.follow_service_logs(name.partition(".")[0], tail, since)
 
 
 async def tasks_of(parts: ServerParts, labels: dict[str, str]) -> Sequence[tuple[LogSource, ContainerState]]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 from adapters.docker.connection import EngineRefusal
@@ -163,15 +164,23 @@ class Services(SwarmRequests):
         except NotFound:
             return []
 
-    def follow_service_logs(self, service: str, tail: int) -> AsyncIterator[LogEntry]:
-        """The last `tail` lines of each task, then every new one of all, also of tasks that come later.
+    def follow_service_logs(
+        self, service: str, tail: int, since: datetime | None = None
+    ) -> AsyncIterator[LogEntry]:
+        """The last `tail` lines of each task (only those since then), then every new one of all.
+
+        Also of tasks that come later.
 
         Close the iterator (`aclosing`) to stop listening. Raises NotFound when there is no such service.
         """
-        return self._swarm_log(f"/services/{service}/logs", tail, follow=True)
+        return self._swarm_log(f"/services/{service}/logs", tail, follow=True, since=since)
 
-    async def _swarm_log(self, path: str, tail: int, *, follow: bool) -> AsyncGenerator[LogEntry, None]:
+    async def _swarm_log(
+        self, path: str, tail: int, *, follow: bool, since: datetime | None = None
+    ) -> AsyncGenerator[LogEntry, None]:
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail}
+        if since is not None:
+            query["since"] = f"{since.timestamp():.6f}"
         reader = LogReader()
         try:
             async with self.stream("GET", path, query={**query, "follow": int(follow)}) as stream:

@@ -140,10 +140,12 @@ class SeawayClient:
         return str(_read(dict[str, Any], answer)["logs"])
 
     def log_events(
-        self, application_uuid: str, *, lines: int
+        self, application_uuid: str, *, lines: int, timestamps: bool, last_event_id: str = ""
     ) -> AbstractContextManager[Iterator[ServerEvent]]:
-        """The last lines that the application wrote, and then each new one."""
-        return self.rest.events(f"/applications/{application_uuid}/logs/stream", query={"lines": lines})
+        """The last lines that the application wrote, after the event with that id, and each new one."""
+        query = {"lines": lines, "show_timestamps": timestamps}
+        path = f"/applications/{application_uuid}/logs/stream"
+        return self.rest.events(path, query=query, last_event_id=last_event_id)
 
     def variables(self, application_uuid: str) -> list[Variable]:
         """The application's environment variables."""

@@ -28,22 +28,23 @@ def show_application(session: Session, uuid: str, *, lines: int, timestamps: boo
     session.output.show({"logs": text}, lambda: _write(text))
 
 
-def follow_application(session: Session, uuid: str, *, lines: int) -> None:
+def follow_application(session: Session, uuid: str, *, lines: int, timestamps: bool) -> None:
     """The last lines and then each new one, until Ctrl-C or until the application is gone.
 
-    After a broken connection it begins with the newest line, which is left out if it was the last one
-    printed. Raises TransientError after half a minute without a connection.
+    After a broken connection it goes on behind the last line printed. Raises TransientError after half a
+    minute without a connection.
     """
-    tries, newest = RECONNECT_TRIES, None
+    tries, newest = RECONNECT_TRIES, ""
     while True:
         try:
-            with session.client.log_events(uuid, lines=lines) as events:
-                tries, repeated, lines = RECONNECT_TRIES, newest, 1
+            with session.client.log_events(
+                uuid, lines=lines, timestamps=timestamps, last_event_id=newest
+            ) as events:
+                tries, lines = RECONNECT_TRIES, LOG_PAGE
                 for event in events:
-                    text = str(event.json().get("text", ""))
-                    if event.name == "log" and text != repeated:
-                        _write(text)
-                    newest, repeated = text, None
+                    newest = event.id or newest
+                    if event.name == "log":
+                        _write(str(event.json().get("text", "")))
         except TransientError:
             if not tries:
                 raise

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import asyncssh
 
 from activities.messages import CancelReceipt, CommandReceipt, Progress
+from api.context import RuntimeLine
 from domain.deployments import OperationKind
 from domain.errors import SeawayError
 from domain.host_keys import HostKey, host_key_of
 from domain.identifiers import derived_identifier, new_identifier
+from store.columns import now
 from store.store import Store
 from store.tables import (
     Application,
@@ -89,11 +92,14 @@ class StatedRuntime:
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:
         return "\n".join(self.lines.get(application_id, ())[-lines:])
 
-    async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
+    async def follow_logs(
+        self, application_id: str, *, lines: int, after: datetime | None = None
+    ) -> AsyncIterator[RuntimeLine]:
         for line in self.lines.get(application_id, ())[-lines:]:
-            yield line
+            if after is None:
+                yield RuntimeLine(line, now())
         while True:
-            yield await self.news.get()
+            yield RuntimeLine(await self.news.get(), now())
 
 
 @dataclass

@@ -94,7 +94,7 @@ def logs(
         raise InvalidInput("Say whose logs: `seaway logs APP`, or --build DEPLOYMENT.", field="app")
     application = find_application(session.client, app)
     if follow:
-        log_reading.follow_application(session, application.uuid, lines=lines)
+        log_reading.follow_application(session, application.uuid, lines=lines, timestamps=timestamps)
     else:
         log_reading.show_application(session, application.uuid, lines=lines, timestamps=timestamps)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncssh
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from activities.deployment_rows import row_of
 from activities.messages import CancelReceipt, Command, CommandReceipt
 from api.application import create_api
-from api.context import ApiContext, ApiSettings
+from api.context import ApiContext, ApiSettings, RuntimeLine
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import SeawayError
 from domain.host_keys import HostKey, host_key_of
@@ -30,6 +31,7 @@ from store.store import Store
 from store.tables import Application, Deployment, Project, Server, Team, User
 from tests.harness.refilled_database import RefilledDatabase
 
+WRITTEN_AT = datetime(2026, 5, 4, 3, 2, 1, 123, tzinfo=UTC)
 SETTINGS = ApiSettings(
     public_url="http://seaway.test",
     temporal_ui_url="http://temporal.test",
@@ -108,10 +110,13 @@ class FixedRuntime:
         self.asked.append((application_id, lines, timestamps))
         return "\n".join(self.lines)
 
-    async def follow_logs(self, application_id: str, *, lines: int) -> AsyncIterator[str]:
-        self.asked.append((application_id, lines))
+    async def follow_logs(
+        self, application_id: str, *, lines: int, after: datetime | None = None
+    ) -> AsyncIterator[RuntimeLine]:
+        self.asked.append((application_id, lines, after))
         for line in self.lines:
-            yield line
+            yield RuntimeLine(line, WRITTEN_AT)
+        yield RuntimeLine("Some are missing.")
 
 
 @dataclass

@@ -22,7 +22,7 @@ ONE = f"/deployments/{DEPLOYMENT}"
 
 
 def said(text: str) -> bytes:
-    return f"event: log\ndata: {json.dumps({'text': text})}\n\n".encode()
+    return f"id: at {text}\nevent: log\ndata: {json.dumps({'text': text})}\n\n".encode()
 
 
 def test_the_last_lines_are_printed_as_the_application_wrote_them(seaway: StubSeaway, run: Run) -> None:
@@ -32,7 +32,7 @@ def test_the_last_lines_are_printed_as_the_application_wrote_them(seaway: StubSe
     assert json.loads(run("logs", "demo", "--json").stdout)["logs"].startswith("one")
 
 
-def test_following_goes_on_after_a_broken_connection_without_the_last_line_twice(
+def test_following_goes_on_behind_the_last_line_after_a_broken_connection(
     seaway: StubSeaway, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_reading, "RECONNECT_TRIES", 1)
@@ -41,14 +41,16 @@ def test_following_goes_on_after_a_broken_connection_without_the_last_line_twice
         "GET",
         f"{LOGS}/stream",
         events(said("one"), said("two"), breaks=True),
-        events(said("two"), said("two"), said("three"), breaks=True),
+        events(said("three"), breaks=True),
         unreachable,
     )
-    result = run("logs", "demo", "-f", "-n", "50")
-    assert result.stdout == "one\ntwo\ntwo\nthree\n"
+    result = run("logs", "demo", "-f", "-t", "-n", "50")
+    assert result.stdout == "one\ntwo\nthree\n"
     assert result.exit_code == 4
     sent = seaway.sent("GET", f"{LOGS}/stream")
-    assert [request.url.params["lines"] for request in sent[:2]] == ["50", "1"]
+    assert [request.url.params["lines"] for request in sent[:2]] == ["50", "1000"]
+    assert [request.headers.get("Last-Event-ID") for request in sent[:3]] == [None, "at two", "at three"]
+    assert {request.url.params["show_timestamps"] for request in sent} == {"true"}
 
 
 def test_the_log_of_a_deployment_needs_no_application(seaway: StubSeaway, run: Run) -> None:

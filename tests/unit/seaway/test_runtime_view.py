@@ -11,7 +11,7 @@ import pytest
 
 from adapters.docker.states import LogEntry
 from domain.errors import ServerUnreachable
-from seaway import runtime_view
+from seaway import replica_logs, runtime_view
 from seaway.runtime_view import UNKNOWN, ServersView
 from tests.harness.waiting import eventually
 
@@ -156,7 +156,7 @@ async def test_times_begin_the_lines_where_somebody_asks_for_them():
 
 
 async def test_a_log_that_never_comes_keeps_nobody(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runtime_view, "LOGS_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(replica_logs, "LOGS_LIMIT_SECONDS", 0.05)
     async with asyncio.timeout(2):
         with pytest.raises(ServerUnreachable, match=r"sent its log within 0\.05 s"):
             await view_of(Printing(stuck="shop-2")).logs("shop", lines=3, timestamps=False)

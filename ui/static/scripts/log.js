@@ -203,8 +203,8 @@ function followRuntime(element, log) {
   if (!element.dataset.stream) return;
   const source = new EventSource(`${element.dataset.stream}?lines=500`);
   sayHowItStands(source, log);
-  // Each connection begins with the last lines again.
-  source.addEventListener("open", () => log.clear());
+  // The first connection begins with the last lines again, later ones behind the newest that came.
+  source.addEventListener("open", () => log.clear(), { once: true });
   source.addEventListener("log", (event) => {
     log.add({ key: "", attempt: "", heading: "", text: JSON.parse(event.data).text });
   });
