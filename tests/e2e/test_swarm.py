@@ -438,9 +438,9 @@ async def test_what_a_swarm_cannot_do_is_refused_in_words(swarm: Swarm, service:
     assert "limits_cpuset" in answer.json()["errors"]
     answer = await seaway.api.patch(f"/applications/{service.uuid}", json={"server_uuids": [swarm.worker_id]})
     assert "Choose the manager" in answer.text
-    await service.change(swarm_placement_constraints="node.labels.disk==ssd")
+    await service.change(swarm_placement_constraints="node.labels.disk==tape")
     failed = await service.fail(60)
-    assert "node.labels.disk==ssd" in failed["error"]["message"]
+    assert "node.labels.disk==tape" in failed["error"]["message"]
     assert await version_at(swarm.manager, service.host) == "v1"
 
 
