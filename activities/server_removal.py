@@ -46,7 +46,7 @@ class ServerRemovalActivities:
         if server.status != ServerStatus.REMOVING:
             # Nothing new is put there from here on, so that who is looked for now is all there is.
             await self._store.servers.set(server.id, status=ServerStatus.REMOVING)
-        kept_by = await self._kept_by(server)
+        kept_by = await self._kept_by(server, forget=removal.forget)
         if kept_by:
             waits = removal.resources_leave and await self._is_being_emptied(server)
             return await self._keep(server, kept_by, waits=waits, asked_to_wait=removal.resources_leave)
@@ -60,10 +60,12 @@ class ServerRemovalActivities:
         await self._servers.forget(server.id)
         return m.ServerRemoval()
 
-    async def _kept_by(self, server: Server) -> tuple[str, ...]:
+    async def _kept_by(self, server: Server, *, forget: bool) -> tuple[str, ...]:
+        """The names of what needs the server. What only served on one that is gone for good does not."""
+        locations = self._store.locations
         ids = [
-            *await self._store.applications.ids_on({server.id}),
-            *await self._store.applications.ids_with_edge(server.id),
+            *await locations.applications_on({server.id}, configured_only=forget),
+            *await locations.applications_with_edge(server.id),
         ]
         applications = [(await self._store.applications.get(one)).name for one in dict.fromkeys(ids)]
         remote = await self._store.servers.all_remote()
@@ -71,7 +73,7 @@ class ServerRemovalActivities:
 
     async def _is_being_emptied(self, server: Server) -> bool:
         """Whether the deletion of anything that lives there is still under way."""
-        for application in await self._store.applications.ids_on({server.id}):
+        for application in await self._store.locations.applications_on({server.id}):
             rows = await self._store.deployments.all_of_application(application)
             if any(
                 row.kind == OperationKind.DELETE and not DeploymentStatus(row.status).is_final for row in rows

@@ -65,7 +65,7 @@ async def check_way_in(context: ApiContext, principal: Principal, server: Server
             f"The server '{server.name}' is part of a Docker Swarm. To put another machine in its place "
             "needs the ability 'root'."
         )
-    if await context.store.applications.mount_folders_of(server.id):
+    if await context.store.locations.has_mounted_folders(server.id):
         raise Forbidden(
             f"Applications mount folders of the server '{server.name}'. To put another machine in its place "
             "needs the ability 'root'."

@@ -53,8 +53,8 @@ async def apply_fields(context: ApiContext, principal: Principal, server: Server
 
 
 async def _check_runs_nothing(context: ApiContext, server: Server) -> None:
-    applications = context.store.applications
-    if await applications.ids_on({server.id}) or await applications.ids_with_edge(server.id):
+    locations = context.store.locations
+    if await locations.applications_on({server.id}) or await locations.applications_with_edge(server.id):
         raise NotPossibleNow(
             f"Applications live on the server '{server.name}' or are reached over it, and a build server "
             "runs none. Move or delete them first."

@@ -83,14 +83,15 @@ class ServerOperations:
         """
         _refuse_local(server)
         await self._refuse_gate(server)
-        applications = await self._applications_on(server)
+        applications = await self._applications_on(server, configured_only=forget)
         await self._refuse_edge(server, {one.id for one in applications} if with_resources else set())
         if applications and not with_resources:
             raise NotPossibleNow(
                 f"Applications live on the server '{server.name}': {_listed(applications)}. Delete or move "
-                "them first, or remove the server with everything on it."
+                "them first, or remove the server with everything on it. One that was given another server "
+                "moves with its next deployment."
             )
-        shared = [one for one in applications if self._lives_elsewhere_too(one)]
+        shared = [one for one in applications if await self._lives_elsewhere_too(one, server)]
         if shared:
             raise NotPossibleNow(
                 f"Applications live on '{server.name}' and on other servers: {_listed(shared)}. Take this "
@@ -198,7 +199,7 @@ class ServerOperations:
             )
 
     async def _refuse_edge(self, server: Server, going: Collection[str]) -> None:
-        ids = await self._store.applications.ids_with_edge(server.id)
+        ids = await self._store.locations.applications_with_edge(server.id)
         applications = [await self._store.applications.get(one) for one in ids if one not in going]
         if applications:
             raise NotPossibleNow(
@@ -206,13 +207,12 @@ class ServerOperations:
                 "or none, and deploy them first."
             )
 
-    async def _applications_on(self, server: Server) -> Sequence[Application]:
-        ids = await self._store.applications.ids_on({server.id})
+    async def _applications_on(self, server: Server, *, configured_only: bool) -> Sequence[Application]:
+        ids = await self._store.locations.applications_on({server.id}, configured_only=configured_only)
         return [await self._store.applications.get(one) for one in ids]
 
-    def _lives_elsewhere_too(self, application: Application) -> bool:
-        configuration, _ = self._store.applications.configured(application)
-        return len(set(configuration.server_ids)) > 1
+    async def _lives_elsewhere_too(self, application: Application, server: Server) -> bool:
+        return bool(set(await self._store.locations.servers_of(application)) - {server.id})
 
     async def _is_being_deleted(self, application: Application) -> bool:
         rows = await self._store.deployments.all_of_application(application.id)

@@ -38,7 +38,7 @@ async def apply_swarm(context: ApiContext, principal: Principal, server: Server,
         raise InvalidInput("A manager takes tasks anyway: say one of the two.", field="is_swarm_worker")
     names = [
         (await context.store.applications.get(one)).name
-        for one in await context.store.applications.ids_on({server.id})
+        for one in await context.store.locations.applications_on({server.id})
     ]
     if names:
         raise NotPossibleNow(

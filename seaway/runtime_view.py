@@ -59,7 +59,7 @@ class ServersView:
         }
         silent = {server.id for server, answer in zip(servers, answers, strict=True) if answer is None}
         if silent:
-            found |= dict.fromkeys(await self._store.applications.ids_on(silent), UNKNOWN)
+            found |= dict.fromkeys(await self._store.locations.applications_on(silent), UNKNOWN)
         return found
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:
@@ -84,9 +84,8 @@ class ServersView:
     async def _replicas(self, application_id: str) -> list[Placed]:
         """The replicas on all servers, oldest first. Raises ServerUnreachable when one does not answer."""
         row = await self._store.applications.get(application_id)
-        configuration, _ = self._store.applications.configured(row)
         labels = {APPLICATION_LABEL: application_id, ROLE_LABEL: REPLICA_ROLE}
-        answers = await self._answers(configuration.server_ids, labels)
+        answers = await self._answers(await self._store.locations.servers_of(row), labels)
         if any(answer is None for answer in answers):
             raise ServerUnreachable("Not all servers of this application answer at the moment.")
         found = [placed for answer in answers for placed in answer or ()]

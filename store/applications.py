@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 
 from pydantic import SecretStr
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable, VolumeKind
-from domain.deployments import DeploymentStatus
+from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable
 from domain.errors import Conflict, NotFound
 from store.columns import now
 from store.database import Database
@@ -27,16 +24,12 @@ from store.tables import (
     ServerRelease,
     Variable,
 )
-from store.tables.applications import DesiredState
 
 Written = Mapping[str, object]
 """Fields of the API as their writer spelled them, where that differs from how we would show them."""
 
 Edit = Callable[[Application, ApplicationConfiguration, Written], tuple[ApplicationConfiguration, Written]]
 """Answers what to write instead; it may also change the row's name and description."""
-
-WITHOUT_WAY_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, DeploymentStatus.SUPERSEDED)
-"""No rollback leads to a deployment in these states, and it goes on no more."""
 
 
 class ApplicationStore:
@@ -75,49 +68,6 @@ class ApplicationStore:
         query = select(Application).where(Application.team_id == team_id)
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Application.created_at)))).all()
-
-    async def ids_on(self, server_ids: Collection[str]) -> Sequence[str]:
-        """The applications of every team that are configured for any of these servers."""
-        async with self._database.reading() as session:
-            rows = (await session.exec(select(Application))).all()
-        wanted = set(server_ids)
-        return [row.id for row in rows if wanted & set(self._unsealed(row).server_ids)]
-
-    async def ids_with_edge(self, server_id: str) -> Sequence[str]:
-        """The applications of every team whose edge the server is, as configured or as released."""
-        query = select(Application, Deployment).join(
-            Deployment, col(Deployment.id) == col(Application.current_deployment_id), isouter=True
-        )
-        async with self._database.reading() as session:
-            rows = (await session.exec(query)).all()
-        found = []
-        for row, current in rows:
-            known = [self._unsealed(row)]
-            if current is not None and row.desired_state != DesiredState.STOPPED:
-                known += self._released(current)
-            if server_id in {one.routing.edge_server_id for one in known}:
-                found.append(row.id)
-        return found
-
-    async def mount_folders_of(self, server_id: str) -> bool:
-        """Whether an application of any team mounts a folder of the server, now or after a rollback."""
-        snapshots = select(Deployment).where(
-            col(Deployment.snapshot_sealed).is_not(None), col(Deployment.status).not_in(WITHOUT_WAY_BACK)
-        )
-        async with self._database.reading() as session:
-            applications = (await session.exec(select(Application))).all()
-            deployments = (await session.exec(snapshots)).all()
-
-        def found() -> bool:
-            released = chain.from_iterable(map(self._released, deployments))
-            return any(
-                server_id in one.server_ids and volume.kind is VolumeKind.BIND
-                for one in chain(map(self._unsealed, applications), released)
-                for volume in one.runtime.volumes
-            )
-
-        # Each snapshot is opened, and there may be thousands.
-        return await asyncio.to_thread(found)
 
     async def teams_of(self, application_ids: Collection[str]) -> dict[str, str]:
         """The team of each of these applications; those that there are none of are left out."""
@@ -278,12 +228,6 @@ class ApplicationStore:
         document = self._keys.decrypt(application.configuration_sealed)
         configuration = ApplicationConfiguration.model_validate_json(document)
         return configuration.model_copy(update={"name": application.name})
-
-    def _released(self, deployment: Deployment) -> Sequence[ApplicationConfiguration]:
-        if deployment.snapshot_sealed is None:
-            return ()
-        document = self._keys.decrypt(deployment.snapshot_sealed)
-        return (ApplicationConfiguration.model_validate_json(document),)
 
     def _written(self, application: Application) -> Written:
         if not application.written_sealed:

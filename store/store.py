@@ -10,6 +10,7 @@ from store.database import Database
 from store.deletions import DeletionStore
 from store.deployments import DeploymentStore
 from store.encryption import KeyRing
+from store.locations import LocationStore
 from store.logs import LogStore
 from store.metrics import MetricStore
 from store.projects import ProjectStore
@@ -33,6 +34,7 @@ class Store:
         self.builds = BuildStore(database)
         self.deletions = DeletionStore(database)
         self.deployments = DeploymentStore(database, keys)
+        self.locations = LocationStore(database, self.applications, self.deployments)
         self.logs = LogStore(database)
         self.metrics = MetricStore(database)
         self.projects = ProjectStore(database)

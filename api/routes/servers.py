@@ -139,8 +139,9 @@ async def accept_host_key_by_server_uuid(
 
 async def applications_on(context: ApiContext, principal: Principal, server: Server) -> list[str]:
     """The names of the team's applications that live on a server."""
+    here = set(await context.store.locations.applications_on({server.id}))
     rows = await context.store.applications.list(team_id=principal.team_id)
-    return [row.name for row in rows if server.id in context.store.applications.configured(row)[0].server_ids]
+    return [row.name for row in rows if row.id in here]
 
 
 def _left_on(server: Server, applications: list[str]) -> str:

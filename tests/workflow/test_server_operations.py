@@ -14,12 +14,13 @@ from pydantic import SecretStr
 from activities.messages import ServerRequest
 from api.server_operations import ServerOperations
 from domain.configuration import ApplicationConfiguration, ImageSource, RoutingOptions
-from domain.deployments import OperationKind
+from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.servers import ServerStatus
 from seaway.server_workflows import correct_states, ensure_server_workflows
 from store.database import Database
 from store.encryption import KeyRing
+from store.releases import HeldRelease
 from store.store import Store
 from store.tables import Application, Deployment, Server
 from tests.harness.waiting import eventually
@@ -177,6 +178,32 @@ async def test_an_application_that_lives_elsewhere_too_is_never_deleted(
     with pytest.raises(NotPossibleNow, match="live on 'east' and on other servers: 'shop'"):
         await operations.remove(east, requested_by="someone", with_resources=True)
     assert bench.fakes.labels() == []
+
+
+async def test_an_application_that_serves_there_until_its_next_release_keeps_the_server(
+    bench: Bench, store: Store, team_id: str, operations: ServerOperations
+) -> None:
+    server, other = await add_server(store, team_id), await add_server(store, team_id, "west", address="west")
+    shop = await add_application(store, team_id, server.id)
+    row = await store.deployments.record(Deployment(application_id=shop.id))
+    released = await store.applications.configuration(shop.id)
+    moved = released.model_copy(update={"server_ids": (other.id,)})
+    await store.deployments.begin(row.id, released, ())
+    await store.applications.update(shop, moved)
+    with pytest.raises(NotPossibleNow, match="moves with its next deployment"):
+        await operations.remove(server, requested_by="someone", with_resources=False)
+    await store.releases.record(shop.id, row.id, {server.id: HeldRelease(row.id, row.id)})
+    await store.deployments.update(row.id, status=DeploymentStatus.FINISHED)
+    for with_resources, words in (
+        (False, "moves with its next deployment"),
+        (True, "on other servers: 'shop'"),
+    ):
+        with pytest.raises(NotPossibleNow, match=words):
+            await operations.remove(server, requested_by="someone", with_resources=with_resources)
+    assert "remove-server" not in bench.fakes.labels()
+    # Gone for good, it serves nothing any more.
+    await operations.remove(server, requested_by="someone", with_resources=False, forget=True)
+    await until_called(bench, "remove-server")
 
 
 async def test_the_local_server_and_a_jump_host_are_not_removed(

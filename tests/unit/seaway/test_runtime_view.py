@@ -43,9 +43,14 @@ def view_of(engine: SlowEngine, silent: frozenset[str] = frozenset()) -> Servers
     async def parts(_server_id: str) -> Any:
         return SimpleNamespace(engine=engine, swarm=None)
 
-    configuration = SimpleNamespace(server_ids=("server",))
-    applications = SimpleNamespace(get=get, configured=lambda _row: (configuration, {}))
-    store: Any = SimpleNamespace(applications=applications, watch=SimpleNamespace(silent=known))
+    async def servers_of(_row: object) -> list[str]:
+        return ["server"]
+
+    store: Any = SimpleNamespace(
+        applications=SimpleNamespace(get=get),
+        locations=SimpleNamespace(servers_of=servers_of),
+        watch=SimpleNamespace(silent=known),
+    )
     servers: Any = SimpleNamespace(parts=parts)
     return ServersView(store, servers)
 
@@ -77,12 +82,13 @@ def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
     async def teams_of(ids: set[str]) -> dict[str, str]:
         return {"shop": "us"} if "shop" in ids else {}
 
-    async def ids_on(_servers: object) -> list[str]:
+    async def applications_on(_servers: object) -> list[str]:
         return []
 
     store: Any = SimpleNamespace(
         servers=SimpleNamespace(deployable=deployable),
-        applications=SimpleNamespace(teams_of=teams_of, ids_on=ids_on),
+        applications=SimpleNamespace(teams_of=teams_of),
+        locations=SimpleNamespace(applications_on=applications_on),
         watch=SimpleNamespace(silent=silent),
     )
     servers: Any = SimpleNamespace(parts=parts)

@@ -1,0 +1,90 @@
+"""Which applications a server is needed by: what is configured takes effect with a release only."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.configuration import ApplicationConfiguration, ImageSource
+from domain.deployments import DeploymentStatus
+from store.releases import HeldRelease
+from store.store import Store
+from store.tables import Application, Deployment
+
+HERE, THERE = "far", "local"
+
+
+@pytest.fixture
+async def store(servers_store: Store) -> Store:
+    return servers_store
+
+
+async def add(store: Store, *server_ids: str) -> Application:
+    team_id = (await store.servers.get(HERE)).team_id
+    project = await store.projects.create(team_id=team_id, name="Project")
+    environment = await store.projects.environment(project.id, "production")
+    row = Application(team_id=team_id, environment_id=environment.id, name="shop", configuration_sealed="")
+    configuration = ApplicationConfiguration(
+        application_id=row.id,
+        name="shop",
+        team_id=team_id,
+        project_id=project.id,
+        server_ids=server_ids,
+        source=ImageSource(reference="image"),
+    )
+    return await store.applications.create(row, configuration)
+
+
+async def begin(store: Store, shop: Application) -> Deployment:
+    row = await store.deployments.record(Deployment(application_id=shop.id))
+    return await store.deployments.begin(row.id, await store.applications.configuration(shop.id), ())
+
+
+async def move(store: Store, shop: Application, *server_ids: str) -> None:
+    configuration = await store.applications.configuration(shop.id)
+    await store.applications.update(shop, configuration.model_copy(update={"server_ids": server_ids}))
+
+
+async def is_on(store: Store, server_id: str) -> bool:
+    return bool(await store.locations.applications_on({server_id}))
+
+
+async def test_it_lives_where_it_is_configured_before_anything_is_released(store: Store) -> None:
+    shop = await add(store, HERE)
+    assert await store.locations.applications_on({HERE, THERE}) == [shop.id]
+    assert not await is_on(store, THERE)
+    assert await store.locations.servers_of(shop) == (HERE,)
+
+
+async def test_it_lives_where_it_is_being_released_and_then_where_it_serves(store: Store) -> None:
+    shop = await add(store, HERE)
+    release = await begin(store, shop)
+    await move(store, shop, THERE)
+    assert await is_on(store, HERE)
+    await store.releases.record(shop.id, release.id, {HERE: HeldRelease(release.id, release.id)})
+    await store.deployments.update(release.id, status=DeploymentStatus.FINISHED)
+    assert await is_on(store, HERE)
+    assert await is_on(store, THERE)
+    moved = await store.applications.get(shop.id)
+    assert await store.locations.servers_of(moved) == (THERE, HERE)
+    assert await store.locations.applications_on({HERE}, configured_only=True) == []
+    await store.releases.record(shop.id, release.id, {THERE: HeldRelease(release.id, release.id)})
+    assert not await is_on(store, HERE)
+
+
+async def test_what_failed_or_stands_still_keeps_no_server(store: Store) -> None:
+    shop = await add(store, HERE)
+    release = await begin(store, shop)
+    await move(store, shop, THERE)
+    await store.deployments.update(release.id, status=DeploymentStatus.FAILED)
+    assert not await is_on(store, HERE)
+    await store.applications.set_state(shop.id, desired_state="stopped", current_deployment_id=release.id)
+    assert not await is_on(store, HERE)
+
+
+async def test_what_runs_since_before_it_was_written_down_is_where_its_release_was_for(store: Store) -> None:
+    shop = await add(store, HERE)
+    release = await begin(store, shop)
+    await move(store, shop, THERE)
+    await store.deployments.update(release.id, status=DeploymentStatus.FINISHED)
+    await store.applications.set_state(shop.id, desired_state="running", current_deployment_id=release.id)
+    assert await is_on(store, HERE)
