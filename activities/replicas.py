@@ -27,7 +27,6 @@ from domain.replicas import (
     PORTS_LABEL,
     RELEASE_COMMAND_ROLE,
     ROLE_LABEL,
-    application_labels,
     replica_name,
     stop_grace_seconds,
 )
@@ -179,8 +178,9 @@ class ReplicaActivities:
 
 
 async def _containers(parts: ServerParts, application_id: str) -> list[ContainerState]:
-    labels = {APPLICATION_LABEL: application_labels(application_id)[APPLICATION_LABEL]}
-    return await parts.engine.list_containers(labels)
+    """Those that Seaway made: whatever else runs from the application's image has its labels too."""
+    found = await parts.engine.list_containers({APPLICATION_LABEL: application_id})
+    return [state for state in found if state.name.startswith(f"{application_id}-")]
 
 
 def _kept_names(step: m.StepInput, keep: m.Served | None) -> frozenset[str]:

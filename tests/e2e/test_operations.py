@@ -104,6 +104,23 @@ async def test_a_running_and_a_waiting_deployment_are_cancelled_and_leave_nothin
     assert (status, problem["code"]) == (400, "not_possible_now")
 
 
+async def test_a_container_that_somebody_runs_from_the_image_is_left_alone(seaway, deployed):
+    (replica,) = await deployed.containers()
+    name = f"somebodys-{deployed.uuid}"
+    theirs = await asyncio.to_thread(
+        seaway.docker.containers.run, replica.image.id, ["sleep", "300"], name=name, detach=True
+    )
+    try:
+        assert theirs.labels["seaway.application"] == deployed.uuid
+        await deployed.operate("restart")
+        await deployed.deploy()
+        await deployed.operate("stop")
+        await asyncio.to_thread(theirs.reload)
+        assert theirs.status == "running"
+    finally:
+        await asyncio.to_thread(theirs.remove, force=True)
+
+
 async def test_restart_stop_and_start_keep_the_release_and_take_the_present_variables(seaway, deployed):
     (old,) = await deployed.containers()
     await deployed.set_variables(COLOUR="green")
