@@ -29,6 +29,7 @@ RESOURCES_PAUSE = timedelta(seconds=2)
 RESOURCES_LIMIT = timedelta(hours=1)
 CANCELLED = "Cancelled. Ask for it again."
 REMOVAL_ENDS_LOOK = "removal-ends-look"
+NEWER_REMOVAL_COUNTS = "newer-removal-counts"
 """Workflows from before go on as they began (Temporal's patching)."""
 
 STEPS: tuple[tuple[ServerStepName, s.Signature[m.ServerTask, m.StepOutcome], Policy], ...] = (
@@ -199,6 +200,8 @@ class ServerWorkflow:
         answer = await _single(s.REMOVE_SERVER, removal, UNDO)
         if not answer.kept_by and not answer.is_kept:
             return True
+        if self._state.removal is not request and workflow.patched(NEWER_REMOVAL_COUNTS):
+            return False  # asked for anew meanwhile, perhaps to forget the server
         self._state.message = answer.message
         if waits and not answer.is_given_up:
             await workflow.sleep(RESOURCES_PAUSE)

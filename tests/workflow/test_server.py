@@ -234,6 +234,19 @@ async def test_a_server_from_which_nothing_can_be_taken_away_stays(bench: Bench)
     assert await ended(server) is WorkflowExecutionStatus.COMPLETED
 
 
+async def test_who_asks_to_forget_it_while_a_removal_is_tried_is_not_passed_over(bench: Bench) -> None:
+    kept = m.ServerRemoval(is_kept=True, is_given_up=True, message="Docker does not answer.")
+    bench.fakes.removals = [kept]
+    held = bench.fakes.hold("remove-server")
+    server = Server(bench)
+    await server.remove()
+    await held.has_begun()
+    await server.remove("again", forget=True)
+    held.release()
+    assert await ended(server) is WorkflowExecutionStatus.COMPLETED
+    assert [message.forget for message in bench.fakes.messages("remove-server")] == [False, True]
+
+
 @pytest.mark.thorough
 async def test_a_removal_with_resources_waits_until_they_are_gone(
     bench: Bench,
