@@ -54,20 +54,23 @@ class ServerStore:
             return (await session.exec(query)).all()
 
     async def create(self, server: Server) -> Server:
-        """Writes a new server. Raises Conflict where the team has it already (address and port)."""
+        """Writes a new server. Raises Conflict where the team has its address and port, or its name."""
         async with self._database.writing() as session:
             await _refuse_twin(session, server)
+            await _refuse_taken_name(session, server)
             session.add(server)
         return server
 
     async def set(self, server_id: str, **values: object) -> Server:
-        """Sets the named columns. Raises NotFound, and Conflict as `create` does for another address."""
+        """Sets the named columns. Raises NotFound, and Conflict as `create` does for what changes."""
         async with self._database.writing() as session:
             row = await session.get(Server, server_id)
             if row is None:
                 raise NotFound("There is no such server.")
             if not ENDPOINT.isdisjoint(values):
                 await _refuse_twin(session, row.model_copy(update=values))
+            if values.get("name", row.name) != row.name:
+                await _refuse_taken_name(session, row.model_copy(update=values))
             row.sqlmodel_update(values)
             row.updated_at = now()
             session.add(row)
@@ -209,3 +212,12 @@ async def _refuse_twin(session: AsyncSession, server: Server) -> None:
     )
     if (found := (await session.exec(twin)).first()) is not None:
         raise Conflict(f"{server.address} port {server.port} is the server '{found.name}' already.")
+
+
+async def _refuse_taken_name(session: AsyncSession, server: Server) -> None:
+    """Steps of deployments are told apart by the names of their servers, by people as well."""
+    same = select(Server.id).where(
+        Server.id != server.id, Server.team_id == server.team_id, Server.name == server.name
+    )
+    if (await session.exec(same)).first() is not None:
+        raise Conflict(f"Your team has a server named '{server.name}' already. Give this one another name.")

@@ -32,6 +32,7 @@ class Server(SQLModel, table=True):
     """A machine with a Docker Engine. `is_local` is the one that the worker itself runs on."""
 
     __tablename__ = "server"
+    __table_args__ = (UniqueConstraint("team_id", "name", name="uq_server_team_name"),)
 
     id: str = Field(default_factory=new_identifier, primary_key=True)
     team_id: str = Field(foreign_key="team.id", index=True)

@@ -144,7 +144,8 @@ async def test_one_address_is_added_once(
 ) -> None:
     body = {"ip": ADDRESS, "private_key_uuid": key.id}
     assert (await client.post("/servers", json=body)).status_code == 409
-    assert (await client.post("/servers", json={**body, "port": 2222})).status_code == 201
+    another = {**body, "port": 2222, "name": "another"}
+    assert (await client.post("/servers", json=another)).status_code == 201
 
 
 async def test_first_contact_pins_the_host_key_and_starts_the_work(
@@ -287,6 +288,23 @@ async def test_a_change_keeps_what_is_left_out_and_tries_a_new_way_in(
     await client.patch(path, json={"is_build_server": True})
     await client.patch(path, json={"is_build_server": False})
     assert len(seaway.servers.provisioned) == 4, "one that runs applications needs a proxy"
+
+
+async def test_no_two_servers_of_a_team_have_one_name(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey
+) -> None:
+    # Behind another jump host the same address is another machine.
+    twin = {"ip": ADDRESS, "private_key_uuid": key.id, "jump_server_uuid": server["uuid"]}
+    refused = await client.post("/servers", json=twin)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert f"'{ADDRESS}' already" in refused.json()["message"]
+    other = await client.post("/servers", json={**twin, "name": "inner"})
+    assert other.status_code == 201
+    path = f"/servers/{other.json()['uuid']}"
+    assert (await client.patch(path, json={"name": ADDRESS})).status_code == 409
+    assert (await client.patch(path, json={"name": "inner", "description": "the same"})).status_code == 201
+    # What others call theirs is their own business.
+    assert (await client.patch(path, json={"name": seaway.theirs.server.name})).status_code == 201
 
 
 async def test_the_way_never_leads_over_the_server_itself(
