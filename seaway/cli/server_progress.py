@@ -176,6 +176,13 @@ def _awaited_event(session: Session, server: Server, uuid: str) -> RecordedEvent
     )
 
 
+def host_key_advice(server: Server) -> str:
+    """What to do about a changed host key. Where none is kept to compare, it may be that of a jump host."""
+    if server.shown_host_key_fingerprint:
+        return COMPARE_AND_ACCEPT.format(name=server.name)
+    return plain(server.status_message or f"Look again: seaway server validate {server.name}.")
+
+
 def explain(output: Output, server: Server) -> None:
     """The last lines: what it is now, or what is wrong and what to do."""
     match server.status:
@@ -184,11 +191,14 @@ def explain(output: Output, server: Server) -> None:
                 filter(None, [server.system, server.architecture, _engine(server.engine_version)])
             )
             output.say(f"✓ {server.name} is usable" + (f": {facts}" if facts else ""), "green")
-        case ServerStatus.HOST_KEY_CHANGED:
+        case ServerStatus.HOST_KEY_CHANGED if server.shown_host_key_fingerprint:
             output.say(f"✗ {server.name} shows another host key than before.", "bold red")
             output.say(f"  pinned: {server.host_key_fingerprint or 'none'}")
-            output.say(f"  shown:  {server.shown_host_key_fingerprint or 'unknown'}")
-            output.say(f"  {COMPARE_AND_ACCEPT.format(name=server.name)}")
+            output.say(f"  shown:  {server.shown_host_key_fingerprint}")
+            output.say(f"  {host_key_advice(server)}")
+        case ServerStatus.HOST_KEY_CHANGED:
+            output.say(f"✗ Nothing goes to {server.name}: a host key is another one than before.", "bold red")
+            output.say(f"  {host_key_advice(server)}")
         case _:
             output.say(f"✗ {server.name} is {server.word}.", "red")
             if server.status_message:

@@ -92,14 +92,14 @@ def show(session: Session, server: ServerName) -> None:
     """Show all that is known about a server, and what is built there."""
     from domain.servers import ServerStatus
     from seaway.cli.output import plain
-    from seaway.cli.server_progress import COMPARE_AND_ACCEPT
+    from seaway.cli.server_progress import host_key_advice
 
     found = find_server(session.client, server)
     builds = session.client.server_builds(found.uuid)
     document = {**found.document(), "builds": [build.document() for build in builds]}
     lines = {**document, "builds": "\n".join(plain(str(build)) for build in builds)}
     if found.status == ServerStatus.HOST_KEY_CHANGED:
-        session.output.note(COMPARE_AND_ACCEPT.format(name=found.name), "red")
+        session.output.note(host_key_advice(found), "red")
     session.output.show(
         document,
         lambda: session.output.table(

@@ -130,6 +130,19 @@ async def test_a_changed_host_key_is_an_alarm_with_both_fingerprints(visit: Visi
     assert world.servers.provisioned == [server.id]
 
 
+async def test_a_changed_host_key_of_the_jump_host_is_no_alarm_about_who_is_behind_it(
+    visit: Visit, world: World
+) -> None:
+    path = (await seed_fleet(world))["changed"]
+    told = "It is the jump host on the way to 192.0.2.13:22: accept the key at the jump host."
+    await world.store.servers.set(path.rpartition("/")[2], shown_host_key="", status_message=told)
+    page = (await visit.get(path)).text
+    assert 'role="alert"' in page
+    assert told in page
+    assert "This is not the server it was" not in page
+    assert f"{path}/host-key" not in page
+
+
 async def test_a_server_with_a_new_key_waits_for_that_to_be_put_there(visit: Visit, world: World) -> None:
     answer = await visit.send(
         "/servers/new",

@@ -245,6 +245,24 @@ def test_a_changed_host_key_is_an_alarm_that_shows_both(harbour: StubSeaway, run
     assert "seaway server accept-host-key harbour" in result.stdout
 
 
+def test_a_changed_host_key_of_the_jump_host_is_not_to_be_accepted_at_who_is_behind_it(
+    harbour: StubSeaway, run: Run
+) -> None:
+    told = "It is the jump host on the way to 192.0.2.7:22: accept the key at the jump host."
+    harbour.on("POST", f"{PATH}/validate", {"message": "Validation started."})
+    changed = server("host_key_changed", status_message=told)
+    harbour.on("GET", PATH, changed)
+    harbour.on("GET", "/servers", [changed])
+    result = run("server", "validate", "harbour")
+    assert result.exit_code == 1
+    assert told in result.stdout
+    shown = run("server", "show", "harbour")
+    assert told in shown.stderr
+    for output in (result.output, shown.output):
+        assert "accept-host-key" not in output
+        assert "harbour shows another" not in output
+
+
 def test_a_host_key_is_accepted_by_its_fingerprint_and_never_unseen(harbour: StubSeaway, run: Run) -> None:
     harbour.on("GET", f"{PATH}/host-key", {"pinned_fingerprint": FINGERPRINT, "shown_fingerprint": OTHER})
     harbour.on("POST", f"{PATH}/host-key/accept", server("provisioning"))
