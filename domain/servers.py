@@ -12,6 +12,8 @@ MINIMUM_ENGINE = (20, 10)
 LONGEST_HOST = 253
 MOST_JUMPS = 3
 """So many servers may lie on the way to another."""
+JUMP_HOST = "It is the jump host on the way to"
+"""Stands in what every failure of a jump host says at a server behind it."""
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
@@ -54,6 +56,11 @@ SERVER_STEP_TITLES: dict[ServerStepName, str] = {
 def can_be_cleaned(status: str, is_reachable: bool) -> bool:
     """Whether its engine may be asked to: also where it is not usable, maybe for a full disk."""
     return status == ServerStatus.USABLE or (status == ServerStatus.NOT_USABLE and is_reachable)
+
+
+def is_of_jump_host(message: str) -> bool:
+    """Whether what a server says of its state is about another one, before it on the way."""
+    return JUMP_HOST in message
 
 
 def engine_version(text: str) -> tuple[int, int]:

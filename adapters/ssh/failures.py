@@ -18,6 +18,7 @@ from domain.errors import (
 )
 from domain.host_keys import HostKey
 from domain.redaction import printable
+from domain.servers import JUMP_HOST
 
 # What means that the link itself is gone; errors of one channel or one file are not among them.
 LINK_LOST = (
@@ -121,14 +122,26 @@ def host_key_changed(address: ServerAddress, pinned: HostKey, shown: HostKey) ->
     )
 
 
-def jump_host_key_changed(address: ServerAddress, error: HostKeyChanged) -> HostKeyChanged:
-    """The same alarm for a server behind the one that it is about."""
-    return HostKeyChanged(
-        f"{error.message} It is the jump host on the way to {address.endpoint}: accept the key at the "
-        f"jump host, then validate {address.endpoint} again.",
-        pinned=error.pinned,
-        shown=error.shown,
-    )
+def jump_host_failure(
+    address: ServerAddress, error: HostKeyChanged | AuthenticationRefused | ServerUnreachable
+) -> SeawayError:
+    """The same failure for a server behind the one that it is about; it says which one is to be mended."""
+    behind = address.endpoint
+    said = f"{error.message} {JUMP_HOST} {behind}"
+    match error:
+        case HostKeyChanged():
+            return HostKeyChanged(
+                f"{said}: accept the key at the jump host, then validate {behind} again.",
+                pinned=error.pinned,
+                shown=error.shown,
+                detail=error.detail,
+            )
+        case AuthenticationRefused():
+            return AuthenticationRefused(
+                f"{said}: do that at the jump host, then validate {behind} again.", detail=error.detail
+            )
+        case ServerUnreachable():
+            return ServerUnreachable(f"{said}: look for the cause there.", detail=error.detail)
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import socket
 import asyncssh
 
 from adapters.ssh.addresses import open_socket
-from adapters.ssh.failures import jump_host_key_changed, login_failure, no_answer
+from adapters.ssh.failures import jump_host_failure, login_failure, no_answer
 from adapters.ssh.host_keys import shown_key
 from adapters.ssh.links import SshLink
 from adapters.ssh.targets import ServerAddress, SshSettings, SshTarget, host_key_algorithms
-from domain.errors import HostKeyChanged, ServerUnreachable
+from domain.errors import AuthenticationRefused, HostKeyChanged, ServerUnreachable
 from domain.host_keys import HostKey
 
 
@@ -32,8 +32,8 @@ async def first_contact(
         async with asyncio.timeout(limits.login_seconds):
             near = await open_socket(address.host, address.port) if tunnel is None else None
             key = await _host_key_at(address, tunnel, near)
-    except HostKeyChanged as error:
-        raise jump_host_key_changed(address, error) from error
+    except (AuthenticationRefused, HostKeyChanged, ServerUnreachable) as error:
+        raise jump_host_failure(address, error) from error
     except TimeoutError as error:
         raise no_answer(address, limits.login_seconds, connected=near is not None) from error
     except (OSError, asyncssh.Error) as error:

@@ -11,11 +11,17 @@ from typing import Any, Final
 import asyncssh
 
 from adapters.ssh.addresses import open_socket
-from adapters.ssh.failures import jump_host_key_changed, link_lost, login_failure, no_answer
+from adapters.ssh.failures import jump_host_failure, link_lost, login_failure, no_answer
 from adapters.ssh.host_keys import PinnedHostKey
 from adapters.ssh.keys import parse_private_key
 from adapters.ssh.targets import SshSettings, SshTarget, host_key_algorithms, pause_before_attempt
-from domain.errors import HostKeyChanged, NotPossibleNow, SeawayError, ServerUnreachable
+from domain.errors import (
+    AuthenticationRefused,
+    HostKeyChanged,
+    NotPossibleNow,
+    SeawayError,
+    ServerUnreachable,
+)
 
 CLOSE_LIMIT_SECONDS: Final = 5.0
 
@@ -146,8 +152,8 @@ class SshLink:
     async def _tunnel(self, jump: SshTarget) -> asyncssh.SSHClientConnection:
         try:
             return await self._ways(jump).get()
-        except HostKeyChanged as error:
-            raise jump_host_key_changed(self._target.address, error) from error
+        except (AuthenticationRefused, HostKeyChanged, ServerUnreachable) as error:
+            raise jump_host_failure(self._target.address, error) from error
 
     async def _log_in_over(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
         target, seconds = self._target, self._settings.login_seconds
@@ -162,7 +168,8 @@ class SshLink:
             if tunnel is not None and target.jump:
                 await asyncio.sleep(0)  # the library marks a broken link a moment later
                 if tunnel.is_closed():
-                    raise link_lost(target.jump.address, str(error)) from error
+                    lost = link_lost(target.jump.address, str(error))
+                    raise jump_host_failure(target.address, lost) from error
             failure = client.changed or login_failure(
                 error,
                 target.address,

@@ -20,7 +20,7 @@ from domain.deployments import StepStatus
 from domain.errors import SeawayError
 from domain.host_keys import fingerprint_of
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus, can_be_cleaned
+from domain.servers import ServerStatus, can_be_cleaned, is_of_jump_host
 from store.builds import ServerBuild
 from store.columns import now
 from store.tables import Server, ServerStep
@@ -207,9 +207,11 @@ def _build_limits(server: Server) -> str:
 
 
 def _is_closed(server: Server) -> bool:
-    """Whether nobody has been let in there yet, or the last try was refused."""
+    """Whether nobody has been let in there yet, or the last try was refused; not while a jump host is."""
     status = ServerStatus(server.status)
     if server.is_local or server.is_reachable or status in (*WITHOUT_KEY, ServerStatus.USABLE):
+        return False
+    if is_of_jump_host(server.status_message):
         return False
     # One that was seen from within, and is out of reach now, has the line.
     return not server.system or status is ServerStatus.NOT_USABLE

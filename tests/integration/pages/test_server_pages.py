@@ -11,7 +11,7 @@ from domain.errors import NotPossibleNow, ServerUnreachable
 from domain.metrics import Point, Values
 from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus
+from domain.servers import JUMP_HOST, ServerStatus
 from store.columns import now
 from store.metrics import Subject
 from store.releases import HeldRelease
@@ -87,6 +87,9 @@ async def test_the_line_for_a_key_stays_until_somebody_was_let_in_with_it(visit:
     assert not await shows_line(status=ServerStatus.USABLE, system="Debian GNU/Linux 12")
     assert not await shows_line(status=ServerStatus.UNREACHABLE, is_reachable=False), "it was let in before"
     assert await shows_line(status=ServerStatus.NOT_USABLE), "another key may have been chosen"
+    refused = f"The server 192.0.2.1:22 refuses the user 'root'. {JUMP_HOST} 192.0.2.14:22."
+    assert not await shows_line(status=ServerStatus.NOT_USABLE, status_message=refused)
+    assert not await shows_line(status=ServerStatus.UNREACHABLE, status_message=refused, system="")
     assert not await shows_line(status=ServerStatus.REMOVING)
 
 

@@ -276,6 +276,35 @@ class TestJumpHosts:
         with pytest.raises(ServerUnreachable, match="jump host"):
             await echo(connection)
 
+    async def test_a_jump_host_that_lets_nobody_in_says_that_it_is_the_jump_host(
+        self, daemon, connect: Connect
+    ):
+        gate = target_of(daemon, private_key=generate_key().private_key)
+        behind = ServerAddress("127.0.0.2")
+        with pytest.raises(AuthenticationRefused) as refused:
+            await echo(connect(daemon, address=behind, jump=gate))
+        with pytest.raises(AuthenticationRefused) as refused_at_first:
+            await first_contact(behind, jump=gate)
+        for error in (refused.value, refused_at_first.value):
+            assert error.message.startswith(f"The server 127.0.0.1:{daemon.port} refuses the user ")
+            assert error.message.endswith(
+                "It is the jump host on the way to 127.0.0.2:22: do that at the jump host, then validate "
+                "127.0.0.2:22 again."
+            )
+
+    async def test_so_does_one_that_is_not_there(self, daemon, connect: Connect):
+        gate = target_of(daemon, address=ServerAddress("127.0.0.1", refusing_port()))
+        behind = ServerAddress("127.0.0.2")
+        with pytest.raises(ServerUnreachable) as silent:
+            await echo(connect(daemon, address=behind, jump=gate))
+        with pytest.raises(ServerUnreachable) as silent_at_first:
+            await first_contact(behind, jump=gate)
+        for error in (silent.value, silent_at_first.value):
+            assert error.message.startswith(f"Nothing listens at {gate.address.endpoint}: ")
+            assert error.message.endswith(
+                "It is the jump host on the way to 127.0.0.2:22: look for the cause there."
+            )
+
 
 class TestSessions:
     async def test_more_commands_than_the_server_allows_sessions_wait_for_each_other(
