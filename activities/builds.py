@@ -235,7 +235,9 @@ class BuildActivities:
             dockerfile=await asyncio.to_thread(_inside, tree, context, options.dockerfile_path, "Dockerfile"),
             tag=build.image,
             target=options.target_stage,
-            arguments=build_environment(configuration, self._surroundings, commit=build.commit),
+            arguments=await build_environment(
+                self._store, configuration, self._surroundings, commit=build.commit
+            ),
             secrets=build_secrets(configuration),
             labels=application_labels(configuration.application_id),
             use_cache=options.use_cache and not build.force,

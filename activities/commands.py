@@ -86,7 +86,9 @@ class CommandActivities:
                 image=deployment.image,
                 network=parts.network,
                 mounts=await prepare_mounts(parts, configuration),
-                environment=replica_environment(configuration, self._surroundings, deployment, name),
+                environment=await replica_environment(
+                    self._store, configuration, self._surroundings, deployment, name
+                ),
             )
             await parts.engine.ensure_container(specification)
             await parts.engine.start(name)

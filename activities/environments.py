@@ -6,20 +6,21 @@ from pydantic import SecretStr
 
 from activities.servers import Surroundings
 from domain.configuration import ApplicationConfiguration, GitSource
-from domain.domains import public_url
+from domain.domains import public_urls
 from domain.environment import build_arguments, given_variables, runtime_environment
+from store.store import Store
 from store.tables import Deployment
 
 
-def _public_urls(configuration: ApplicationConfiguration, surroundings: Surroundings) -> list[str]:
-    return [
-        public_url(domain, surroundings.http_port, surroundings.https_port)
-        for domain in configuration.routing.domains
-    ]
+async def _public_urls(
+    store: Store, configuration: ApplicationConfiguration, surroundings: Surroundings
+) -> list[str]:
+    local_ids = await store.servers.local_ids()
+    return public_urls(configuration, local_ids, surroundings.http_port, surroundings.https_port)
 
 
-def build_environment(
-    configuration: ApplicationConfiguration, surroundings: Surroundings, *, commit: str
+async def build_environment(
+    store: Store, configuration: ApplicationConfiguration, surroundings: Surroundings, *, commit: str
 ) -> dict[str, str]:
     """The build arguments of a commit, without secrets and without what differs in every deployment."""
     source = configuration.source
@@ -27,14 +28,15 @@ def build_environment(
         configuration,
         commit=commit,
         branch=source.branch if isinstance(source, GitSource) else "",
-        public_urls=_public_urls(configuration, surroundings),
+        public_urls=await _public_urls(store, configuration, surroundings),
         container_name="",
         deployment_id="",
     )
     return build_arguments(configuration, given)
 
 
-def replica_environment(
+async def replica_environment(
+    store: Store,
     configuration: ApplicationConfiguration,
     surroundings: Surroundings,
     deployment: Deployment,
@@ -45,7 +47,7 @@ def replica_environment(
         configuration,
         commit=deployment.commit,
         branch=deployment.branch,
-        public_urls=_public_urls(configuration, surroundings),
+        public_urls=await _public_urls(store, configuration, surroundings),
         container_name=container_name,
         deployment_id=deployment.id,
     )

@@ -72,7 +72,9 @@ class ReplicaActivities:
                 image=image,
                 network=parts.network,
                 mounts=mounts,
-                environment=replica_environment(configuration, self._surroundings, deployment, name),
+                environment=await replica_environment(
+                    self._store, configuration, self._surroundings, deployment, name
+                ),
             )
             await parts.engine.ensure_container(specification)
             await parts.engine.start(name)

@@ -66,6 +66,7 @@ class Surroundings:
     work_folder: Path
     http_port: int = 80
     https_port: int = 443
+    """On which the proxy of Seaway's own machine serves; all others have the usual ports."""
     minimum_free_disk_bytes: int = 0
     edge_port: int = 9480
     """On which servers over SSH take what an application's edge sends them."""

@@ -72,7 +72,9 @@ class ServiceReleases:
             network=parts.network,
             constraints=(*wanted, *without(nodes, has_image)),
             files=await keep_files(parts.engine, configuration),
-            environment=replica_environment(configuration, self._surroundings, deployment, name),
+            environment=await replica_environment(
+                self._store, configuration, self._surroundings, deployment, name
+            ),
         )
         await parts.engine.ensure_service(specification)
         return m.StepOutcome(message=f"{start.serve.replicas} replicas on up to {len(able)} nodes")

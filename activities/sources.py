@@ -62,7 +62,9 @@ class SourceActivities:
             commit=source.commit,
             credential=await credential_for(self._store, source),
         )
-        arguments = build_environment(configuration, self._surroundings, commit=revision.commit)
+        arguments = await build_environment(
+            self._store, configuration, self._surroundings, commit=revision.commit
+        )
         fingerprint = self._store.encryption.fingerprint(build_inputs(configuration, arguments))
         key = build_key(revision.commit, fingerprint)
         if resolve.command.force:

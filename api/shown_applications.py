@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from api.context import ApiContext
 from api.shapes.applications import ShownApplication
 from api.shown_servers import shown_servers
+from domain.configuration import ApplicationConfiguration
+from domain.domains import public_urls
 from store.access import Principal
 from store.tables import Application
 
@@ -27,7 +29,8 @@ async def complete_application(context: ApiContext, row: Application) -> ShownAp
     releases = await context.store.releases.of(row.id)
     names = await _server_names(context, row.team_id)
     servers = shown_servers(row, configuration.server_ids, releases, names)
-    return ShownApplication(row, configuration, written, environment, project, status, servers)
+    urls = public_urls_of(context, configuration, await context.store.servers.local_ids())
+    return ShownApplication(row, configuration, written, environment, project, status, urls, servers)
 
 
 async def load_applications(context: ApiContext, principal: Principal) -> Sequence[ShownApplication]:
@@ -37,6 +40,7 @@ async def load_applications(context: ApiContext, principal: Principal) -> Sequen
     statuses = await context.runtime.statuses()
     releases = await context.store.releases.of_all(team_id=principal.team_id)
     names = await _server_names(context, principal.team_id)
+    local_ids = await context.store.servers.local_ids()
     shown = []
     for row in rows:
         if row.environment_id not in places:
@@ -49,10 +53,19 @@ async def load_applications(context: ApiContext, principal: Principal) -> Sequen
                 written,
                 *places[row.environment_id],
                 statuses.get(row.id, EXITED),
+                public_urls_of(context, configuration, local_ids),
                 shown_servers(row, configuration.server_ids, releases.get(row.id, ()), names),
             )
         )
     return shown
+
+
+def public_urls_of(
+    context: ApiContext, configuration: ApplicationConfiguration, local_ids: Container[str]
+) -> list[str]:
+    """See `domain.domains.public_urls`."""
+    settings = context.settings
+    return public_urls(configuration, local_ids, settings.http_port, settings.https_port)
 
 
 async def _server_names(context: ApiContext, team_id: str) -> dict[str, str]:

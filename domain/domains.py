@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 import idna
 
-from domain.configuration import Domain
+from domain.configuration import ApplicationConfiguration, Domain
 from domain.errors import InvalidInput
 from domain.names import slug
 
@@ -47,6 +48,20 @@ def public_url(domain: Domain, http_port: int = 80, https_port: int = 443) -> st
     port, usual = (https_port, 443) if domain.scheme == "https" else (http_port, 80)
     shown = "" if port == usual else f":{port}"
     return f"{domain.scheme}://{domain.host}{shown}{_shown_path(domain)}"
+
+
+def public_urls(
+    configuration: ApplicationConfiguration, local_ids: Container[str], http_port: int, https_port: int
+) -> list[str]:
+    """What visitors of the application open, in the order of its domains.
+
+    They come to its edge, or else to its first server. The ports are those of Seaway's own machine, one of
+    `local_ids`; the proxies of all other servers have the usual ones.
+    """
+    routing = configuration.routing
+    visited = routing.edge_server_id or configuration.server_ids[0]
+    ports = (http_port, https_port) if visited in local_ids else (80, 443)
+    return [public_url(domain, *ports) for domain in routing.domains]
 
 
 def generated_domain(name: str, application_id: str, wildcard: str) -> Domain:

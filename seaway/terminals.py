@@ -111,7 +111,9 @@ class SeawayTerminals:
             image=deployment.image,
             network=parts.network,
             mounts=await prepare_mounts(parts, configuration),
-            environment=replica_environment(configuration, self._surroundings, deployment, name),
+            environment=await replica_environment(
+                self._store, configuration, self._surroundings, deployment, name
+            ),
             start=start,
         )
         with self._counted():

@@ -93,6 +93,11 @@ class ServerStore:
         async with self._database.reading() as session:
             return (await session.exec(select(Server).where(col(Server.is_local)))).all()
 
+    async def local_ids(self) -> frozenset[str]:
+        """The id of the one that Seaway itself runs on."""
+        async with self._database.reading() as session:
+            return frozenset((await session.exec(select(Server.id).where(col(Server.is_local)))).all())
+
     async def build_servers(self, *, team_id: str) -> Sequence[Server]:
         """The team's servers that build for others, however they stand, oldest first."""
         query = select(Server).where(Server.team_id == team_id, col(Server.is_build_server))

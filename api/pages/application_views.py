@@ -17,10 +17,10 @@ from api.pages.views import (
 from api.pages.visitors import Visitor
 from api.pages.wording import application_status, summary_of, version_of
 from api.routes.operations import ROLLBACK_KINDS
+from api.shown_applications import public_urls_of
 from api.shown_servers import shown_servers
 from domain.configuration import ApplicationConfiguration, GitSource
 from domain.deployments import DeploymentStatus, OperationKind
-from domain.domains import public_url
 from domain.errors import SeawayError
 from domain.git_references import HEAD
 from domain.repository_addresses import parse_repository
@@ -40,6 +40,7 @@ class ApplicationReader:
         self._places: dict[str, str] = {}
         self._configurations: dict[str, ApplicationConfiguration] = {}
         self._server_names: dict[str, str] = {}
+        self._local_ids: frozenset[str] | None = None
 
     async def rows(self) -> tuple[ApplicationRow, ...]:
         """All applications, by name."""
@@ -64,7 +65,7 @@ class ApplicationReader:
             place=await self.place(application),
             source=source_of(configuration),
             status=application_status(application, runtime_status, latest),
-            links=self.links(configuration),
+            links=await self._links(configuration),
             last=deployment_row(latest) if latest is not None else None,
         )
 
@@ -86,7 +87,7 @@ class ApplicationReader:
             branch=_branch_of(configuration),
             place=await self.place(application),
             servers=await self._servers(application, configuration),
-            links=self.links(configuration),
+            links=await self._links(configuration),
             actions=_actions(application, newest) if self._visitor.may_deploy else (),
         )
 
@@ -163,13 +164,11 @@ class ApplicationReader:
             self._places = {key: place_label(*place) for key, place in places.items()}
         return self._places.get(application.environment_id, "")
 
-    def links(self, configuration: ApplicationConfiguration) -> tuple[LinkView, ...]:
+    async def _links(self, configuration: ApplicationConfiguration) -> tuple[LinkView, ...]:
         """Its addresses as visitors open them."""
-        settings = self._context.settings
-        urls = [
-            public_url(domain, settings.http_port, settings.https_port)
-            for domain in configuration.routing.domains
-        ]
+        if self._local_ids is None:
+            self._local_ids = await self._context.store.servers.local_ids()
+        urls = public_urls_of(self._context, configuration, self._local_ids)
         return tuple(LinkView(url.partition("://")[2], url) for url in urls)
 
 

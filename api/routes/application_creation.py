@@ -163,7 +163,6 @@ async def _answer(
         deployment_id = queued.deployment.id
     return show_application(
         await complete_application(context, row),
-        context.settings,
         with_secrets=sees_secrets(principal),
         deployment_id=deployment_id,
     )

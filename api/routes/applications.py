@@ -133,9 +133,7 @@ async def delete_application_by_uuid(
 def _answer(
     context: ApiContext, principal: Principal, shown: ShownApplication, deployment_id: str | None = None
 ) -> dict[str, Any]:
-    return show_application(
-        shown, context.settings, with_secrets=sees_secrets(principal), deployment_id=deployment_id
-    )
+    return show_application(shown, with_secrets=sees_secrets(principal), deployment_id=deployment_id)
 
 
 async def _server_ids(

@@ -12,12 +12,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 
-from api.context import ApiSettings
 from api.shapes.answers import Answer, Body, Resource, number_of
 from api.shapes.application_changes import show_fields
 from api.shapes.application_fields import FIELDS, SOURCE_FIELDS
 from domain.configuration import ApplicationConfiguration
-from domain.domains import public_url
 from store.tables import Application, Environment, Project
 
 _FOR_IMAGES_ONLY = {"docker_registry_image_name", "docker_registry_image_tag"}
@@ -175,15 +173,12 @@ class ShownApplication:
     environment: Environment
     project: Project
     status: str
+    urls: Sequence[str] = ()
     servers: Sequence[ApplicationServer] = ()
 
 
 def show_application(
-    shown: ShownApplication,
-    settings: ApiSettings,
-    *,
-    with_secrets: bool,
-    deployment_id: str | None = None,
+    shown: ShownApplication, *, with_secrets: bool, deployment_id: str | None = None
 ) -> dict[str, Any]:
     """The answer."""
     row, configuration = shown.row, shown.configuration
@@ -195,10 +190,7 @@ def show_application(
         "description": row.description or None,
         "status": shown.status,
         "fqdn": fields["domains"] or None,
-        "urls": [
-            public_url(domain, settings.http_port, settings.https_port)
-            for domain in configuration.routing.domains
-        ],
+        "urls": list(shown.urls),
         "desired_state": row.desired_state,
         "environment_id": number_of(shown.environment.id),
         "environment_uuid": shown.environment.id,

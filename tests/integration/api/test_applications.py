@@ -37,9 +37,19 @@ async def test_without_name_and_domain_both_are_made(seaway: Seaway, client: htt
     assert created["name"].startswith("my-shop-")
     assert created["domains"].startswith(f"http://{created['name']}")
     assert created["domains"].endswith(".apps.example.com")
-    assert created["urls"] == [f"{created['domains']}:8080"]
     again = (await create(client, seaway.mine.project.id)).json()
     assert again["name"] != created["name"]
+
+
+async def test_only_on_seaways_own_machine_its_proxys_ports_are_in_the_urls(
+    seaway: Seaway, client: httpx.AsyncClient
+) -> None:
+    path = "/applications"
+    uuid = (await create(client, seaway.mine.project.id, domains="http://shop.example.com")).json()["uuid"]
+    for is_local, url in ((False, "http://shop.example.com"), (True, "http://shop.example.com:8080")):
+        await seaway.store.servers.set(seaway.mine.server.id, is_local=is_local)
+        [listed] = (await client.get(path)).json()
+        assert listed["urls"] == (await client.get(f"{path}/{uuid}")).json()["urls"] == [url]
 
 
 async def test_no_domain_is_made_for_who_wants_none(seaway: Seaway, client: httpx.AsyncClient) -> None:

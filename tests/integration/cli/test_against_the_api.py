@@ -110,7 +110,7 @@ async def test_an_application_is_made_changed_looked_at_and_removed(api: Api, sa
         "--memory", "256m", "--cpus", "0.5", "--release-command", "migrate", "--target-stage", "run",
         "--pre-deploy", "a", "--post-deploy", "b", "--env", "A=1", "--environment", "staging",
     )  # fmt: skip
-    assert created["urls"] == ["http://demo.localhost:8080"]
+    assert created["urls"] == ["http://demo.localhost"]
     assert (created["replicas"], created["release_command"]) == (2, "migrate")
     assert created["environment_name"] == "staging"
 

@@ -9,11 +9,13 @@ import pytest
 from api.pages.application_views import ApplicationReader
 from api.pages.live import Fragment, _events
 from api.pages.visitors import Visitor
-from domain.configuration import GitSource, ImageSource, PortMapping, RoutingOptions, RuntimeOptions
+from domain.configuration import Domain, GitSource, ImageSource, PortMapping, RoutingOptions, RuntimeOptions
 from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotFound, NotPossibleNow, TransientError
+from store.tables import Server
 from tests.harness.pages_seeds import seed_harbour
-from tests.harness.pages_world import World
+from tests.harness.pages_world import World, world_of
+from tests.harness.refilled_database import RefilledDatabase
 from tests.integration.pages.conftest import Visit
 
 HOSTILE = """<img src=x onerror=alert(1)>'"><script>alert(2)</script>"""
@@ -33,6 +35,22 @@ async def test_the_list_shows_status_address_and_last_deployment(visit: Visit, w
         assert text in page
     for text in ("Stopped", "Not deployed", "git.example.com/harbour/newsletter", "Running"):
         assert text in page
+
+
+async def test_only_on_seaways_own_machine_its_proxys_ports_are_in_the_links(
+    refilled: RefilledDatabase,
+) -> None:
+    world = await world_of(await refilled.refill(), http_port=8081)
+    elsewhere = await world.store.servers.create(
+        Server(team_id=world.owner.team_id, name="east", address="e")
+    )
+    await world.application("Shop")
+    routing = RoutingOptions(domains=(Domain(host="far.example.com"),), edge_server_id=elsewhere.id)
+    far = await world.application("Far", routing=routing)
+    reader = ApplicationReader(world.context, Visitor(world.owner, "token"))
+    links = {link.url for row in await reader.rows() for link in row.links}
+    assert links == {"http://shop.example.com:8081", "http://far.example.com"}
+    assert [link.url for link in (await reader.head(far)).links] == ["http://far.example.com"]
 
 
 async def test_an_empty_list_says_what_to_do(visit: Visit) -> None:

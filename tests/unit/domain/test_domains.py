@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.configuration import Domain
+from domain.configuration import ApplicationConfiguration, Domain, ImageSource, RoutingOptions
 from domain.domains import (
     format_domain,
     generated_domain,
     parse_domains,
     public_url,
+    public_urls,
     sslip_wildcard,
 )
 from domain.errors import InvalidInput
@@ -118,6 +119,33 @@ def test_the_owner_writes_the_containers_port_and_the_visitor_the_proxys(
 ) -> None:
     assert format_domain(domain) == written
     assert public_url(domain, http_port=8080, https_port=443) == visited
+
+
+@pytest.mark.parametrize(
+    ("servers", "edge", "visited"),
+    [
+        (("here",), None, ["http://a.com:8081", "https://a.com:8443"]),
+        (("east",), None, ["http://a.com", "https://a.com"]),
+        (("east", "here"), None, ["http://a.com", "https://a.com"]),
+        (("here", "east"), None, ["http://a.com:8081", "https://a.com:8443"]),
+        (("here", "east"), "east", ["http://a.com", "https://a.com"]),
+        (("east",), "here", ["http://a.com:8081", "https://a.com:8443"]),
+    ],
+)
+def test_visitors_come_to_the_edge_or_the_first_server_by_the_ports_of_its_proxy(
+    servers: tuple[str, ...], edge: str | None, visited: list[str]
+) -> None:
+    domains = (Domain(host="a.com"), Domain(scheme="https", host="a.com"))
+    configuration = ApplicationConfiguration(
+        application_id="shop",
+        name="shop",
+        team_id="team",
+        project_id="project",
+        server_ids=servers,
+        source=ImageSource(reference="shop:1"),
+        routing=RoutingOptions(domains=domains, edge_server_id=edge),
+    )
+    assert public_urls(configuration, {"here"}, http_port=8081, https_port=8443) == visited
 
 
 @pytest.mark.parametrize(
