@@ -131,8 +131,12 @@ def named_servers(uuid: str | None, uuids: Sequence[str] | None) -> tuple[str, .
 
 
 def takes_applications(server: Server) -> bool:
-    """Whether applications may be put there; not where it is being removed, usable or not, or only builds."""
-    return server.is_usable and server.status != ServerStatus.REMOVING and not server.is_build_server
+    """Whether applications may be put there.
+
+    Not where it is being removed, usable or not, where it only builds, and where a Swarm's manager decides.
+    """
+    serves_others = server.is_build_server or server.is_swarm_worker
+    return server.is_usable and server.status != ServerStatus.REMOVING and not serves_others
 
 
 async def usable_servers(context: ApiContext, principal: Principal, uuids: Sequence[str]) -> list[Server]:
@@ -151,15 +155,15 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
                 f"The server '{server.name}' builds for others and runs no applications. Choose another, or "
                 "set its is_build_server to false."
             )
-        if not takes_applications(server):
-            because = f": {server.status_message}" if server.status_message else "."
-            raise NotPossibleNow(
-                f"The server '{server.name}' is not usable now{because} Validate it, or choose another."
-            )
         if server.is_swarm_worker:
             raise NotPossibleNow(
                 f"The server '{server.name}' is a worker of a Docker Swarm, whose manager decides what runs "
                 "there. Choose the manager."
+            )
+        if not takes_applications(server):
+            because = f": {server.status_message}" if server.status_message else "."
+            raise NotPossibleNow(
+                f"The server '{server.name}' is not usable now{because} Validate it, or choose another."
             )
         servers.append(server)
     return servers

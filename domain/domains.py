@@ -55,13 +55,17 @@ def public_urls(
 ) -> list[str]:
     """What visitors of the application open, in the order of its domains.
 
-    They come to its edge, or else to its first server. The ports are those of Seaway's own machine, one of
-    `local_ids`; the proxies of all other servers have the usual ones.
+    The ports are those of Seaway's own machine, one of `local_ids`, where visitors come there first; the
+    proxies of all other servers have the usual ones.
     """
-    routing = configuration.routing
-    visited = routing.edge_server_id or configuration.server_ids[0]
-    ports = (http_port, https_port) if visited in local_ids else (80, 443)
-    return [public_url(domain, *ports) for domain in routing.domains]
+    ports = (http_port, https_port) if entrances(configuration)[0] in local_ids else (80, 443)
+    return [public_url(domain, *ports) for domain in configuration.routing.domains]
+
+
+def entrances(configuration: ApplicationConfiguration) -> tuple[str, ...]:
+    """The ids of the servers that visitors come to: the edge or, without one, all servers in their order."""
+    edge = configuration.routing.edge_server_id
+    return (edge,) if edge else configuration.server_ids
 
 
 def generated_domain(name: str, application_id: str, wildcard: str) -> Domain:

@@ -9,7 +9,16 @@ from datetime import timedelta
 
 from api.context import ApiContext
 from api.pages.application_views import BEHIND, application_url
-from api.pages.views import KeyView, LinkView, NodeRow, PlacedLink, ServerRow, ServerStepView, ServerView
+from api.pages.views import (
+    KeyView,
+    LinkView,
+    NodeRow,
+    PlacedLink,
+    ServerRow,
+    ServerStepView,
+    ServerView,
+    StatusView,
+)
 from api.pages.visitors import Visitor
 from api.pages.wording import server_status
 from api.shapes.servers import title_of
@@ -30,6 +39,7 @@ REFUSAL_SHOWN = timedelta(hours=24)
 BAD = (ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE)
 WITHOUT_KEY = (ServerStatus.REMOVING, ServerStatus.HOST_KEY_CHANGED)
 GIB = 1024**3
+EDGE = StatusView("edge", "idle", "Its visitors come here and are led to its servers.")
 
 
 def server_url(server_id: str) -> str:
@@ -138,7 +148,7 @@ class ServerReader:
         )
 
     async def applications(self) -> Mapping[str, Sequence[PlacedLink]]:
-        """The applications on each server, by name."""
+        """The applications on each server, and those whose visitors come to it, by name."""
         store, team_id = self._context.store, self._visitor.team_id
         placed: dict[str, list[PlacedLink]] = defaultdict(list)
         names = {server.id: server.name for server in await store.servers.list(team_id=team_id)}
@@ -148,6 +158,9 @@ class ServerReader:
             for server in shown_servers(row, configuration.server_ids, releases.get(row.id, ()), names):
                 mark = BEHIND if server.is_behind else None
                 placed[server.uuid].append(PlacedLink(row.name, application_url(row.id), mark))
+            edge = configuration.routing.edge_server_id
+            if edge and edge not in configuration.server_ids:
+                placed[edge].append(PlacedLink(row.name, application_url(row.id), EDGE))
         return placed
 
     async def keys(self) -> tuple[KeyView, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from api.pages.views import FieldGroup, FieldView
+from api.server_changes import takes_applications
 from domain.configuration import ApplicationConfiguration, GitSource
 from store.tables import Application, PrivateKey, Server
 
@@ -239,12 +240,12 @@ def server_group(
             server.name,
             kind="check",
             value="true" if server.id in chosen else "false",
-            hint="" if server.is_usable else "Not usable now",
-            disabled=not may_write or not (server.is_usable or server.id in chosen),
+            hint="" if takes_applications(server) else _why_not(server),
+            disabled=not may_write or not (takes_applications(server) or server.id in chosen),
         )
         for server in servers
     )
-    edges = ((server.id, server.name) for server in servers if server.is_usable or server.id == edge_id)
+    edges = ((one.id, one.name) for one in servers if takes_applications(one) or one.id == edge_id)
     edge = FieldView(
         "edge_server_uuid",
         "Edge",
@@ -274,6 +275,12 @@ def server_group(
         "version before any switches.",
         (*boxes, enough, edge),
     )
+
+
+def _why_not(server: Server) -> str:
+    if server.is_build_server:
+        return "Builds for others"
+    return "Worker of a Docker Swarm" if server.is_swarm_worker else "Not usable now"
 
 
 def chosen_servers(present: Sequence[str], changes: Mapping[str, Any]) -> list[str]:

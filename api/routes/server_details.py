@@ -18,6 +18,7 @@ from api.shapes.servers import (
     SwarmAnswer,
 )
 from api.shown_applications import load_applications
+from domain.domains import entrances
 
 router = APIRouter(tags=["Servers"])
 
@@ -72,12 +73,12 @@ async def get_resources_by_server_uuid(
 async def get_domains_by_server_uuid(
     uuid: Uuid, context: ContextOf, principal: Reader
 ) -> list[ServerDomains]:
-    """The hosts of the applications that run there."""
+    """The hosts whose visitors come there. Those of an application with an edge come to that."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     hosts = {
         domain.host
         for one in await load_applications(context, principal)
-        if server.id in one.configuration.server_ids
+        if server.id in entrances(one.configuration)
         for domain in one.configuration.routing.domains
     }
     return [ServerDomains(ip=server.address, domains=sorted(hosts))]

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import docker
+import httpx
 import pytest
 
 from activities.step_recording import LEFT_FOR_LATER
@@ -188,7 +189,9 @@ async def test_an_engine_that_stays_stopped_in_the_midst_of_a_release_does_not_h
             both = await pair.versions(application.host)
             return both == ["v1", "v1"] and await pair.replicas(application.uuid) == [1, 1]
 
-        await eventually(is_as_before, 120, 1.0, "v1, and nothing else, on both servers")
+        # The proxy there begins to listen some time after the engine.
+        nobody = (httpx.TransportError,)
+        await eventually(is_as_before, 120, 1.0, "v1, and nothing else, on both servers", nobody)
     load.report().assert_no_failures(20)
     await application.set_variables(START_DELAY_SECONDS="0")
     await assert_next_release_works(pair, application, git_repository)

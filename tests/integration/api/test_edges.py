@@ -44,6 +44,27 @@ async def test_a_new_application_has_its_address_at_its_edge(
     assert configuration.routing.edge_server_id == edge.id
 
 
+async def test_the_hosts_of_an_application_lead_to_its_edge(
+    seaway: Seaway, client: httpx.AsyncClient, edge: Server
+) -> None:
+    fields = {"domains": "http://shop.example.com", "edge_server_uuid": edge.id}
+    assert (await created(seaway, client, **fields)).status_code == 201
+    (at_edge,) = (await client.get(f"/servers/{edge.id}/domains")).json()
+    assert at_edge["domains"] == ["shop.example.com"]
+    (behind,) = (await client.get(f"/servers/{seaway.mine.server.id}/domains")).json()
+    assert behind["domains"] == []
+
+
+async def test_an_application_without_a_server_goes_to_none_that_serves_others(
+    seaway: Seaway, client: httpx.AsyncClient, edge: Server
+) -> None:
+    for flag in ("is_swarm_worker", "is_build_server"):
+        await seaway.store.servers.set(seaway.mine.server.id, **{flag: True})
+        answer = await created(seaway, client)
+        assert (answer.status_code, answer.json()["server_uuids"]) == (201, [edge.id]), flag
+        await seaway.store.servers.set(seaway.mine.server.id, **{flag: False})
+
+
 async def test_an_edge_becomes_no_build_server(
     seaway: Seaway, client: httpx.AsyncClient, edge: Server
 ) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import asyncssh
 
+from domain.configuration import Domain, RoutingOptions
 from domain.deployments import DeploymentStatus
 from domain.errors import NotPossibleNow, ServerUnreachable
 from domain.metrics import Point, Values
@@ -374,6 +375,37 @@ async def test_an_application_is_given_an_edge_in_its_settings(visit: Visit, wor
     await visit.send(path, **{**form, "edge_server_uuid": ""})
     configuration = await world.store.applications.configuration(application.id)
     assert configuration.routing.edge_server_id is None
+
+
+async def test_an_edge_shows_whose_visitors_come_to_it(visit: Visit, world: World) -> None:
+    fleet = await seed_fleet(world)
+    usable = fleet["usable"].rpartition("/")[2]
+    application = await world.application(
+        "Storefront",
+        routing=RoutingOptions(edge_server_id=usable, domains=(Domain(host="shop.example.com"),)),
+    )
+    page = (await visit.get(fleet["usable"])).text
+    assert f'href="/applications/{application.id}"' in page
+    assert "Its visitors come here" in page
+    assert "Nothing lives here yet" not in page
+
+
+async def test_servers_that_serve_others_are_not_offered_to_applications(visit: Visit, world: World) -> None:
+    fleet = await seed_fleet(world)
+    usable = fleet["usable"].rpartition("/")[2]
+    application = await world.application("Storefront")
+    path = f"/applications/{application.id}/settings"
+    for flag, why in (
+        ("is_build_server", "Builds for others"),
+        ("is_swarm_worker", "Worker of a Docker Swarm"),
+    ):
+        await world.store.servers.set(usable, **{flag: True})
+        page = (await visit.get(path)).text
+        box = page.partition(f'name="server:{usable}"')[2].partition("</div>")[0]
+        assert "disabled" in box.partition(">")[0]
+        assert why in page
+        assert usable not in page.partition('name="edge_server_uuid"')[2].partition("</select>")[0]
+        await world.store.servers.set(usable, **{flag: False})
 
 
 async def test_a_server_that_is_behind_is_marked_and_how_many_suffice_is_set(
