@@ -27,6 +27,11 @@ from store.tables import Server
 
 router = APIRouter(prefix="/servers", tags=["Servers"])
 
+NEVER_ONLY_LOOKS = (
+    "Looking at a server without installing what is missing is not supported yet. Leave this out, or install "
+    "Docker there by hand first: what is there already is not installed."
+)
+
 
 @router.get("", summary="List servers")
 async def list_servers(context: ContextOf, principal: Reader) -> list[ServerAnswer]:
@@ -119,6 +124,8 @@ async def validate_server_by_uuid(
     uuid: Uuid, context: ContextOf, principal: Writer, body: ValidateServer | None = None
 ) -> Done:
     """Runs all steps, of which each does only what is still missing. `/steps` tells how they go."""
+    if body is not None and not body.install:
+        raise InvalidInput(NEVER_ONLY_LOOKS, field="install")
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     await audit(context, principal, "server.validate", "server", server.id, server.name)
     if server.is_local:

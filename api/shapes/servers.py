@@ -76,7 +76,8 @@ class ValidateServer(Body):
     """How to look at a server."""
 
     install: bool = Field(
-        default=True, description="What is missing is always installed where Seaway knows how."
+        default=True,
+        description="What is missing is always installed where Seaway knows how; false is refused.",
     )
 
 

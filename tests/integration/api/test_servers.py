@@ -171,6 +171,21 @@ async def test_a_pinned_key_is_never_replaced_by_validating(
     assert seaway.servers.provisioned == [server["uuid"]] * 2
 
 
+async def test_a_validation_that_shall_install_nothing_is_refused_before_anything_happens(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    answer = await client.post(f"/servers/{server['uuid']}/validate", json={"install": False})
+    refused = answer.json()
+    assert (answer.status_code, refused["code"], list(refused["errors"])) == (
+        422,
+        "invalid_input",
+        ["install"],
+    )
+    assert "not supported" in refused["errors"]["install"][0]
+    assert seaway.servers.provisioned == []
+    assert (await client.get(f"/servers/{server['uuid']}")).json()["host_key_fingerprint"] is None
+
+
 async def test_a_first_contact_that_fails_is_told_by_status_steps_and_answer(
     seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey
 ) -> None:
