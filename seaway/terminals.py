@@ -18,24 +18,21 @@ from activities.task_containers import task_container
 from adapters.cancellation import uninterrupted
 from adapters.docker.engine import DockerEngine
 from adapters.docker.specifications import ContainerSpecification
-from adapters.docker.states import ContainerState
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.ssh.terminals import open_terminal
 from domain.configuration import ApplicationConfiguration
 from domain.errors import ImageNotFound, NotFound, NotPossibleNow, SeawayError
 from domain.identifiers import new_identifier
 from domain.replicas import (
-    APPLICATION_LABEL,
     MANAGED,
     ONE_OFF_COMMAND_ROLE,
     OWNER_LABEL,
-    REPLICA_LABEL,
-    REPLICA_ROLE,
     ROLE_LABEL,
     one_off_command_name,
 )
 from domain.services import service_name
 from domain.terminals import Start, TerminalSession
+from seaway.running_replicas import running_replica
 from store.store import Store
 from store.tables import Application
 from store.tables.applications import DesiredState
@@ -164,8 +161,8 @@ class SeawayTerminals:
                 "which makes a container of its own."
             )
         configuration = await self._store.deployments.snapshot(application.current_deployment_id)
-        manager = await self._servers.parts(configuration.server_ids[0])
-        if manager.swarm is not None:
+        if (await self._store.servers.get(configuration.server_ids[0])).is_swarm_manager:
+            manager = await self._servers.parts(configuration.server_ids[0])
             deployment = await self._store.deployments.get(application.current_deployment_id)
             service = service_name(application.id, deployment.release_id or deployment.id)
             return await task_container(
@@ -177,19 +174,9 @@ class SeawayTerminals:
                 number=number,
                 server=server,
             )
-        running: list[int] = []
-        for server_id in await self._places(application, configuration, server):
-            parts = await self._servers.parts(server_id)
-            for state in await _running_replicas(parts.engine, configuration):
-                running.append(_number_of(state))
-                if number is None or running[-1] == number:
-                    return parts, state.name
-        if not running:
-            where = f" on the server '{server}'" if server else ""
-            raise NotPossibleNow(f"No replica of '{application.name}' runs{where} at this moment.")
-        raise NotFound(
-            f"'{application.name}' has no running replica {number}; there are "
-            f"{', '.join(str(one) for one in sorted(set(running)))}."
+        places = await self._places(application, configuration, server)
+        return await running_replica(
+            self._servers, configuration, places, application.name, number=number, server=server
         )
 
     @asynccontextmanager
@@ -236,19 +223,6 @@ async def _end(engine: DockerEngine, name: str) -> None:
         await engine.remove(name)
     except SeawayError as error:
         logger.warning("the container %s of a one-off command is left for later: %s", name, error.message)
-
-
-async def _running_replicas(
-    engine: DockerEngine, configuration: ApplicationConfiguration
-) -> list[ContainerState]:
-    labels = {APPLICATION_LABEL: configuration.application_id, ROLE_LABEL: REPLICA_ROLE}
-    states = [state for state in await engine.list_containers(labels) if state.running]
-    return sorted(states, key=_number_of)
-
-
-def _number_of(state: ContainerState) -> int:
-    text = state.labels.get(REPLICA_LABEL, "")
-    return int(text) if text.isdigit() else 0
 
 
 async def remove_abandoned_commands(store: Store, servers: Servers, owners_folder: Path) -> list[str]:

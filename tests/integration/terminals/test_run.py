@@ -7,19 +7,24 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import asyncssh
 import httpx
 import pytest
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from domain.deployments import DeploymentStatus
 from domain.replicas import OWNER_LABEL, one_off_command_labels
 from domain.terminals import WINDOW_BYTES
 from seaway.cli.exit_codes import ExitCode
 from seaway.terminals import remove_abandoned_commands
-from store.tables import Membership
+from store.tables import Deployment, Membership, PrivateKey, Server
+from store.tables.applications import DesiredState
+from tests.harness.processes import refusing_port
 from tests.harness.waiting import eventually
 from tests.integration.terminals.conftest import Site, read_until
 
@@ -266,6 +271,74 @@ async def test_exec_runs_in_the_replica_with_streams_input_and_exit_code(site, r
     assert (code, output, errors) == (5, f"{replica[:12]}\ngiven\n", "bad\n")
     told = await site.told(f"{execute}?replica=4", "true")
     assert (told["code"], "there are 1" in told["message"]) == ("not_found", True)
+
+
+@pytest.fixture
+async def silent_servers(site: Site) -> AsyncIterator[list[Server]]:
+    """Two servers at ports that refuse, before localhost in what is released."""
+    team_id = site.server.team_id
+    pair = asyncssh.generate_private_key("ssh-ed25519")
+    secret, public = pair.export_private_key().decode(), pair.export_public_key().decode()
+    key = await site.store.servers.add_key(
+        PrivateKey(team_id=team_id, name="key", private_key_sealed=""), SecretStr(secret)
+    )
+    made = [
+        await site.store.servers.create(
+            Server(
+                team_id=team_id,
+                name=name,
+                address="127.0.0.1",
+                port=refusing_port(),
+                private_key_id=key.id,
+                host_key=" ".join(public.split()[:2]),
+                data_folder="/nowhere",
+            )
+        )
+        for name in ("away", "gone")
+    ]
+    yield made
+    for one in made:
+        await site.servers.forget(one.id)
+        await site.store.servers.forget(one.id)
+    await site.store.servers.delete_key(key.id, team_id=team_id)
+
+
+async def test_exec_finds_the_replica_on_the_server_that_answers(site, replica, execute, silent_servers):
+    away, gone = silent_servers
+    async with released_on(site, away.id, site.server.id):
+        told = await site.told(execute, "hostname")
+        assert (told["code"], told["stdout"]) == (0, f"{replica[:12]}\n")
+        named = await site.told(f"{execute}?server=away", "true")
+        assert named["code"] == "server_unreachable"
+        assert f"port {away.port}" in named["message"] or f":{away.port}" in named["message"]
+        other = await site.told(f"{execute}?replica=4", "true")
+        assert other["code"] == "not_found"
+        assert "there are 1. Not all of its servers answer" in other["message"]
+    async with released_on(site, away.id, gone.id):
+        told = await site.told(execute, "true")
+        assert told["code"] == "server_unreachable"
+        assert "`--server`" in told["message"]
+        assert str(gone.port) in told["message"]
+
+
+@asynccontextmanager
+async def released_on(site: Site, *server_ids: str) -> AsyncIterator[None]:
+    """The release's rows say meanwhile that it is on these servers."""
+    application = await site.store.applications.get(site.application)
+    configuration = await site.store.applications.configuration(site.application)
+    deployment = await site.store.deployments.record(Deployment(application_id=site.application))
+    await site.store.deployments.begin(
+        deployment.id, configuration.model_copy(update={"server_ids": server_ids}), []
+    )
+    await site.store.deployments.update(deployment.id, status=DeploymentStatus.FINISHED)
+    set_state = site.store.applications.set_state
+    running = DesiredState.RUNNING
+    await set_state(site.application, desired_state=running, current_deployment_id=deployment.id)
+    try:
+        yield
+    finally:
+        before = application.current_deployment_id
+        await set_state(site.application, desired_state=running, current_deployment_id=before)
 
 
 async def test_exec_that_is_interrupted_or_loses_its_client_ends_in_the_replica(site, replica, execute):
