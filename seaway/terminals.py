@@ -21,7 +21,7 @@ from adapters.docker.specifications import ContainerSpecification
 from adapters.file_locks import owned_folder, remove_abandoned
 from adapters.ssh.terminals import open_terminal
 from domain.configuration import ApplicationConfiguration
-from domain.errors import ImageNotFound, NotFound, NotPossibleNow, SeawayError
+from domain.errors import ImageNotFound, NotFound, NotPossibleNow, SeawayError, TooManyRequests
 from domain.identifiers import new_identifier
 from domain.replicas import (
     MANAGED,
@@ -185,7 +185,7 @@ class SeawayTerminals:
         link = await self._servers.link(server_id)
         open_shells = self._shells.get(server_id, 0)
         if open_shells >= SHELLS_OF_A_SERVER:
-            raise NotPossibleNow(f"{open_shells} shells are open on this server already. Close one first.")
+            raise TooManyRequests(f"{open_shells} shells are open on this server already. Close one first.")
         self._shells[server_id] = open_shells + 1
         try:
             async with open_terminal(link, start) as session:
