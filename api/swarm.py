@@ -47,8 +47,12 @@ async def apply_swarm(context: ApiContext, principal: Principal, server: Server,
         )
     if server.is_local:
         facts = await context.swarms.facts(server.id)
+        # Nothing validates Seaway's own server, and what is refused here is not kept.
         require_role(
-            facts.membership.role, is_manager=server.is_swarm_manager, is_worker=server.is_swarm_worker
+            facts.membership.role,
+            is_manager=server.is_swarm_manager,
+            is_worker=server.is_swarm_worker,
+            again="set this again",
         )
 
 

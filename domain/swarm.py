@@ -164,17 +164,23 @@ def is_pinned(constraints: Sequence[str]) -> bool:
     return any(rule.is_equal and rule.key in PINS for rule in rules)
 
 
-def require_role(role: SwarmRole, *, is_manager: bool, is_worker: bool) -> None:
-    """Raises NotPossibleNow where an engine is not what its server is said to be."""
+def require_role(
+    role: SwarmRole, *, is_manager: bool, is_worker: bool, again: str = "validate it again"
+) -> None:
+    """Raises NotPossibleNow where an engine is not what its server is said to be.
+
+    `again` is what to do once it is.
+    """
     if is_manager and role is not SwarmRole.MANAGER:
         raise NotPossibleNow(
             "Its engine is no manager of a Docker Swarm. Run `docker swarm init --advertise-addr ADDRESS` on "
-            "it, or make it a manager with `docker node promote` on another one; then validate it again."
+            "it, or make it a manager with `docker node promote` on another one; "
+            f"then {again}."
         )
     if is_worker and role is SwarmRole.NONE:
         raise NotPossibleNow(
             "Its engine is in no Docker Swarm. Run on it the command that `docker swarm join-token worker` "
-            "prints on a manager; then validate it again."
+            f"prints on a manager; then {again}."
         )
 
 

@@ -41,6 +41,7 @@ from store.tables import Server
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 NAMING = (FieldView("name", "Name", required=True), FieldView("description", "Description"))
+OWN_MANAGER = FieldView("is_swarm_manager", "It manages the Docker Swarm that its engine is in", kind="check")
 PRIVATE_KEY = FieldView("private_key_uuid", "Key", kind="select")
 COMPARE = (
     "Do this only if the server was installed anew. Compare on the server itself: "
@@ -235,7 +236,11 @@ async def _setting_fields(context: Context, visitor: Visiting, server: Server) -
         "jump_server_uuid": (NO_JUMP, *((one.id, one.name) for one in others)),
     }
     way_in = (*(field for field in ADDRESS if field.name != "name"), PRIVATE_KEY)
-    more = tuple(field for field in MORE if field.name != "host_key")
+    more = tuple(
+        OWN_MANAGER if server.is_local and field.name == OWN_MANAGER.name else field
+        for field in MORE
+        if field.name != "host_key"
+    )
     fields = (*NAMING, *(() if server.is_local else way_in), *more)
     return tuple(
         replace(

@@ -308,6 +308,9 @@ async def test_the_server_of_seaway_itself_offers_neither_checking_nor_removal(
     settings = (await visit.get(f"/servers/{world.server.id}/settings")).text
     assert "Remove this server" not in settings
     assert "SSH port" not in settings
+    # Nobody begins a Swarm there.
+    assert "manages the Docker Swarm that its engine is in" in settings
+    assert "begun if needed" not in settings
 
 
 async def test_keys_are_made_stored_and_deleted_while_nothing_uses_them(visit: Visit, world: World) -> None:

@@ -180,8 +180,10 @@ def test_a_server_is_in_a_swarm_what_it_is_said_to_be(
     if fits:
         require_role(role, is_manager=manager, is_worker=worker)
         return
-    with pytest.raises(NotPossibleNow):
+    with pytest.raises(NotPossibleNow, match=r"; then validate it again\.$"):
         require_role(role, is_manager=manager, is_worker=worker)
+    with pytest.raises(NotPossibleNow, match=r"; then set this again\.$"):
+        require_role(role, is_manager=manager, is_worker=worker, again="set this again")
 
 
 def test_a_task_is_no_container_of_the_application_whatever_its_image_says() -> None:
