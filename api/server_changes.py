@@ -162,9 +162,8 @@ async def usable_servers(context: ApiContext, principal: Principal, uuids: Seque
             )
         if not takes_applications(server):
             because = f": {server.status_message}" if server.status_message else "."
-            raise NotPossibleNow(
-                f"The server '{server.name}' is not usable now{because} Validate it, or choose another."
-            )
+            way_out = "Choose another." if server.is_local else "Validate it, or choose another."
+            raise NotPossibleNow(f"The server '{server.name}' is not usable now{because} {way_out}")
         servers.append(server)
     return servers
 

@@ -14,6 +14,8 @@ MOST_JUMPS = 3
 """So many servers may lie on the way to another."""
 JUMP_HOST = "It is the jump host on the way to"
 """Stands in what every failure of a jump host says at a server behind it."""
+NO_ENGINE = "No Docker Engine runs beside Seaway's workers, so nothing can run here. Add servers over SSH."
+"""Why the server that Seaway itself runs on is not usable."""
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 

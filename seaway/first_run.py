@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from domain.domains import sslip_wildcard
+from domain.servers import NO_ENGINE
+from seaway.local_proxy import has_engine
 from seaway.settings import Settings
 from store.store import Store
 
@@ -50,8 +52,11 @@ async def _finish(store: Store, settings: Settings, email: str, password: Secret
     team_id = principal.team_id
     if not await store.projects.list(team_id=team_id):
         await store.projects.create(team_id=team_id, name=FIRST_PROJECT)
+    # Until a worker says so, whoever starts first does.
     await store.servers.ensure_local(
-        team_id=team_id, wildcard_domain=settings.wildcard_domain or sslip_wildcard(own_address())
+        team_id=team_id,
+        wildcard_domain=settings.wildcard_domain or sslip_wildcard(own_address()),
+        trouble="" if await has_engine(settings) else NO_ENGINE,
     )
     return await store.access.create_token(
         team_id=team_id, user_id=principal.user_id, name="seaway command", abilities=["root"]

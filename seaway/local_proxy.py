@@ -20,6 +20,18 @@ async def require_engine(engine: DockerEngine, settings: Settings) -> None:
         ) from error
 
 
+async def has_engine(settings: Settings) -> bool:
+    """Whether a Docker Engine answers here."""
+    engine = DockerEngine(settings.effective_docker_socket)
+    try:
+        await engine.ping()
+    except EngineUnavailable:
+        return False
+    finally:
+        await engine.close()
+    return True
+
+
 async def start_proxy(servers: SeawayServers, settings: Settings) -> None:
     """The proxy runs and answers when this returns.
 

@@ -29,5 +29,10 @@ class LocalUpkeep:
             return
         logger.warning("%s is %s: %s", server.name, status, message or "its proxy answers")
         await self._store.servers.set(
-            server_id, status=status, status_message=message, is_usable=not code, checked_at=now()
+            server_id,
+            status=status,
+            status_message=message,
+            is_reachable=True,
+            is_usable=not code,
+            checked_at=now(),
         )

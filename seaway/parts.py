@@ -28,7 +28,7 @@ from domain.errors import StartUpError
 from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
-from seaway.local_proxy import start_proxy
+from seaway.local_engine import LocalEngine
 from seaway.reconciliation import close_lost_deployments
 from seaway.registry_checks import EngineRegistryChecks
 from seaway.runtime_view import ServersView
@@ -209,7 +209,10 @@ async def _api(settings: Settings) -> None:
 
 
 def run_worker(settings: Settings) -> None:
-    """Runs a worker alone until a signal, with the proxy of its machine, for an existing Temporal cluster."""
+    """Runs a worker alone until a signal, for an existing Temporal cluster.
+
+    Where a Docker Engine runs beside it, it keeps the proxy of its machine.
+    """
     console_log.configure(settings.log_level)
     keep_private()
     asyncio.run(_worker(settings))
@@ -218,11 +221,14 @@ def run_worker(settings: Settings) -> None:
 async def _worker(settings: Settings) -> None:
     async with installation(settings) as parts:
         client = await connect(settings)
-        await start_proxy(parts.servers, settings)
+        engine = LocalEngine(parts.store, parts.servers, settings)
+        await engine.start()
         await close_lost_deployments(parts.store, client)
         await ensure_schedules(client, settings)
         under_way = await ensure_server_workflows(parts.store, client)
-        watcher = watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client))
-        async with build_worker(client, parts.store, parts.servers, settings), watcher:
+        clean_ups = ServerCleanUps(client)
+        watcher = watcher_of(parts.store, parts.servers, settings, clean_ups, has_local=engine.was_seen)
+        worker = build_worker(client, parts.store, parts.servers, settings)
+        async with worker, watcher, engine.expected():
             await correct_states(parts.store, client, under_way)
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

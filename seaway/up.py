@@ -56,6 +56,7 @@ async def _up(settings: Settings, began: float) -> None:
             worker = build_worker(client, parts.store, parts.servers, settings)
             async with removing_abandoned_commands(parts), ApiServer(api_of(parts, client), settings), worker:
                 await proxy
+                await parts.store.servers.open_local()
                 await correct_states(parts.store, client, under_way)
                 async with watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client)):
                     await until_signal(lambda: _announce(settings, began))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -84,10 +85,11 @@ class Watcher:
         happened: Callable[[], None] = lambda: None,
         disk_filled: Callable[[str], Coroutine[None, None, object]] | None = None,
         look_after_local: Callable[[str], Coroutine[None, None, None]] | None = None,
+        has_local: Callable[[], bool] = lambda: True,
     ) -> None:
         """`happened` is called when something changed that pages may show; `disk_filled` with a server's id
         when its disk has come above the threshold; `look_after_local` again and again with the id of
-        Seaway's own server, where this process watches it.
+        Seaway's own server, where this process watches it; that is left to others unless `has_local`.
         """
         self._store = store
         self._servers = servers
@@ -95,6 +97,8 @@ class Watcher:
         self.happened = happened
         self._disk_filled = disk_filled
         self._look_after_local = look_after_local
+        self._has_local = has_local
+        self._own_begins = asyncio.Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_identifier()}"
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -122,7 +126,7 @@ class Watcher:
             (self._write_when_there_is_something, WRITE_SECONDS),
             (self.roll_up, ROLL_UP_SECONDS),
             (self._forget, 0.0),
-            (self._look_after_own, self._settings.check.total_seconds()),
+            (self._look_after_own, 0.0),
         )
         self._tasks = [asyncio.create_task(self._again_and_again(*one)) for one in rounds]
         return self
@@ -154,7 +158,7 @@ class Watcher:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            own = await self._store.watch.claim(self.owner, LEASE)
+            own = await self._store.watch.claim(self.owner, LEASE, with_local=self._has_local())
         except SQLAlchemyError:
             if loop.time() >= self._leased_until:
                 await self._watch_only(())
@@ -193,6 +197,8 @@ class Watcher:
             delay_seconds=crc32(server_id.encode()) % 1000 / 1000 * min(period, CLAIM_SECONDS),
             folders=self._folders(server),
         )
+        if server.is_local:
+            self._own_begins.set()
         task = self._watches[server_id] = asyncio.create_task(watch.run())
         task.add_done_callback(lambda ended: self._ended(server_id, ended))
 
@@ -208,6 +214,11 @@ class Watcher:
             logger.error("watching the server %s failed", server_id, exc_info=error)
 
     async def _look_after_own(self) -> None:
+        # At once when its watch begins: what others have said of it meanwhile need not be so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.check.total_seconds()):
+                await self._own_begins.wait()
+        self._own_begins.clear()
         if self._look_after_local is None:
             return
         for server in await self._store.servers.all_local():
@@ -325,8 +336,18 @@ class Watcher:
         await self._deaths.tell(server_id, folders, event, reason)
 
 
-def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: ServerCleanUps) -> Watcher:
-    """The watcher of a worker process, which has a server cleaned when its disk is full."""
+def watcher_of(
+    store: Store,
+    servers: Servers,
+    settings: Settings,
+    clean_ups: ServerCleanUps,
+    *,
+    has_local: Callable[[], bool] = lambda: True,
+) -> Watcher:
+    """The watcher of a worker process, which has a server cleaned when its disk is full.
+
+    `has_local` is whether a Docker Engine runs beside it.
+    """
     watch = WatchSettings(
         period=timedelta(seconds=settings.watch_seconds),
         disk_threshold_percent=settings.disk_threshold_percent,
@@ -343,6 +364,7 @@ def watcher_of(store: Store, servers: Servers, settings: Settings, clean_ups: Se
         happened=wake_pages,
         disk_filled=disk_filled,
         look_after_local=upkeep.look_after,
+        has_local=has_local,
     )
 
 

@@ -27,17 +27,26 @@ class ServerStore:
         self._database = database
         self._keys = keys
 
-    async def ensure_local(self, *, team_id: str, wildcard_domain: str) -> Server:
-        """The server that Seaway itself runs on, made at the first start."""
+    async def ensure_local(self, *, team_id: str, wildcard_domain: str, trouble: str = "") -> Server:
+        """The server that Seaway itself runs on, made at the first start; with `trouble` it is not usable."""
         async with self._database.writing() as session:
             row = (await session.exec(select(Server).where(col(Server.is_local)))).first()
             if row is None:
                 row = Server(team_id=team_id, name="localhost", is_local=True)
             row.wildcard_domain = row.wildcard_domain or wildcard_domain
-            row.is_reachable = row.is_usable = True
-            row.status, row.status_message = ServerStatus.USABLE, ""
+            row.sqlmodel_update(_standing(trouble))
             session.add(row)
         return row
+
+    async def open_local(self) -> None:
+        """The server that Seaway itself runs on is usable."""
+        is_news = or_(
+            col(Server.status) != ServerStatus.USABLE,
+            col(Server.is_usable).is_(False),
+            col(Server.is_reachable).is_(False),
+        )
+        async with self._database.writing() as session:
+            await session.exec(update(Server).where(col(Server.is_local), is_news).values(**_standing("")))
 
     async def get(self, server_id: str, *, team_id: str | None = None) -> Server:
         """The server. Raises NotFound, also for another team's."""
@@ -204,6 +213,16 @@ class ServerStore:
     def reveal(self, key: PrivateKey) -> SecretStr:
         """The private key itself."""
         return SecretStr(self._keys.decrypt(key.private_key_sealed))
+
+
+def _standing(trouble: str) -> dict[str, object]:
+    return {
+        "status": ServerStatus.NOT_USABLE if trouble else ServerStatus.USABLE,
+        "status_message": trouble,
+        "is_reachable": not trouble,
+        "is_usable": not trouble,
+        "checked_at": now(),
+    }
 
 
 async def _refuse_twin(session: AsyncSession, server: Server) -> None:

@@ -25,15 +25,16 @@ class WatchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, owner: str, lease: timedelta) -> Sequence[str]:
+    async def claim(self, owner: str, lease: timedelta, *, with_local: bool = True) -> Sequence[str]:
         """Takes every server that nobody watches, renews what the owner has; the ids of all that are its own.
 
+        Without `with_local` the one that Seaway itself runs on is left to others.
         A lease that was not renewed in time is anybody's. The clocks of the workers must agree to within a
         few seconds, as they do by NTP.
         """
         moment = now()
         async with self._database.writing() as session:
-            watched = await self._watched(session)
+            watched = await self._watched(session, with_local=with_local)
             of_these = col(ServerWatch.server_id).in_(watched)
             free = or_(
                 col(ServerWatch.owner) == owner,
@@ -46,9 +47,10 @@ class WatchStore:
             own = select(ServerWatch.server_id).where(of_these, ServerWatch.owner == owner)
             return (await session.exec(own)).all()
 
-    async def _watched(self, session: AsyncSession) -> Sequence[str]:
+    async def _watched(self, session: AsyncSession, *, with_local: bool) -> Sequence[str]:
         """The servers to watch; each has a row afterwards, and no row is left of servers that are gone."""
-        can_run_something = or_(col(Server.is_local), col(Server.data_folder) != "")
+        has_folder = col(Server.data_folder) != ""
+        can_run_something = or_(col(Server.is_local), has_folder) if with_local else has_folder
         query = select(Server.id, Server.status).where(can_run_something, col(Server.status).in_(WATCHED))
         wanted = dict((await session.exec(query)).all())
         present = (await session.exec(select(ServerWatch.server_id))).all()
@@ -65,6 +67,27 @@ class WatchStore:
         """Others may take over at once."""
         async with self._database.writing() as session:
             await session.exec(update(ServerWatch).where(col(ServerWatch.owner) == owner).values(owner=""))
+
+    async def close_local(self, reason: str) -> None:
+        """The server that Seaway itself runs on is not usable for this reason, unless somebody watches it."""
+        watched = select(ServerWatch.server_id).where(
+            ServerWatch.owner != "", col(ServerWatch.expires_at) >= now()
+        )
+        closed = col(Server.is_local) & col(Server.id).not_in(watched)
+        is_news = or_(
+            col(Server.status) != ServerStatus.NOT_USABLE,
+            col(Server.status_message) != reason,
+            col(Server.is_reachable),
+        )
+        values = {
+            "status": ServerStatus.NOT_USABLE,
+            "status_message": reason,
+            "is_reachable": False,
+            "is_usable": False,
+            "checked_at": now(),
+        }
+        async with self._database.writing() as session:
+            await session.exec(update(Server).where(closed, is_news).values(**values))
 
     async def found_reachable(
         self,

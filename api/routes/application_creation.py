@@ -45,6 +45,9 @@ from store.tables import Application, Environment, Project, Server
 
 router = APIRouter(prefix="/applications", tags=["Applications"])
 
+LISTED = 3
+"""So many servers does a refusal tell of."""
+
 
 @router.post(
     "/public",
@@ -233,7 +236,9 @@ async def _environment(context: ApiContext, project: Project, body: Creation) ->
 async def _servers(context: ApiContext, principal: Principal, body: Creation) -> Sequence[Server]:
     if wanted := named_servers(body.server_uuid, body.server_uuids):
         return await usable_servers(context, principal, wanted)
-    for server in await context.store.servers.list(team_id=principal.team_id):
+    servers = await context.store.servers.list(team_id=principal.team_id)
+    for server in servers:
         if takes_applications(server):
             return [server]
-    raise NotPossibleNow("Your team has no server that can be used.")
+    reasons = [f" {one.name}: {one.status_message}" for one in servers if one.status_message]
+    raise NotPossibleNow(f"Your team has no server that can be used.{''.join(reasons[:LISTED])}")

@@ -129,8 +129,10 @@ async def validate_server_by_uuid(
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     await audit(context, principal, "server.validate", "server", server.id, server.name)
     if server.is_local:
-        usable = "reachable and usable" if server.is_reachable and server.is_usable else "not usable now"
-        return Done(message=f"The server '{server.name}' is {usable}.")
+        because = f": {server.status_message}" if server.status_message else "."
+        is_fine = server.is_reachable and server.is_usable
+        how = "reachable and usable." if is_fine else f"not usable now{because}"
+        return Done(message=f"The server '{server.name}' is {how}")
     await request_provisioning(context, principal, server)
     return Done(message="Validation started.")
 

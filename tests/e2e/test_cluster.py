@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 from cryptography.fernet import Fernet
 
+from domain.servers import NO_ENGINE
+from seaway.local_engine import LOOK_SECONDS
+from seaway.settings import Settings
 from tests.e2e.applications import create
 from tests.e2e.installation import Installation, installed
+from tests.e2e.remote import add_key, add_server, load_images, until_usable, version_at
 from tests.harness.images import BaseImages
 from tests.harness.postgresql import serve_postgresql
 from tests.harness.processes import ManagedProcess, SeawayProcess
 from tests.harness.repositories import GitRepository
+from tests.harness.ssh_servers import SshServers
 from tests.harness.temporal import TemporalServer
 from tests.harness.waiting import eventually
 
@@ -45,6 +52,98 @@ async def cluster(
     async with installed(folder, engine, **settings) as installation:
         await installation.start("api", ready="Ready: API")
         yield installation
+
+
+@pytest.fixture
+async def without_engine(
+    engine: docker.DockerClient,
+    base_images: BaseImages,
+    postgresql: str,
+    temporal_server: TemporalServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Installation]:
+    """An API and a worker as in containers of their own: where an engine's socket would be, there is none."""
+    folder = tmp_path_factory.mktemp("cluster")
+    settings = {
+        "SEAWAY_DATABASE_URL": postgresql,
+        "TEMPORAL_ADDRESS": temporal_server.address,
+        "SEAWAY_SECRET_KEYS": Fernet.generate_key().decode(),
+        "DOCKER_HOST": f"unix://{folder / 'docker.sock'}",
+        "SEAWAY_WATCH_SECONDS": "1",
+        "SEAWAY_SERVER_CHECK_SECONDS": "1",
+    }
+    async with installed(folder, engine, **settings) as installation:
+        await installation.start("api", ready="Ready: API")
+        with SeawayProcess(["worker"], log_path=folder / "worker.log", env=installation.settings) as worker:
+            await worker.wait_for_output("Ready: worker")
+            yield installation
+
+
+async def local_of(seaway: Installation) -> dict[str, Any]:
+    """How Seaway's own server stands."""
+    found: dict[str, Any] = await seaway.ask("GET", f"/servers/{seaway.server}")
+    return found
+
+
+async def test_without_an_engine_seaways_own_server_is_not_usable_until_there_is_one(
+    without_engine: Installation, git_repository: GitRepository
+):
+    seaway = without_engine
+    shown = await local_of(seaway)
+    assert (shown["name"], shown["status"]) == ("localhost", "not_usable")
+    assert (shown["is_usable"], shown["is_reachable"], shown["status_message"]) == (False, False, NO_ENGINE)
+    body = {"project_uuid": seaway.project, "git_repository": git_repository.url, "git_branch": "main"}
+    for named in ({}, {"server_uuid": seaway.server}):
+        status, refused = await seaway.refused("POST", "/applications/public", json={**body, **named})
+        assert (status, refused["code"]) == (400, "not_possible_now")
+        assert NO_ENGINE in refused["message"]
+        assert "Validate" not in refused["message"]
+    status, _ = await seaway.refused("POST", f"/servers/{seaway.server}/docker-cleanup/run")
+    assert status == 400
+
+    # Longer than anything that is done again and again takes to come by.
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    said = (seaway.folder / "worker.log").read_text().splitlines()
+    assert len([line for line in said if "Docker" in line]) == 1, said
+    assert not [line for line in said if "ERROR" in line or "Traceback" in line], said
+    assert (await local_of(seaway))["status_message"] == NO_ENGINE
+    assert await seaway.ask("GET", f"/servers/{seaway.server}/events") == []
+
+    (seaway.folder / "docker.sock").symlink_to(Settings().effective_docker_socket)
+    await until_usable(seaway, seaway.server)
+    shown = await local_of(seaway)
+    assert (shown["status"], shown["is_reachable"], shown["status_message"]) == ("usable", True, None)
+    application = await create(seaway, git_repository=git_repository.url, git_branch="main")
+    await application.deploy()
+    assert await application.version() == "v1"
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1200)
+async def test_without_an_engine_applications_are_built_and_served_by_servers_over_ssh(
+    without_engine: Installation,
+    git_repository: GitRepository,
+    base_images: BaseImages,
+    engine: docker.DockerClient,
+    tmp_path: Path,
+):
+    seaway = without_engine
+    with SshServers(engine, tmp_path / "servers") as servers:
+        machine = await asyncio.to_thread(servers.add)
+        await load_images([machine], base_images.python)
+        server = await add_server(seaway, machine, await add_key(seaway, servers.private_key))
+        # No server is named: only one can be meant.
+        application = await create(
+            seaway, git_repository=git_repository.url, git_branch="main", server_uuid=None
+        )
+        await application.deploy()
+        assert await version_at(machine, application.host) == "v1"
+        git_repository.release("v2")
+        await application.deploy()
+        assert await version_at(machine, application.host) == "v2"
+        assert (await seaway.ask("GET", f"/servers/{server}"))["is_usable"]
+        assert not (await local_of(seaway))["is_usable"]
+        await application.delete()
 
 
 async def test_an_api_and_workers_of_their_own_deploy_and_any_worker_may_die(

@@ -405,6 +405,9 @@ async def test_the_server_of_seaway_itself_has_no_way_in_and_stays(
     path = f"/servers/{local.id}"
     validated = await client.post(f"{path}/validate")
     assert validated.json()["message"].endswith("is reachable and usable.")
+    await seaway.store.servers.set(local.id, is_usable=False, status_message="No Docker Engine.")
+    validated = await client.post(f"{path}/validate")
+    assert validated.json()["message"].endswith("is not usable now: No Docker Engine.")
     refused = await client.patch(path, json={"is_swarm_manager": True})
     assert (refused.status_code, refused.json()["code"]) == (400, "not_possible_now")
     assert refused.json()["message"].endswith("; then set this again.")

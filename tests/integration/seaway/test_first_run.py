@@ -10,6 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from domain.servers import NO_ENGINE, ServerStatus
 from seaway import first_run
 from seaway.first_run import prepare
 from seaway.settings import Settings
@@ -71,6 +72,15 @@ async def test_a_first_start_that_is_killed_is_finished_by_the_next_one(
             await prepare(store, settings)
     await prepare(store, settings)
     await assert_ready(store, settings)
+
+
+async def test_a_first_start_without_an_engine_says_so(store: Store, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, docker_socket=str(tmp_path / "none.sock"))
+    await prepare(store, settings)
+    await assert_ready(store, settings)
+    [local] = await store.servers.all_local()
+    assert (local.status, local.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
+    assert (local.is_usable, local.is_reachable) == (False, False)
 
 
 async def test_another_start_changes_nothing_but_addresses(store: Store, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from domain.replica_states import ReplicaState, StandingReplica
 from domain.server_events import ContainerAction, ContainerEvent, ServerEventKind
 from domain.servers import ServerStatus
 from seaway import server_watch
+from seaway import watcher as watcher_module
 from seaway.death_reports import MOST_DEATHS
 from seaway.server_watch import ServerWatch
 from seaway.watcher import MOST_DISK_CHANGES, MOST_WAITING, Watcher, WatchSettings
@@ -475,6 +476,25 @@ class TestAllServers:
         async with watcher:
             await eventually(lambda: len(looked_after) > 2)
         assert set(looked_after) == {"local"}
+
+    async def test_seaways_own_server_is_watched_and_looked_after_at_once_when_there_is_an_engine(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(watcher_module, "CLAIM_SECONDS", 0.01)
+        looked_after: list[str] = []
+        has_engine = False
+
+        async def look_after(server_id: str) -> None:
+            looked_after.append(server_id)
+
+        settings = WatchSettings(period=timedelta(seconds=PERIOD_SECONDS), check=timedelta(hours=1))
+        server: Any = FakeServer()
+        async with Watcher(
+            store, server, settings, look_after_local=look_after, has_local=lambda: has_engine
+        ) as watcher:
+            await eventually(lambda: watcher.watched == {"far"})
+            has_engine = True
+            await eventually(lambda: watcher.watched == {"local", "far"} and looked_after == ["local"])
 
     async def test_a_server_does_not_keep_back_what_happens_on_another(self, store: Store):
         await an_application(store, "shop", team_id="team")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus
+from domain.servers import ServerStatus, can_be_cleaned
 from store.columns import now
 from store.store import Store
 from store.tables import ServerEvent
@@ -40,6 +40,32 @@ class TestLeases:
     async def test_a_watcher_that_died_is_followed_by_another(self, store: Store):
         await store.watch.claim("me", OVER)
         assert len(await store.watch.claim("you", LEASE)) == 2
+
+    async def test_seaways_own_server_is_left_to_whoever_has_an_engine(self, store: Store):
+        assert await store.watch.claim("without", LEASE, with_local=False) == ["far"]
+        assert await store.watch.claim("with", LEASE) == ["local"]
+        # Nor is it lost meanwhile.
+        assert await store.watch.claim("without", LEASE, with_local=False) == ["far"]
+        assert await store.watch.claim("with", LEASE) == ["local"]
+
+    async def test_seaways_own_server_is_not_usable_unless_somebody_watches_it(self, store: Store):
+        await store.servers.open_local()
+        await store.watch.claim("with", LEASE)
+        await store.watch.close_local("No engine.")
+        row = await store.servers.get("local")
+        assert (row.status, row.status_message, row.is_usable) == (ServerStatus.USABLE, "", True)
+        for ended in (store.watch.release("with"), store.watch.claim("with", OVER)):
+            await ended
+            await store.watch.close_local("No engine.")
+            row = await store.servers.get("local")
+            assert (row.status, row.status_message) == (ServerStatus.NOT_USABLE, "No engine.")
+            assert (row.is_usable, row.is_reachable) == (False, False)
+            assert not can_be_cleaned(row.status, row.is_reachable)
+            await store.servers.open_local()
+            row = await store.servers.get("local")
+            assert (row.status, row.status_message) == (ServerStatus.USABLE, "")
+            assert (row.is_usable, row.is_reachable) == (True, True)
+        assert (await store.servers.get("far")).status == ServerStatus.USABLE
 
     async def test_a_server_that_is_worked_on_is_not_watched(self, store: Store):
         await store.watch.claim("me", LEASE)
