@@ -279,6 +279,10 @@ class SeawayClient:
         body = {"name": name, "description": description}
         return _read(PrivateKey, self.rest.request("POST", "/security/keys/generate", body=body))
 
+    def update_key(self, uuid: str, fields: Mapping[str, object]) -> PrivateKey:
+        """Changes the given fields. Raises InvalidInput for `passphrase` as `create_key` does."""
+        return _read(PrivateKey, self.rest.request("PATCH", f"/security/keys/{uuid}", body=fields))
+
     def delete_key(self, uuid: str) -> None:
         """Removes a private key that nothing uses."""
         self.rest.request("DELETE", f"/security/keys/{uuid}")
@@ -290,6 +294,10 @@ class SeawayClient:
     def create_registry(self, fields: Mapping[str, object]) -> Registry:
         """Adds a login for a registry. Raises Conflict where there is one already."""
         return _read(Registry, self.rest.request("POST", "/registries", body=fields))
+
+    def update_registry(self, uuid: str, fields: Mapping[str, object]) -> Registry:
+        """Changes the given fields. Raises InvalidInput for `password` where another host lacks its own."""
+        return _read(Registry, self.rest.request("PATCH", f"/registries/{uuid}", body=fields))
 
     def check_registry(self, uuid: str, server_uuid: str | None = None) -> RegistryCheck:
         """Logs in to a registry from a server."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ def register(root: typer.Typer) -> None:
     command(group, "show")(show)
     command(group, "add")(add)
     command(group, "generate")(generate)
+    command(group, "set")(change)
     command(group, "rm")(remove)
     root.add_typer(group, name="key")
 
@@ -81,6 +83,41 @@ def show(session: Session, key: Annotated[str, typer.Argument(help="Name or uuid
     )
 
 
+def change(
+    session: Session,
+    key: Annotated[str, typer.Argument(help="Name or uuid.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    description: Annotated[str | None, typer.Option()] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Another private key in its place, or - for standard input.")
+    ] = None,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for what opens the file; else SEAWAY_KEY_PASSPHRASE.")
+    ] = False,
+) -> None:
+    """Change a private key. What uses it, uses the new one from then on."""
+    found = find_key(session.client, key)
+    fields = {"name": name, "description": description}
+    given: dict[str, object] = {field: value for field, value in fields.items() if value is not None}
+    if passphrase and file is None:
+        raise InvalidInput("--passphrase asks for what opens a file: give --file as well.", field="file")
+    if not given and file is None:
+        raise InvalidInput("Say what to change; `seaway key set --help` lists it.")
+    if file is None:
+        changed = session.client.update_key(found.uuid, given)
+    else:
+        text = read_text(file)
+
+        def send(opened_by: str) -> PrivateKey:
+            secret = {"passphrase": opened_by} if opened_by else {}
+            return session.client.update_key(found.uuid, {**given, "private_key": text, **secret})
+
+        changed = _with_passphrase(send, ask=passphrase)
+    what = [*given, *(["the key itself"] if file is not None else [])]
+    said = f"Changed {', '.join(what)} of {changed.name} ({changed.fingerprint})."
+    session.output.show(changed.document(), lambda: session.output.say(said))
+
+
 def remove(session: Session, key: Annotated[str, typer.Argument(help="Name or uuid.")]) -> None:
     """Remove a private key that nothing uses."""
     found = find_key(session.client, key)
@@ -98,16 +135,29 @@ def store_key(
 
     A person at a terminal is asked as well where the key turns out to need one.
     """
-    text, passphrase = read_text(file), os.environ.get(PASSPHRASE_IN_ENVIRONMENT, "")
-    if ask and not passphrase:
-        passphrase = typer.prompt("Passphrase", hide_input=True, err=True)
-    try:
+    text = read_text(file)
+
+    def send(passphrase: str) -> PrivateKey:
         return session.client.create_key(name, text, description, passphrase=passphrase)
+
+    return _with_passphrase(send, ask=ask)
+
+
+def _with_passphrase(send: Callable[[str], PrivateKey], *, ask: bool) -> PrivateKey:
+    """What `send` makes of the passphrase, as `store_key` gets it; empty where none is known to be needed."""
+    passphrase = os.environ.get(PASSPHRASE_IN_ENVIRONMENT, "")
+    if ask and not passphrase:
+        passphrase = _asked_passphrase()
+    try:
+        return send(passphrase)
     except InvalidInput as error:
         if "passphrase" not in error.fields or passphrase or not sys.stdin.isatty():
             raise
-    passphrase = typer.prompt("Passphrase", hide_input=True, err=True)
-    return session.client.create_key(name, text, description, passphrase=passphrase)
+    return send(_asked_passphrase())
+
+
+def _asked_passphrase() -> str:
+    return str(typer.prompt("Passphrase", hide_input=True, err=True))
 
 
 def _say_generated(session: Session, key: PrivateKey) -> None:

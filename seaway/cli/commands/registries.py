@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.errors import SeawayError
+from domain.errors import InvalidInput, SeawayError
 from seaway.cli.commands.private_keys import read_text
 from seaway.cli.exit_codes import ExitCode
 from seaway.cli.naming import find_project, find_registry, find_server
 from seaway.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from seaway.cli.answers import RegistryCheck
+    from seaway.cli.answers import Registry, RegistryCheck
 
 PASSWORD_IN_ENVIRONMENT = "SEAWAY_REGISTRY_PASSWORD"  # noqa: S105  the name of a variable
 NAMED = typer.Argument(help="Name, host or uuid.")
@@ -27,6 +28,7 @@ def register(root: typer.Typer) -> None:
     group = typer.Typer(help="Logins for private image registries.", no_args_is_help=True)
     command(group, "list")(list_registries)
     command(group, "add")(add)
+    command(group, "set")(change)
     command(group, "check")(check)
     command(group, "rm")(remove)
     root.add_typer(group, name="registry")
@@ -75,16 +77,37 @@ def add(
     if name is not None:
         fields["name"] = name
     registry = session.client.create_registry(fields)
-    stored = f"Stored the login {registry.name} ({registry.uuid})."
-    try:
-        tried = session.client.check_registry(registry.uuid)
-    except SeawayError:
-        session.output.note(f"{stored} It could not be tried:")
-        raise
-    session.output.show(
-        {**registry.document(), "check": tried.document()}, lambda: _say(session, stored, tried)
-    )
-    return _exit_code(tried)
+    return _try(session, registry, f"Stored the login {registry.name} ({registry.uuid}).")
+
+
+def change(
+    session: Session,
+    registry: Annotated[str, NAMED],
+    host: Annotated[str | None, typer.Option(help="Another registry, which needs its own password.")] = None,
+    username: Annotated[str | None, typer.Option(help="Who logs in.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for another one.")] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(help="A file with another password, or - for standard input.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+) -> int:
+    """Change a login, and try it where it is another. SEAWAY_REGISTRY_PASSWORD is taken if it is set."""
+    from domain.registries import checked_registry_host
+
+    found = find_registry(session.client, registry)
+    fields = {"host": host, "username": username, "name": name}
+    given = {field: value for field, value in fields.items() if value is not None}
+    is_elsewhere = host is not None and checked_registry_host(host) != found.host
+    if password or password_file is not None or is_elsewhere or os.environ.get(PASSWORD_IN_ENVIRONMENT):
+        given["password"] = _password(password_file)
+    if not given:
+        raise InvalidInput("Say what to change; `seaway registry set --help` lists it.")
+    changed = session.client.update_registry(found.uuid, given)
+    said = f"Changed {', '.join(given)} of {changed.name}."
+    if _is_another_login(given):
+        return _try(session, changed, said)
+    session.output.show(changed.document(), lambda: session.output.say(said))
+    return ExitCode.SUCCESS
 
 
 def check(
@@ -108,6 +131,22 @@ def remove(session: Session, registry: Annotated[str, NAMED]) -> None:
         {"removed": found.uuid, "name": found.name},
         lambda: session.output.say(f"Removed registry {found.name}."),
     )
+
+
+def _is_another_login(given: Collection[str]) -> bool:
+    return not {"host", "username", "password"}.isdisjoint(given)
+
+
+def _try(session: Session, registry: Registry, said: str) -> ExitCode:
+    """Logs in, and says `said` and what came of it; success only where it is let in."""
+    try:
+        tried = session.client.check_registry(registry.uuid)
+    except SeawayError:
+        session.output.note(f"{said} It could not be tried:")
+        raise
+    document = {**registry.document(), "check": tried.document()}
+    session.output.show(document, lambda: _say(session, said, tried))
+    return _exit_code(tried)
 
 
 def _password(file: Path | None) -> str:

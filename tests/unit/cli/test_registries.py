@@ -79,6 +79,47 @@ def test_a_login_that_cannot_be_tried_is_said_to_be_stored(registries: StubSeawa
     assert "no usable server" in result.stderr
 
 
+def test_a_changed_login_is_tried_and_a_new_name_alone_is_not(registries: StubSeaway, run: Run) -> None:
+    registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
+    result = run("registry", "set", "main", "--username", "robot", "--password", stdin="hunter2\n")
+    assert result.exit_code == 0, result.output
+    sent = registries.body("PATCH", f"/registries/{REGISTRY}")
+    assert sent == {"username": "robot", "password": "hunter2"}
+    assert "Changed username, password of main." in result.stdout
+    assert "It lets robot in." in result.stdout
+    assert "hunter2" not in result.output
+    assert run("registry", "set", "ghcr.io", "--host", "https://GHCR.io/", "--name", "main").exit_code == 0
+    assert run("registry", "set", "ghcr.io", "--name", "main").exit_code == 0
+    assert len(registries.sent("POST", CHECK)) == 2
+
+
+@pytest.mark.parametrize("way", ["prompt", "file", "variable"])
+def test_another_registry_is_given_its_own_password(
+    registries: StubSeaway, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
+    arguments = ["registry", "set", "main", "--host", "registry.example.com"]
+    if way == "file":
+        (tmp_path / "password").write_text("hunter2")
+        arguments += ["--password-file", str(tmp_path / "password")]
+    elif way == "variable":
+        monkeypatch.setenv("SEAWAY_REGISTRY_PASSWORD", "hunter2")
+    result = run(*arguments, stdin="hunter2\n" if way == "prompt" else "")
+    assert result.exit_code == 0, result.output
+    sent = registries.body("PATCH", f"/registries/{REGISTRY}")
+    assert sent == {"host": "registry.example.com", "password": "hunter2"}
+
+
+def test_a_changed_login_that_is_refused_and_no_change_at_all_fail(registries: StubSeaway, run: Run) -> None:
+    registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
+    registries.on("POST", CHECK, {"state": "wrong_credentials", "message": "It refuses robot."})
+    assert run("registry", "set", "main", "--username", "robot").exit_code == 1
+    nothing = run("registry", "set", "main")
+    assert nothing.exit_code == 2
+    assert "Say what to change" in nothing.stderr
+    assert len(registries.sent("PATCH", f"/registries/{REGISTRY}")) == 1
+
+
 def test_a_check_is_from_the_server_that_was_named(registries: StubSeaway, run: Run) -> None:
     registries.on("GET", "/servers", [{"uuid": SERVER, "name": "edge", "ip": "192.0.2.1"}])
     result = run("registry", "check", "GHCR.io", "--server", "edge", "--json")

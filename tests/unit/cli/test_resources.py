@@ -88,6 +88,31 @@ def test_a_key_comes_from_a_file_and_is_never_shown(seaway: StubSeaway, run: Run
     assert len(seaway.sent("DELETE", f"/security/keys/{KEY}")) == 1
 
 
+def test_a_key_is_changed_and_only_what_was_said_is_sent(
+    seaway: StubSeaway, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/security/keys/{KEY}"
+    seaway.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
+    seaway.on("PATCH", path, {"uuid": KEY, "name": "deploy", "private_key": "PRIVATE"})
+    assert run("key", "set", "deploy", "--name", "new", "--description", "").exit_code == 0
+    assert seaway.body("PATCH", path) == {"name": "new", "description": ""}
+    file = tmp_path / "key"
+    file.write_text("PRIVATE")
+    monkeypatch.setenv("SEAWAY_KEY_PASSPHRASE", "sesame")
+    result = run("key", "set", "deploy", "--file", str(file))
+    assert json.loads(seaway.requests[-1].content) == {"private_key": "PRIVATE", "passphrase": "sesame"}
+    assert "PRIVATE" not in result.output + run("key", "set", "deploy", "--name", "new", "--json").output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--passphrase"], ["--name", "new", "--passphrase"]])
+def test_a_key_is_not_changed_by_nothing_or_a_passphrase_alone(
+    seaway: StubSeaway, run: Run, arguments: list[str]
+) -> None:
+    seaway.on("GET", "/security/keys", [{"uuid": KEY, "name": "deploy"}])
+    assert run("key", "set", "deploy", *arguments).exit_code == 2
+    assert not seaway.sent("PATCH", f"/security/keys/{KEY}")
+
+
 def test_login_checks_the_token_before_it_saves_it(seaway: StubSeaway, run: Run, home: Path) -> None:
     file = home / ".config" / "seaway" / "config.json"
     seaway.on("GET", "/version", {"version": "1.2.3"})
