@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from api.context import ApiContext
+from api.key_uses import KeyUses, key_uses
 from api.pages.application_views import BEHIND, application_url
 from api.pages.views import (
     KeyView,
@@ -24,7 +25,6 @@ from api.pages.wording import server_status
 from api.shapes.servers import title_of
 from api.shown_servers import shown_servers
 from domain.builders import BuildState
-from domain.configuration import GitSource
 from domain.deployments import StepStatus
 from domain.errors import SeawayError
 from domain.host_keys import fingerprint_of
@@ -166,13 +166,7 @@ class ServerReader:
     async def keys(self) -> tuple[KeyView, ...]:
         """The team's keys with what uses them."""
         store, team_id = self._context.store, self._visitor.team_id
-        used: dict[str, list[LinkView]] = defaultdict(list)
-        for server in await store.servers.list(team_id=team_id):
-            used[server.private_key_id or ""].append(LinkView(server.name, server_url(server.id)))
-        for row in await store.applications.list(team_id=team_id):
-            source = store.applications.configured(row)[0].source
-            if isinstance(source, GitSource) and source.private_key_id:
-                used[source.private_key_id].append(LinkView(row.name, application_url(row.id)))
+        uses = await key_uses(self._context, team_id)
         return tuple(
             KeyView(
                 id=key.id,
@@ -181,7 +175,7 @@ class ServerReader:
                 description=key.description,
                 fingerprint=key.fingerprint,
                 public_key=key.public_key,
-                used_by=tuple(used[key.id]),
+                used_by=_links(uses.get(key.id, KeyUses())),
             )
             for key in await store.servers.keys(team_id=team_id)
         )
@@ -210,6 +204,11 @@ class ServerReader:
             ("Builds", await self._builds(server)),
         )
         return tuple((name, value) for name, value in facts if value)
+
+
+def _links(uses: KeyUses) -> tuple[LinkView, ...]:
+    servers = [LinkView(server.name, server_url(server.id)) for server in uses.servers]
+    return (*servers, *(LinkView(one.name, application_url(one.id)) for one in uses.applications))
 
 
 def _build_limits(server: Server) -> str:

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from api.auditing import audit
 from api.authentication import Principal, Reader, Writer, sees_secrets
 from api.context import ApiContext
+from api.key_uses import key_uses
 from api.routes.parameters import ContextOf, Uuid
 from api.server_access import KeyPair
 from api.shapes.answers import Done
@@ -18,8 +19,7 @@ from api.shapes.private_keys import (
     GeneratePrivateKey,
     PrivateKeyAnswer,
 )
-from domain.configuration import GitSource
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, NotPossibleNow
 from store.tables import PrivateKey
 
 router = APIRouter(prefix="/security/keys", tags=["Private Keys"])
@@ -80,10 +80,12 @@ async def update_private_key(
 
 @router.delete("/{uuid}", summary="Delete a private key")
 async def delete_private_key_by_uuid(uuid: Uuid, context: ContextOf, principal: Writer) -> Done:
-    """Refused while an application or a server uses it."""
+    """Refused while an application or a server uses it; the message names them."""
     key = await context.store.servers.key(uuid, team_id=principal.team_id)
-    if await _is_used(context, principal, key.id):
-        raise InvalidInput("Private Key is in use and cannot be deleted.")
+    if uses := (await key_uses(context, principal.team_id)).get(key.id):
+        raise NotPossibleNow(
+            f"The key '{key.name}' is used by {uses}. Give them another key, or remove them, first."
+        )
     await context.store.servers.delete_key(key.id, team_id=principal.team_id)
     await audit(context, principal, "private_key.delete", "private_key", key.id, key.name)
     return Done(message="Private Key deleted.")
@@ -109,17 +111,6 @@ async def _add(
     added = await context.store.servers.add_key(key, pair.private_key)
     await audit(context, principal, action, "private_key", added.id, f"{added.name}, {added.fingerprint}")
     return _answer(context, principal, added)
-
-
-async def _is_used(context: ApiContext, principal: Principal, key_id: str) -> bool:
-    servers = await context.store.servers.list(team_id=principal.team_id)
-    if any(server.private_key_id == key_id for server in servers):
-        return True
-    for application in await context.store.applications.list(team_id=principal.team_id):
-        source = context.store.applications.configured(application)[0].source
-        if isinstance(source, GitSource) and source.private_key_id == key_id:
-            return True
-    return False
 
 
 def _answer(context: ApiContext, principal: Principal, key: PrivateKey) -> PrivateKeyAnswer:

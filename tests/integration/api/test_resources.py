@@ -99,12 +99,13 @@ async def test_private_keys_are_made_changed_and_deleted(seaway: Seaway, client:
     assert events == ["private_key.create", "private_key.update", "private_key.delete"]
 
 
-async def test_a_key_that_an_application_uses_is_not_deleted(
+async def test_a_key_that_something_uses_is_not_deleted_and_what_uses_it_is_named(
     seaway: Seaway, client: httpx.AsyncClient
 ) -> None:
     text = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-    key = (await client.post("/security/keys", json={"private_key": text})).json()
+    key = (await client.post("/security/keys", json={"private_key": text, "name": "deploy"})).json()
     body = {
+        "name": "shop",
         "project_uuid": seaway.mine.project.id,
         "git_repository": "git@git.example.com:team/shop.git",
         "private_key_uuid": key["uuid"],
@@ -112,8 +113,18 @@ async def test_a_key_that_an_application_uses_is_not_deleted(
     created = await client.post("/applications/private-deploy-key", json=body)
     assert created.json()["private_key_uuid"] == key["uuid"]
     answer = await client.delete(f"/security/keys/{key['uuid']}")
-    assert answer.status_code == 422
-    assert answer.json()["message"] == "Private Key is in use and cannot be deleted."
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "not_possible_now"
+    advice = "Give them another key, or remove them, first."
+    assert answer.json()["message"] == f"The key 'deploy' is used by the application 'shop'. {advice}"
+    for name in ("a", "b"):
+        server = {"ip": f"{name}.example.com", "name": name, "private_key_uuid": key["uuid"]}
+        assert (await client.post("/servers", json=server)).status_code == 201
+    message = (await client.delete(f"/security/keys/{key['uuid']}")).json()["message"]
+    assert "used by the servers 'a', 'b', the application 'shop'." in message
+    for server in (await client.get("/servers")).json():
+        if server["private_key_uuid"] == key["uuid"]:
+            await seaway.store.servers.forget(server["uuid"])
     await client.patch(f"/applications/{created.json()['uuid']}", json={"private_key_uuid": None})
     assert (await client.delete(f"/security/keys/{key['uuid']}")).status_code == 200
 
