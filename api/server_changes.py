@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address
 
 from api.authentication import Principal
@@ -10,7 +10,7 @@ from api.context import ApiContext
 from api.safeguards import check_way_in
 from api.shapes.descriptions import checked_description, checked_name
 from api.shapes.servers import ServerFields
-from api.swarm import apply_swarm
+from api.swarm import apply_swarm, check_roles
 from domain.domains import generated_domain, sslip_wildcard
 from domain.errors import InvalidInput, NotFound, NotPossibleNow
 from domain.host_keys import host_key_of
@@ -28,13 +28,14 @@ NO_WAY_IN = "Seaway runs on this server itself, so there is no way in to change.
 async def apply_fields(context: ApiContext, principal: Principal, server: Server, body: ServerFields) -> None:
     """Writes the given fields into the row, not yet into the store.
 
-    Raises InvalidInput that names the field, NotFound for keys and servers of others, NotPossibleNow for the
-    way in to Seaway's own server, Forbidden as `check_way_in` does.
+    Raises InvalidInput that names the field, also for keys and servers of others, NotPossibleNow for the way
+    in to Seaway's own server, Forbidden as `check_way_in` does.
     """
     given = body.model_fields_set
     way_in = given & {"ip", "port", "user", "private_key_uuid", "jump_server_uuid", "host_key"}
     if server.is_local and way_in:
         raise NotPossibleNow(NO_WAY_IN)
+    check_roles(server, body)
     server.name = checked_name(body.name) or server.name
     if "description" in given:
         server.description = checked_description(body.description)
@@ -71,10 +72,7 @@ async def _apply_way_in(
     server.port = server.port if body.port is None else checked_port(body.port)
     server.user = server.user if body.user is None else checked_user(body.user)
     if "private_key_uuid" in given:
-        if not body.private_key_uuid:
-            raise InvalidInput(NEEDS_KEY, field="private_key_uuid")
-        key = await context.store.servers.key(body.private_key_uuid, team_id=principal.team_id)
-        server.private_key_id = key.id
+        server.private_key_id = await _key(context, principal, body.private_key_uuid)
     if "jump_server_uuid" in given:
         server.jump_server_id = await _jump(context, principal, server, body.jump_server_uuid)
     if body.host_key:
@@ -85,22 +83,49 @@ async def _apply_way_in(
         await check_way_in(context, principal, server)
 
 
+async def _key(context: ApiContext, principal: Principal, uuid: str | None) -> str:
+    """The key's id. Raises InvalidInput where there is none."""
+    if not uuid:
+        raise InvalidInput(NEEDS_KEY, field="private_key_uuid")
+    try:
+        return (await context.store.servers.key(uuid, team_id=principal.team_id)).id
+    except NotFound as error:
+        raise InvalidInput(error.message, field="private_key_uuid") from error
+
+
 async def _jump(context: ApiContext, principal: Principal, server: Server, uuid: str | None) -> str | None:
     """The jump server's id, or None. Raises InvalidInput where the way would lead nowhere."""
-    if not uuid:
-        return None
-    jump = gate = await context.store.servers.get(uuid, team_id=principal.team_id)
+    if not uuid or uuid == server.jump_server_id:
+        return uuid or None
+    servers = {one.id: one for one in await context.store.servers.list(team_id=principal.team_id)}
+    jump = gate = servers.get(uuid)
+    if jump is None:
+        raise InvalidInput("There is no such server.", field="jump_server_uuid")
     if jump.is_local:
         raise InvalidInput(
             "Seaway runs on this one itself: leave the jump server out.", field="jump_server_uuid"
         )
-    for _ in range(MOST_JUMPS):
+    jumps = 0
+    while gate is not None and jumps <= MOST_JUMPS:
         if gate.id == server.id:
             raise InvalidInput("The way to the server would lead over itself.", field="jump_server_uuid")
-        if gate.jump_server_id is None:
-            return jump.id
-        gate = await context.store.servers.get(gate.jump_server_id, team_id=principal.team_id)
-    raise InvalidInput(f"The way leads over more than {MOST_JUMPS} servers.", field="jump_server_uuid")
+        gate, jumps = servers.get(gate.jump_server_id or ""), jumps + 1
+    if jumps > MOST_JUMPS:
+        raise InvalidInput(f"The way leads over more than {MOST_JUMPS} servers.", field="jump_server_uuid")
+    if jumps + _jumps_behind(server, servers.values()) > MOST_JUMPS:
+        raise InvalidInput(
+            f"The way to a server behind this one would lead over more than {MOST_JUMPS} servers.",
+            field="jump_server_uuid",
+        )
+    return jump.id
+
+
+def _jumps_behind(server: Server, servers: Collection[Server]) -> int:
+    """How many jumps the longest way from this server on has; more than are allowed count as one more."""
+    jumps, gates = 0, {server.id}
+    while jumps <= MOST_JUMPS and (gates := {one.id for one in servers if one.jump_server_id in gates}):
+        jumps += 1
+    return jumps
 
 
 def checked_wildcard(text: str) -> str:

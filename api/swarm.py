@@ -14,6 +14,31 @@ from domain.swarm import check_fits, require_role
 from store.tables import Server
 
 FLAGS = ("is_swarm_manager", "is_swarm_worker")
+_ONE_OF_TWO = (
+    (
+        ("is_build_server", "is_swarm_manager"),
+        "A build server runs no applications, and a Swarm's manager runs them as services",
+    ),
+    (
+        ("is_build_server", "is_swarm_worker"),
+        "A build server runs no applications, and a Swarm's worker runs what its manager gives it",
+    ),
+    (FLAGS, "A manager takes tasks anyway"),
+)
+
+
+def check_roles(server: Server, body: ServerFields) -> None:
+    """Raises InvalidInput where the server would become two things of which one excludes the other."""
+    begun = {
+        flag
+        for flag in ("is_build_server", *FLAGS)
+        if getattr(body, flag) is True and not getattr(server, flag)
+    }
+    for pair, reason in _ONE_OF_TWO:
+        kept = {flag for flag in pair if getattr(server, flag) and getattr(body, flag) is not False}
+        if begun.intersection(pair) and begun | kept >= set(pair):
+            field = next(flag for flag in reversed(pair) if flag in begun)
+            raise InvalidInput(f"{reason}: say one of the two.", field=field)
 
 
 async def apply_swarm(context: ApiContext, principal: Principal, server: Server, body: ServerFields) -> None:
@@ -34,8 +59,6 @@ async def apply_swarm(context: ApiContext, principal: Principal, server: Server,
             "Who manages a Docker Swarm has power over all of its nodes, so a server's part in one needs the "
             "ability 'root'."
         )
-    if server.is_swarm_manager and server.is_swarm_worker:
-        raise InvalidInput("A manager takes tasks anyway: say one of the two.", field="is_swarm_worker")
     names = [
         (await context.store.applications.get(one)).name
         for one in await context.store.locations.applications_on({server.id})

@@ -77,7 +77,7 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "private_key_uuid": key.id,
         "jump_server_uuid": server["uuid"],
         "host_key": f"{pinned.text} root@harbour",
-        "is_build_server": True,
+        "is_build_server": False,
         "is_swarm_manager": True,
         "is_swarm_worker": False,
         "concurrent_builds": 4,
@@ -97,7 +97,7 @@ async def test_a_server_is_added_with_all_that_can_be_said(
     assert added["settings"] == {
         "is_reachable": False,
         "is_usable": False,
-        "is_build_server": True,
+        "is_build_server": False,
         "is_swarm_manager": True,
         "is_swarm_worker": False,
         "concurrent_builds": 4,
@@ -329,17 +329,90 @@ async def test_the_way_never_leads_over_the_server_itself(
     behind = (await client.post("/servers", json=gate)).json()
     for jump in (server["uuid"], behind["uuid"], seaway.theirs.server.id):
         answer = await client.patch(f"/servers/{server['uuid']}", json={"jump_server_uuid": jump})
-        assert answer.status_code == (404 if jump == seaway.theirs.server.id else 422)
+        assert answer.status_code == 422
+        assert list(answer.json()["errors"]) == ["jump_server_uuid"]
     straight = await client.patch(f"/servers/{behind['uuid']}", json={"jump_server_uuid": None})
     assert straight.json()["jump_server_uuid"] is None
 
 
-async def test_keys_of_others_open_no_server_of_mine(seaway: Seaway, client: httpx.AsyncClient) -> None:
+async def test_a_new_way_is_not_too_long_for_those_behind_either(
+    client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey
+) -> None:
+    async def behind(address: str, jump: str | None) -> httpx.Response:
+        body = {"ip": address, "private_key_uuid": key.id, "jump_server_uuid": jump}
+        return await client.post("/servers", json=body)
+
+    async def lead(uuid: str, jump: str) -> httpx.Response:
+        return await client.patch(f"/servers/{uuid}", json={"jump_server_uuid": jump})
+
+    first = (await behind("192.0.2.10", server["uuid"])).json()
+    second = (await behind("192.0.2.11", first["uuid"])).json()
+    gate, outer = [(await behind(f"192.0.2.{number}", None)).json() for number in (20, 21)]
+    assert (await lead(gate["uuid"], outer["uuid"])).status_code == 201
+    refused = await lead(server["uuid"], gate["uuid"])
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["jump_server_uuid"])
+    assert "a server behind this one" in refused.text
+    assert (await lead(server["uuid"], outer["uuid"])).status_code == 201, "three jumps are allowed"
+    assert (await behind("192.0.2.12", second["uuid"])).status_code == 422
+    assert (await lead(outer["uuid"], gate["uuid"])).status_code == 422, "over itself"
+    again = {"name": "Pier", "jump_server_uuid": outer["uuid"]}
+    assert (await client.patch(f"/servers/{server['uuid']}", json=again)).status_code == 201
+
+
+@pytest.mark.parametrize("field", ["private_key_uuid", "jump_server_uuid"])
+async def test_what_does_not_exist_and_what_is_of_others_is_refused_in_the_same_words(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey, field: str
+) -> None:
     foreign = PrivateKey(team_id=seaway.theirs.team.id, name="key", private_key_sealed="")
     async with seaway.store.database.writing() as session:
         session.add(foreign)
-    answer = await client.post("/servers", json={"ip": ADDRESS, "private_key_uuid": foreign.id})
-    assert answer.status_code == 404
+    theirs = foreign.id if field == "private_key_uuid" else seaway.theirs.server.id
+    added = {"ip": "192.0.2.10", "private_key_uuid": key.id}
+    answers = [
+        answer
+        for uuid in (theirs, "x" * 24)
+        for answer in (
+            await client.post("/servers", json={**added, field: uuid}),
+            await client.patch(f"/servers/{server['uuid']}", json={field: uuid}),
+        )
+    ]
+    assert [answer.status_code for answer in answers] == [422] * 4
+    assert {tuple(answer.json()["errors"]) for answer in answers} == {(field,)}
+    assert len({answer.text for answer in answers}) == 1
+    assert len((await client.get("/servers")).json()) == 2, "mine, and Seaway's own"
+
+
+ROLES = ("is_build_server", "is_swarm_manager", "is_swarm_worker")
+
+
+@pytest.mark.parametrize("pair", [ROLES[:2], ROLES[::2], ROLES[1:]])
+async def test_a_server_is_not_two_things_of_which_one_excludes_the_other(
+    client: httpx.AsyncClient, server: dict[str, Any], key: PrivateKey, pair: tuple[str, str]
+) -> None:
+    one, other = pair
+    path = f"/servers/{server['uuid']}"
+    both = {one: True, other: True}
+    new = {"ip": "192.0.2.10", "private_key_uuid": key.id, **both}
+    answers = [await client.post("/servers", json=new), await client.patch(path, json=both)]
+    for stored, said in (pair, pair[::-1]):
+        assert (await client.patch(path, json={stored: True})).status_code == 201
+        answers.append(await client.patch(path, json={said: True}))
+        assert list(answers[-1].json()["errors"]) == [said]
+        assert (await client.patch(path, json={stored: False})).status_code == 201
+    assert [answer.status_code for answer in answers] == [422] * 4
+    assert all("say one of the two" in answer.text for answer in answers)
+    await client.patch(path, json={one: True})
+    assert (await client.patch(path, json={one: False, other: True})).status_code == 201
+
+
+async def test_a_server_that_is_two_such_things_already_can_be_changed(
+    seaway: Seaway, client: httpx.AsyncClient, server: dict[str, Any]
+) -> None:
+    await seaway.store.servers.set(server["uuid"], is_build_server=True, is_swarm_manager=True)
+    path = f"/servers/{server['uuid']}"
+    same = {"name": "Pier", "is_build_server": True, "is_swarm_manager": True}
+    assert (await client.patch(path, json=same)).status_code == 201
+    assert (await client.patch(path, json={"is_build_server": False})).status_code == 201
 
 
 async def test_a_removal_names_what_goes_with_the_server(
