@@ -139,7 +139,13 @@ def _answer(
 async def _server_ids(
     context: ApiContext, principal: Principal, change: Change, shown: ShownApplication
 ) -> tuple[str, ...]:
-    """The servers that it lives on from now on. One where it lives already may be out of order."""
+    """The servers that it lives on from now on. One where it lives already may be out of order.
+
+    Raises InvalidInput for null, which would say that it lives nowhere.
+    """
+    for field in ("server_uuid", "server_uuids"):
+        if field in change.model_fields_set and getattr(change, field) is None:
+            raise InvalidInput("An application lives on a server at least: name it.", field=field)
     present = shown.configuration.server_ids
     if change.server_uuids is None and change.server_uuid in (None, present[0]):
         return present

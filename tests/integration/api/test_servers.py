@@ -515,6 +515,9 @@ async def test_an_application_lives_on_the_servers_that_are_named(
     kept = (await client.patch(path, json={"server_uuid": second, "replicas": 2})).json()
     assert kept["server_uuids"] == [second, mine]
     await seaway.store.servers.set(second, is_usable=False)
+    for field in ("server_uuid", "server_uuids"):
+        nowhere = await client.patch(path, json={field: None})
+        assert (nowhere.status_code, list(nowhere.json()["errors"])) == (422, [field])
     swapped = (await client.patch(path, json={"server_uuids": [mine, second]})).json()
     assert swapped["server_uuids"] == [mine, second], "where it lives already, it may stay"
     alone = (await client.patch(path, json={"server_uuids": [mine]})).json()
