@@ -125,6 +125,10 @@ class ServerAnswer(Resource):
     concurrent_builds: int
     build_cpu_percent: int | None
     build_memory_percent: int | None
+    wildcard_domain: str | None = Field(description="Applications without a domain get one below it.")
+    data_folder: str | None = Field(
+        description="Where Seaway keeps its own things there; null before the first contact."
+    )
     system: str | None
     architecture: str | None
     engine_version: str | None
@@ -162,6 +166,8 @@ class ServerAnswer(Resource):
             concurrent_builds=server.concurrent_builds,
             build_cpu_percent=server.build_cpu_percent,
             build_memory_percent=server.build_memory_percent,
+            wildcard_domain=server.wildcard_domain or None,
+            data_folder=server.data_folder or None,
             system=server.system or None,
             architecture=server.architecture or None,
             engine_version=server.engine_version or None,

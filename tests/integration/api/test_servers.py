@@ -65,7 +65,7 @@ async def test_a_server_is_added_with_what_is_usual(server: dict[str, Any], seaw
 
 
 async def test_a_server_is_added_with_all_that_can_be_said(
-    client: httpx.AsyncClient, key: PrivateKey, server: dict[str, Any]
+    seaway: Seaway, client: httpx.AsyncClient, key: PrivateKey, server: dict[str, Any]
 ) -> None:
     pinned = new_host_key()
     body = {
@@ -105,7 +105,10 @@ async def test_a_server_is_added_with_all_that_can_be_said(
         "build_memory_percent": 0,
         "wildcard_domain": "https://apps.example.com",
     }
+    assert (added["wildcard_domain"], added["data_folder"]) == ("https://apps.example.com", None)
     assert (await client.get(f"/servers/{added['uuid']}")).json() == added
+    await seaway.store.servers.set(added["uuid"], data_folder="/data/seaway")
+    assert (await client.get(f"/servers/{added['uuid']}")).json()["data_folder"] == "/data/seaway"
 
 
 @pytest.mark.parametrize(
@@ -512,12 +515,12 @@ async def test_an_application_lives_on_the_servers_that_are_named(
     assert (created["server_uuid"], created["server_uuids"]) == (second, [second, mine])
     assert created["fqdn"].endswith(f".{ADDRESS}.sslip.io")
     path = f"/applications/{created['uuid']}"
-    kept = (await client.patch(path, json={"server_uuid": second, "replicas": 2})).json()
-    assert kept["server_uuids"] == [second, mine]
-    await seaway.store.servers.set(second, is_usable=False)
     for field in ("server_uuid", "server_uuids"):
         nowhere = await client.patch(path, json={field: None})
         assert (nowhere.status_code, list(nowhere.json()["errors"])) == (422, [field])
+    kept = (await client.patch(path, json={"server_uuid": second, "replicas": 2})).json()
+    assert kept["server_uuids"] == [second, mine]
+    await seaway.store.servers.set(second, is_usable=False)
     swapped = (await client.patch(path, json={"server_uuids": [mine, second]})).json()
     assert swapped["server_uuids"] == [mine, second], "where it lives already, it may stay"
     alone = (await client.patch(path, json={"server_uuids": [mine]})).json()
