@@ -29,7 +29,7 @@ from seaway.cli.answers import (
     Variable,
 )
 from seaway.cli.event_stream import ServerEvent
-from seaway.cli.rest import RestClient
+from seaway.cli.rest import REGISTRY_SECONDS, RestClient
 from seaway.cli.watch_answers import (
     ApplicationMetrics,
     AuditEvent,
@@ -300,9 +300,10 @@ class SeawayClient:
         return _read(Registry, self.rest.request("PATCH", f"/registries/{uuid}", body=fields))
 
     def check_registry(self, uuid: str, server_uuid: str | None = None) -> RegistryCheck:
-        """Logs in to a registry from a server."""
-        body = {"server_uuid": server_uuid}
-        return _read(RegistryCheck, self.rest.request("POST", f"/registries/{uuid}/check", body=body))
+        """Logs in to a registry from a server. One that is silent takes a while to be told of."""
+        path, body = f"/registries/{uuid}/check", {"server_uuid": server_uuid}
+        answer = self.rest.request("POST", path, body=body, answer_seconds=REGISTRY_SECONDS)
+        return _read(RegistryCheck, answer)
 
     def delete_registry(self, uuid: str) -> None:
         """Forgets a login."""

@@ -26,6 +26,7 @@ from seaway.cli.event_stream import ServerEvent, parse_events
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+REGISTRY_SECONDS = 120.0  # an engine waits 30 seconds for a silent registry, and is reached first
 STREAM_SILENCE_SECONDS = 45.0  # three of the server's pings
 SUBMIT_TRIES = 3
 
@@ -69,6 +70,7 @@ class RestClient:
         query: Mapping[str, object] | None = None,
         body: object | None = None,
         idempotency_key: str = "",
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> Any:
         """The JSON of a successful answer, or its text.
 
@@ -76,11 +78,12 @@ class RestClient:
         """
         tries = SUBMIT_TRIES if idempotency_key else 1
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        timeout = httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS)
         while True:
             tries -= 1
             try:
                 response = self._http.request(
-                    method, path, params=_parameters(query), json=body, headers=headers
+                    method, path, params=_parameters(query), json=body, headers=headers, timeout=timeout
                 )
                 break
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:

@@ -129,6 +129,20 @@ def test_a_check_is_from_the_server_that_was_named(registries: StubSeaway, run: 
     assert run("registry", "check", "main").exit_code == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [("check", "main"), ("add", "ghcr.io", "--username", "robot"), ("set", "main", "--password")]
+)
+def test_a_silent_registry_is_waited_for_longer_than_seaway_waits(
+    registries: StubSeaway, run: Run, arguments: tuple[str, ...]
+) -> None:
+    registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
+    assert run("registry", *arguments, stdin="hunter2\n").exit_code == 0
+    (check,) = registries.sent("POST", CHECK)
+    assert check.extensions["timeout"] == {"connect": 5.0, "read": 120.0, "write": 120.0, "pool": 120.0}
+    (listed,) = registries.sent("GET", "/registries") or registries.sent("POST", "/registries")
+    assert listed.extensions["timeout"]["read"] == 30.0
+
+
 def test_a_login_is_removed_by_its_name(registries: StubSeaway, run: Run) -> None:
     assert run("registry", "rm", "main").exit_code == 0
     assert len(registries.sent("DELETE", f"/registries/{REGISTRY}")) == 1
