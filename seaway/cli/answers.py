@@ -179,6 +179,9 @@ class Server(Answer):
     port: int = 22
     is_coolify_host: bool = False
     is_usable: bool = True
+    is_build_server: bool = False
+    is_swarm_manager: bool = False
+    is_swarm_worker: bool = False
     status: str = ""
     status_message: str | None = None
     host_key_fingerprint: str | None = None
@@ -191,6 +194,17 @@ class Server(Answer):
     def word(self) -> str:
         """How it stands, for people."""
         return self.status.replace("_", " ")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What it is for besides running applications, in the words of the dashboard."""
+        roles = {
+            "Seaway runs here": self.is_coolify_host,
+            "builds": self.is_build_server and not self.is_coolify_host,
+            "Swarm manager": self.is_swarm_manager,
+            "Swarm worker": self.is_swarm_worker,
+        }
+        return tuple(role for role, has_it in roles.items() if has_it)
 
 
 class SwarmNode(Answer):

@@ -61,8 +61,11 @@ def find_registry(client: SeawayClient, name: str) -> Registry:
     return by_host[0] if len(by_host) == 1 else one_named("registry", name, registries)
 
 
-def find_server(client: SeawayClient, name: str | None) -> Server:
-    """The server of that name, address or uuid; without a name the only one, or else the local one."""
+def find_server(client: SeawayClient, name: str | None, *, said: str = "with --server") -> Server:
+    """The server of that name, address or uuid; without a name the only one, or else the local one.
+
+    `said` is how the command is told a name. Raises as `find_application`.
+    """
     servers = client.servers()
     if name is not None:
         by_address = [server for server in servers if server.ip == name]
@@ -70,11 +73,11 @@ def find_server(client: SeawayClient, name: str | None) -> Server:
     if len(servers) == 1:
         return servers[0]
     if not servers:
-        raise NotFound("This Seaway has no server yet. Restart `seaway up`, which adds the local one.")
+        raise NotFound("Your team has no server yet. `seaway server add ADDRESS` adds one.")
     local = [server for server in servers if server.is_coolify_host]
     if len(local) == 1:
         return local[0]
-    raise InvalidInput(f"Say which server with --server: {_listed(servers)}.", field="server")
+    raise InvalidInput(f"There are several servers. Say which {said}: {_listed(servers)}.", field="server")
 
 
 def one_named(kind: str, name: str, things: Sequence[Thing]) -> Thing:

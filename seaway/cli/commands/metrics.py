@@ -32,7 +32,7 @@ def metrics(
     session: Session, server: OptionalServerName = None, hours: Hours = 1.0, step: Step = None
 ) -> None:
     """Show what a server uses: processors, memory, disk and load, each with its average and maximum."""
-    found = find_server(session.client, server)
+    found = find_server(session.client, server, said="as an argument")
     since, until, seconds = _span(hours, step)
     used = session.client.server_metrics(found.uuid, since=since, until=until, step_seconds=seconds)
     session.output.show(used.document(), lambda: _show(session, found.name, used))
@@ -63,7 +63,7 @@ def application_metrics(
 
 def replicas(session: Session, server: OptionalServerName = None) -> None:
     """Show the replicas on a server: how each stands and what it uses now, the busiest first."""
-    found = find_server(session.client, server)
+    found = find_server(session.client, server, said="as an argument")
     there = session.client.server_replicas(found.uuid)
     busiest = sorted(there, key=lambda one: -(one.use.cpu_percent if one.use else -1))
     session.output.show(

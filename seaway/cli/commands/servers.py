@@ -17,9 +17,9 @@ from seaway.cli.naming import find_server
 from seaway.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from seaway.cli.answers import Server
+    from seaway.cli.answers import Server, ServerStep
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -78,9 +78,16 @@ def list_servers(session: Session) -> None:
     session.output.show(
         [server.document() for server in servers],
         lambda: session.output.table(
-            ["Name", "Status", "Address", "Engine", "UUID"],
+            ["Name", "Status", "Address", "Roles", "Engine", "UUID"],
             [
-                [server.name, server.word, _address(server), server.engine_version or "", server.uuid]
+                [
+                    server.name,
+                    server.word,
+                    _address(server),
+                    ", ".join(server.roles),
+                    server.engine_version or "",
+                    server.uuid,
+                ]
                 for server in servers
             ],
             "No server yet.",
@@ -115,27 +122,33 @@ def show(session: Session, server: ServerName) -> None:
 
 
 def steps(session: Session, server: ServerName) -> None:
-    """Show how making a server usable went the last time."""
+    """Show how making a server usable went the last time, with the evidence of what failed."""
+    found = session.client.server_steps(find_server(session.client, server).uuid)
+    session.output.show([step.document() for step in found], lambda: _show_steps(session, found))
+
+
+def _show_steps(session: Session, found: Sequence[ServerStep]) -> None:
+    from domain.deployments import StepStatus
     from seaway.cli.output import duration, plain
 
-    found = session.client.server_steps(find_server(session.client, server).uuid)
-    session.output.show(
-        [step.document() for step in found],
-        lambda: session.output.table(
-            ["Step", "Status", "Attempt", "Took", "Message"],
+    session.output.table(
+        ["Step", "Status", "Attempt", "Took", "Message"],
+        [
             [
-                [
-                    step.title,
-                    step.status,
-                    str(step.attempt or ""),
-                    duration(step.seconds) if step.seconds is not None else "",
-                    plain(step.message),
-                ]
-                for step in found
-            ],
-            "Nobody has tried yet. `seaway server validate` does.",
-        ),
+                step.title,
+                step.status,
+                str(step.attempt or ""),
+                duration(step.seconds) if step.seconds is not None else "",
+                plain(step.message),
+            ]
+            for step in found
+        ],
+        "Nobody has tried yet. `seaway server validate` does.",
     )
+    for step in found:
+        if step.status == StepStatus.FAILED and step.detail:
+            session.output.say(f"✗ {step.title}", "bold red")
+            session.output.say(f"  {plain(step.detail)}".replace("\n", "\n  "), "dim")
 
 
 def validate(session: Session, server: ServerName, wait: Wait = True) -> ExitCode:

@@ -95,6 +95,30 @@ def test_without_a_server_it_is_what_happened_to_all(harbour: StubSeaway, run: R
     assert not harbour.sent("GET", f"/servers/{SERVER}/events")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "how"),
+    [
+        (("server", "metrics"), "as an argument"),
+        (("server", "replicas"), "as an argument"),
+        (("app", "create", "web", "--image", "web:1"), "with --server"),
+    ],
+)
+def test_who_must_say_which_server_is_told_how_this_command_takes_it(
+    harbour: StubSeaway, run: Run, arguments: tuple[str, ...], how: str
+) -> None:
+    harbour.on("GET", "/servers", [{"uuid": SERVER, "name": "one"}, {"uuid": "t" * 24, "name": "two"}])
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"Say which {how}: one ({SERVER}), two ({'t' * 24})." in result.stderr
+
+
+def test_who_has_no_server_is_told_how_to_add_one(harbour: StubSeaway, run: Run) -> None:
+    harbour.on("GET", "/servers", [])
+    result = run("server", "metrics")
+    assert result.exit_code == 5
+    assert "`seaway server add ADDRESS` adds one" in result.stderr
+
+
 def test_the_replicas_on_a_server_are_listed_the_busiest_first(harbour: StubSeaway, run: Run) -> None:
     shown = run("server", "replicas", "localhost").stdout
     assert [line.split()[:3] for line in shown.splitlines()[1:]] == [

@@ -222,6 +222,30 @@ def test_servers_and_steps_are_shown(harbour: StubSeaway, run: Run) -> None:
     assert json.loads(run("server", "steps", "harbour", "--json").stdout)[0]["name"] == "reach"
 
 
+def test_a_list_of_servers_says_what_each_is_for(harbour: StubSeaway, run: Run) -> None:
+    fleet = [
+        server(name="local", is_coolify_host=True, is_build_server=True, is_swarm_manager=True),
+        server(name="anvil", is_build_server=True),
+        server(name="node", is_swarm_worker=True),
+        server(name="plain"),
+    ]
+    harbour.on("GET", "/servers", fleet)
+    local, anvil, node, other = run("server", "list").stdout.splitlines()[1:]
+    assert "Seaway runs here, Swarm manager" in local
+    assert " builds " in anvil
+    assert " Swarm worker " in node
+    assert not {"Seaway", "builds", "Swarm"} & set(other.split())
+    assert " builds" not in local
+
+
+def test_the_evidence_of_a_step_that_failed_is_shown_below_the_steps(harbour: StubSeaway, run: Run) -> None:
+    failed = step("engine", "failed", message="apt failed", detail="E: no space\nE: left\x1b[2J")
+    harbour.on("GET", f"{PATH}/steps", [step("reach", "succeeded", detail="of no interest"), failed])
+    shown = run("server", "steps", "harbour").stdout
+    assert shown.endswith("✗ Engine\n  E: no space\n  E: left\n")
+    assert "of no interest" not in shown
+
+
 def test_validating_tells_a_first_contact_that_failed_like_any_other_step(
     harbour: StubSeaway, run: Run
 ) -> None:
