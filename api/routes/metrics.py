@@ -69,7 +69,7 @@ async def list_replicas_by_server_uuid(
 async def list_server_events(
     context: ContextOf, principal: Reader, limit: Limit = 100, before: Before = None
 ) -> list[ServerEventAnswer]:
-    """Of the team, newest first; kept for 30 days."""
+    """Of the team, newest first; kept for 30 days, at most 1000 of a server."""
     servers = [one.id for one in await context.store.servers.list(team_id=principal.team_id)]
     events = await context.store.watch.events(*servers, limit=limit, before=before)
     return [ServerEventAnswer.of(event) for event in events]
@@ -83,7 +83,7 @@ async def list_events_by_server_uuid(
     limit: Limit = 100,
     before: Before = None,
 ) -> list[ServerEventAnswer]:
-    """Newest first; kept for 30 days."""
+    """Newest first; kept for 30 days, at most 1000 of a server."""
     server = await context.store.servers.get(uuid, team_id=principal.team_id)
     events = await context.store.watch.events(server.id, limit=limit, before=before)
     return [ServerEventAnswer.of(event) for event in events]

@@ -221,18 +221,19 @@ class SeawayClient:
         """The replicas on a server, by application."""
         return _read(list[ServerReplica], self.rest.request("GET", f"/servers/{uuid}/replicas"))
 
-    def events_of_all_servers(self, *, limit: int) -> list[RecordedEvent]:
+    def events_of_all_servers(self, *, limit: int, before: datetime | None = None) -> list[RecordedEvent]:
         """What happened to any of the servers, newest first."""
-        return _read(list[RecordedEvent], self.rest.request("GET", "/servers/events", query={"limit": limit}))
+        query = _page(limit, before)
+        return _read(list[RecordedEvent], self.rest.request("GET", "/servers/events", query=query))
 
-    def server_events(self, uuid: str, *, limit: int) -> list[RecordedEvent]:
+    def server_events(self, uuid: str, *, limit: int, before: datetime | None = None) -> list[RecordedEvent]:
         """What happened to the server, newest first."""
-        query = {"limit": limit}
+        query = _page(limit, before)
         return _read(list[RecordedEvent], self.rest.request("GET", f"/servers/{uuid}/events", query=query))
 
-    def audit(self, *, resource_uuid: str, limit: int) -> list[AuditEvent]:
+    def audit(self, *, resource_uuid: str, limit: int, before: datetime | None = None) -> list[AuditEvent]:
         """Who did what, newest first; with a uuid, only what was done to that."""
-        query = {"resource_uuid": resource_uuid, "limit": limit}
+        query = {"resource_uuid": resource_uuid, **_page(limit, before)}
         return _read(list[AuditEvent], self.rest.request("GET", "/audit", query=query))
 
     def create_server(self, fields: Mapping[str, object]) -> Server:
@@ -308,6 +309,11 @@ class SeawayClient:
     def delete_registry(self, uuid: str) -> None:
         """Forgets a login."""
         self.rest.request("DELETE", f"/registries/{uuid}")
+
+
+def _page(limit: int, before: datetime | None) -> dict[str, object]:
+    """So many events, only those before that moment, if one is given."""
+    return {"limit": limit, "before": before and before.isoformat()}
 
 
 def _read(shape: type[Model], answer: object) -> Model:

@@ -80,6 +80,22 @@ def find_server(client: SeawayClient, name: str | None, *, said: str = "with --s
     raise InvalidInput(f"There are several servers. Say which {said}: {_listed(servers)}.", field="server")
 
 
+def find_uuid(client: SeawayClient, name: str) -> str:
+    """The uuid of the application, server, key or registry of that name; a uuid as it is.
+
+    That may be of something that is gone. Raises as `find_application`.
+    """
+    if is_identifier(name):
+        return name
+    things: list[Named] = [
+        *client.applications(),
+        *client.servers(),
+        *client.keys(),
+        *client.registries(),
+    ]
+    return one_named("resource", name, things).uuid
+
+
 def one_named(kind: str, name: str, things: Sequence[Thing]) -> Thing:
     """The one thing with that uuid or name; a name in other letter case counts if it is the only one."""
     matches = (
@@ -101,7 +117,10 @@ def one_named(kind: str, name: str, things: Sequence[Thing]) -> Thing:
 
 def describe(thing: Named) -> str:
     """One line that tells a candidate from the others."""
-    facts = [getattr(thing, attribute, None) for attribute in ("status", "source", "fqdn", "ip")]
+    facts = [
+        getattr(thing, attribute, None)
+        for attribute in ("status", "source", "fqdn", "ip", "fingerprint", "host")
+    ]
     return "  ".join([thing.uuid, thing.name, *(str(fact) for fact in facts if fact)])
 
 

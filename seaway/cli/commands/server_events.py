@@ -8,6 +8,7 @@ import typer
 
 from seaway.cli.naming import find_server
 from seaway.cli.session import Session
+from seaway.cli.times import BeforeOption, moment
 
 
 def events(
@@ -17,14 +18,15 @@ def events(
         typer.Argument(metavar="[SERVER]", help="Name, address or uuid of the server; else all servers."),
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many.")] = 20,
+    before: BeforeOption = None,
 ) -> None:
     """Show what happened to servers: full disks, lost links, replicas that died. Newest first."""
-    client = session.client
+    client, earlier = session.client, moment(before, "before")
     if server is None:
-        happened, whom = client.events_of_all_servers(limit=lines), "any server"
+        happened, whom = client.events_of_all_servers(limit=lines, before=earlier), "any server"
     else:
         found = find_server(client, server)
-        happened, whom = client.server_events(found.uuid, limit=lines), found.name
+        happened, whom = client.server_events(found.uuid, limit=lines, before=earlier), found.name
     if session.output.as_json:
         session.output.show([event.document() for event in happened], lambda: None)
         return
@@ -40,5 +42,5 @@ def events(
             ]
             for event in happened
         ],
-        f"Nothing happened to {whom}.",
+        f"Nothing happened to {whom}{' before that' if earlier else ''}.",
     )
