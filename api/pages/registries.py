@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import SecretStr
@@ -17,8 +17,14 @@ from api.pages.frames import Crumb, frame_of, page
 from api.pages.page_route import PageRoute
 from api.pages.views import ActionForm, FieldView, RegistryView
 from api.pages.visitors import Context, OwnForm, Visiting
-from api.routes.registries import check_registry, create_registry, delete_registry, update_registry
-from api.shapes.registries import ChangeRegistry, CreateRegistry, RegistryCheckAnswer
+from api.routes.registries import (
+    check_registry,
+    create_registry,
+    delete_registry,
+    login_servers,
+    update_registry,
+)
+from api.shapes.registries import ChangeRegistry, CheckRegistry, CreateRegistry, RegistryCheckAnswer
 from domain.errors import SeawayError
 from domain.registries import RegistryState
 from store.tables import Registry
@@ -65,6 +71,7 @@ async def _list(
     form: Mapping[str, str] | None = None,
     error: SeawayError | None = None,
     tried: Registry | None = None,
+    tried_from: str = "",
     outcome: RegistryCheckAnswer | None = None,
 ) -> Response:
     projects = await context.store.projects.list(team_id=visitor.team_id)
@@ -72,6 +79,7 @@ async def _list(
     fields = tuple(
         replace(field, options=(WHOLE_TEAM, *names.items())) if field is PROJECT else field for field in ADD
     )
+    servers = await login_servers(context, visitor.principal)
     if error is not None and form is not None:
         fields = filled(fields, {**form, "password": ""}, error)
     return page(
@@ -84,7 +92,9 @@ async def _list(
         ),
         fields=fields,
         error=general_error(error, fields) if error else "",
+        servers=tuple((server.id, server.name) for server in servers),
         tried=tried.name if tried else "",
+        tried_from=tried_from,
         outcome=outcome,
         is_fine=outcome is not None and outcome.state is RegistryState.FINE,
     )
@@ -136,15 +146,18 @@ async def tried_registry(visitor: Visiting, registry: OwnRegistry) -> Response:
 
 @router.post("/registries/{registry_id}/check")
 async def try_registry(
-    request: Request, context: Context, visitor: Visiting, registry: OwnRegistry, _form: OwnForm
+    request: Request, context: Context, visitor: Visiting, registry: OwnRegistry, form: OwnForm
 ) -> Response:
-    """Logs in from a server, and says what came of it."""
+    """Logs in from the chosen server or the first, and says what came of it."""
     visitor.must(Ability.WRITE)
+    server_id = form.get("server_uuid", "")
+    body = CheckRegistry(server_uuid=server_id or None)
+    tried: Mapping[str, Any] = {"tried": registry, "tried_from": server_id}
     try:
-        outcome = await check_registry(registry.id, context, visitor.principal)
+        outcome = await check_registry(registry.id, context, visitor.principal, body)
     except SeawayError as error:
-        return await _list(request, context, visitor, error=error, tried=registry)
-    return await _list(request, context, visitor, tried=registry, outcome=outcome)
+        return await _list(request, context, visitor, error=error, **tried)
+    return await _list(request, context, visitor, outcome=outcome, **tried)
 
 
 def _form_page(

@@ -106,6 +106,12 @@ async def check_registry(
     return RegistryCheckAnswer.of(check, server)
 
 
+async def login_servers(context: ApiContext, principal: Principal) -> list[Server]:
+    """The team's servers that can log in; the one that does, unless told otherwise, comes first."""
+    servers = await context.store.servers.list(team_id=principal.team_id)
+    return sorted((server for server in servers if server.is_usable), key=lambda one: not one.is_local)
+
+
 async def _require_project(context: ApiContext, principal: Principal, project_id: str) -> None:
     try:
         await context.store.projects.get(project_id, team_id=principal.team_id)
@@ -114,13 +120,12 @@ async def _require_project(context: ApiContext, principal: Principal, project_id
 
 
 async def _server_for(context: ApiContext, principal: Principal, server_id: str | None) -> Server:
-    servers = await context.store.servers.list(team_id=principal.team_id)
     if server_id is not None:
-        for server in servers:
-            if server.id == server_id:
-                return server
-        raise InvalidInput("There is no such server.", field="server_uuid")
-    usable = sorted((server for server in servers if server.is_usable), key=lambda one: not one.is_local)
+        try:
+            return await context.store.servers.get(server_id, team_id=principal.team_id)
+        except NotFound as error:
+            raise InvalidInput(error.message, field="server_uuid") from error
+    usable = await login_servers(context, principal)
     if not usable:
         raise NotPossibleNow("The team has no usable server to log in from. Add one first.")
     return usable[0]

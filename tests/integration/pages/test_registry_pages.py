@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,9 +25,11 @@ class StatedChecks:
         default_factory=lambda: RegistryCheck(RegistryState.FINE, "The registry lets the user in.")
     )
     asked: list[RegistryLogin] = field(default_factory=list)
+    servers: list[str] = field(default_factory=list)
 
     async def check(self, server: Server, login: RegistryLogin) -> RegistryCheck:
         self.asked.append(login)
+        self.servers.append(server.id)
         if isinstance(self.outcome, SeawayError):
             raise self.outcome
         return self.outcome
@@ -131,6 +134,29 @@ async def test_a_login_is_tried_and_its_outcome_shown(
     again = await visit.get(f"{path}/check")
     assert (again.status_code, again.headers["Location"]) == (303, "/registries")
     assert len(checks.asked) == 1
+
+
+async def test_the_server_that_tries_a_login_is_chosen_where_there_are_several(
+    visit: Visit, world: World, checks: StatedChecks
+) -> None:
+    path = await seed_registry(world)
+    assert 'name="server_uuid"' not in (await visit.get("/registries")).text
+    one, _wreck = [
+        await world.store.servers.create(
+            Server(team_id=world.owner.team_id, name=name, address=f"{name}.example.com", is_usable=usable)
+        )
+        for name, usable in (("pier", True), ("wreck", False))
+    ]
+    page = (await visit.get("/registries")).text
+    options = re.findall(r'<option value="(\w+)">from ([\w-]+)</option>', page)
+    assert options == [(world.server.id, world.server.name), (one.id, "pier")]
+    tried = await visit.send("/registries", f"{path}/check", server_uuid=one.id)
+    assert f'<option value="{one.id}" selected>from pier</option>' in tried.text
+    await visit.send("/registries", f"{path}/check")
+    assert checks.servers == [one.id, world.server.id]
+    unknown = await visit.send("/registries", f"{path}/check", server_uuid="x" * 24)
+    assert "There is no such server." in unknown.text
+    assert len(checks.servers) == 2
 
 
 async def test_a_login_is_deleted_after_a_question(visit: Visit, world: World) -> None:
