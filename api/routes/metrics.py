@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from api.authentication import Reader
-from api.routes.parameters import Before, ContextOf, Limit, Uuid
+from api.routes.parameters import Before, ContextOf, Limit, Moment, Uuid
 from api.shapes.metrics import (
     ApplicationMetrics,
     ReplicaAnswer,
@@ -22,8 +21,8 @@ from api.shown_replicas import replicas_on, states_of
 
 router = APIRouter(tags=["Metrics"])
 
-From = Annotated[datetime | None, Query(alias="from", description="By default an hour before `to`.")]
-To = Annotated[datetime | None, Query(alias="to", description="By default now.")]
+From = Annotated[Moment, Query(alias="from", description="By default an hour before `to`.")]
+To = Annotated[Moment, Query(alias="to", description="By default now.")]
 Step = Annotated[
     int | None,
     Query(ge=1, le=366 * 86400, description="Seconds. It grows where too many or no such points are there."),

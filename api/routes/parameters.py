@@ -11,6 +11,14 @@ from pydantic import AfterValidator
 from api.context import ApiContext, context_of
 from api.shown_metrics import aware
 
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    try:
+        return moment and aware(moment)
+    except OverflowError as error:
+        raise ValueError("In UTC this is outside the calendar.") from error
+
+
 ContextOf = Annotated[ApiContext, Depends(context_of)]
 
 # The patterns keep out what a database refuses to compare with; what does not match is not found.
@@ -29,9 +37,6 @@ IdempotencyKey = Annotated[
 Skip = Annotated[int, Query(ge=0, le=10**9, description="So many of the newest are left out.")]
 Take = Annotated[int, Query(ge=1, le=100, description="So many are answered at most.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="So many at most, the newest first.")]
-Before = Annotated[
-    datetime | None,
-    AfterValidator(lambda moment: moment and aware(moment)),
-    Query(description="Only what happened earlier."),
-]
+Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
+Before = Annotated[Moment, Query(description="Only what happened earlier.")]
 Ignored = Annotated[bool, Query(description="Coolify's; taken, and means what always happens.")]

@@ -220,3 +220,13 @@ async def test_events_of_all_servers_are_those_of_the_team(seaway: Seaway, clien
     (event,) = (await client.get("/servers/events")).json()
     assert (event["server_uuid"], event["message"]) == (servers[0], servers[0])
     assert (await client.get("/servers/events", params={"before": ago(days=1)})).json() == []
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+async def test_what_is_outside_the_calendar_is_refused_by_its_name(
+    seaway: Seaway, client: httpx.AsyncClient, moment: str
+):
+    path = f"/servers/{seaway.mine.server.id}"
+    for what, name in (("events", "before"), ("metrics", "from"), ("metrics", "to")):
+        answer = await client.get(f"{path}/{what}", params={name: moment})
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, [name])
