@@ -16,11 +16,12 @@ from api.pages.application import OwnApplication, tab_page
 from api.pages.application_views import application_url
 from api.pages.charts import Chart, Subject, Window, chart_of
 from api.pages.frames import Crumb, frame_of, page
-from api.pages.happenings import events_of
+from api.pages.happenings import EVENTS_ID, Happenings, events_of
 from api.pages.live import Fragment, stream_fragments
 from api.pages.page_route import PageRoute
 from api.pages.servers import SECTION, OwnServer, crumbs_of
 from api.pages.visitors import Context, Visiting
+from api.routes.parameters import Before
 from api.shown_metrics import Span, replica_points, server_points, span_of
 from domain.metrics import Measure, Point
 from store.tables import Application, Server
@@ -88,16 +89,22 @@ class Choices:
 
 @router.get("/servers/{server_id}/metrics")
 async def server_metrics_page(
-    request: Request, context: Context, visitor: Visiting, server: OwnServer, shown: Showing
+    request: Request,
+    context: Context,
+    visitor: Visiting,
+    server: OwnServer,
+    shown: Showing,
+    before: Before = None,
 ) -> Response:
-    """Processors, memory, disk and load, and what happened."""
+    """Processors, memory, disk and load, and what happened, or happened before some moment."""
+    query = shown.query(**({"before": before.isoformat()} if before else {}))
     frame = frame_of(
         request,
         visitor,
         title=f"Metrics · {server.name}",
         crumbs=crumbs_of(server, Crumb("Metrics")),
         section=SECTION,
-        live_url=f"/ui/servers/{server.id}/metrics/stream?{shown.query()}",
+        live_url=f"/ui/servers/{server.id}/metrics/stream?{query}",
     )
     return page(
         "server_metrics",
@@ -105,21 +112,21 @@ async def server_metrics_page(
         server_name=server.name,
         choices=choices_of(f"/servers/{server.id}/metrics", shown),
         metrics=await server_metrics(context, server, shown),
-        events=await events_of(context, server),
+        events=await _events(context, server, shown, before),
     )
 
 
 @router.get("/ui/servers/{server_id}/metrics/stream")
 async def server_metrics_stream(
-    context: Context, visitor: Visiting, server: OwnServer, shown: Showing
+    context: Context, visitor: Visiting, server: OwnServer, shown: Showing, before: Before = None
 ) -> Response:
     """The charts, and the events, when there is something new."""
 
     async def produce() -> Sequence[Fragment]:
         present = await context.store.servers.get(server.id, team_id=visitor.team_id)
         metrics = await server_metrics(context, present, shown)
-        events = {"events": await events_of(context, present)}
-        return [metrics.fragment(), Fragment("server-events", "fragments/server_events.html", events)]
+        events = {"events": await _events(context, present, shown, before)}
+        return [metrics.fragment(), Fragment(EVENTS_ID, "fragments/server_events.html", events)]
 
     return stream_fragments(produce, for_team=visitor.team_id, period=PERIOD)
 
@@ -190,6 +197,11 @@ async def application_metrics(context: ApiContext, application: Application, sho
     drawn = tuple(chart_of(subject, series, window) for subject in subjects)
     newest = latest_first[0][1][-1] if latest_first else None
     return MetricsView(drawn, shown.view == "table", newest)
+
+
+async def _events(context: ApiContext, server: Server, shown: Shown, before: datetime | None) -> Happenings:
+    url = f"/servers/{server.id}/metrics?{shown.query()}"
+    return await events_of(context, server, before=before, url=url)
 
 
 def choices_of(url: str, shown: Shown) -> Choices:

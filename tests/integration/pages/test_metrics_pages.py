@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import time
 import xml.etree.ElementTree as ET
+from datetime import timedelta
+from html import unescape
 
 from domain.metrics import Point, Values
+from store.columns import now as moment_now
 from store.metrics import Subject
 from store.tables import ServerEvent
 from tests.harness.pages_world import World
@@ -58,6 +61,46 @@ async def test_events_are_told_with_their_message_escaped(visit: Visit, world: W
     page = (await visit.get(f"/servers/{world.server.id}/metrics")).text
     assert "Replica died" in page
     assert "&lt;b&gt;shop-1&lt;/b&gt; died." in page
+
+
+async def test_all_events_are_reached_without_a_script(visit: Visit, world: World):
+    latest = moment_now()
+    for number in range(45):
+        await world.store.watch.record(
+            ServerEvent(
+                server_id=world.server.id,
+                kind="cleaned_up",
+                at=latest - timedelta(hours=number),
+                message=f"Event {number}.",
+            )
+        )
+    first = address = f"/servers/{world.server.id}/metrics?range=6h&view=table"
+    for numbers in (range(20), range(20, 40), range(40, 45)):
+        page = (await visit.get(address)).text
+        assert re.findall(r"Event (\d+)\.", page) == [str(number) for number in numbers]
+        older = re.search(r'<a href="([^"#]*)#server-events">Older</a>', page)
+        newest = re.search(r'<a href="([^"#]*)#server-events">Newest</a>', page)
+        assert (unescape(newest[1]) if newest else first) == first
+        assert (newest is None) is (address == first)
+        live = re.search(r'data-live="([^"]*)"', page)
+        assert live is not None
+        assert ("before=" in live[1]) is (address != first), "what is shown stays while the charts move"
+        address = unescape(older[1]) if older else ""
+    assert address == ""
+    (event,) = await world.store.watch.events(world.server.id, limit=1, before=latest - timedelta(hours=43))
+    past = (await visit.get(f"{first}&before={event.at.isoformat().replace('+', '%2B')}")).text
+    assert "Nothing earlier is known" in past
+
+
+async def test_a_server_with_few_events_has_no_way_to_older_ones(visit: Visit, world: World):
+    for path in (f"/servers/{world.server.id}/metrics", f"/servers/{world.server.id}"):
+        assert ">Older<" not in (await visit.get(path)).text
+
+
+async def test_what_is_no_moment_is_no_page(visit: Visit, world: World):
+    for before in ("yesterday", "0001-01-01T00:00:00%2B10:00"):
+        answer = await visit.get(f"/servers/{world.server.id}/metrics?before={before}")
+        assert answer.status_code == 404
 
 
 async def test_an_application_has_a_line_for_each_replica(visit: Visit, world: World):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from api.pages import live
-from api.pages.happenings import EVENT_KINDS, Happening
+from api.pages.happenings import EVENT_KINDS, Happening, Happenings
 from api.pages.live import LEAST_PAUSE, Fragment, stream_fragments, wake_pages
 from domain.server_events import ServerEventKind
 from store.columns import now
@@ -28,7 +28,7 @@ class Page:
     async def produce(self) -> Sequence[Fragment]:
         self.made.append(time.monotonic())
         status = EVENT_KINDS[ServerEventKind.CONTAINER_DIED]
-        events = [Happening(status, now(), message) for message in self.messages]
+        events = Happenings(tuple(Happening(status, now(), message) for message in self.messages))
         state = tuple(self.messages)
         return [Fragment("server-events", "fragments/server_events.html", {"events": events}, state=state)]
 
