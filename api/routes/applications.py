@@ -141,11 +141,11 @@ async def _server_ids(
 ) -> tuple[str, ...]:
     """The servers that it lives on from now on. One where it lives already may be out of order.
 
-    Raises InvalidInput for null, which would say that it lives nowhere.
+    Raises InvalidInput for a list that is null, which would say that it lives nowhere. The one server may be
+    null: clients of Coolify's API send what they leave as it is so.
     """
-    for field in ("server_uuid", "server_uuids"):
-        if field in change.model_fields_set and getattr(change, field) is None:
-            raise InvalidInput("An application lives on a server at least: name it.", field=field)
+    if "server_uuids" in change.model_fields_set and change.server_uuids is None:
+        raise InvalidInput("An application lives on a server at least: name it.", field="server_uuids")
     present = shown.configuration.server_ids
     if change.server_uuids is None and change.server_uuid in (None, present[0]):
         return present

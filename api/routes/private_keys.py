@@ -19,7 +19,7 @@ from api.shapes.private_keys import (
     GeneratePrivateKey,
     PrivateKeyAnswer,
 )
-from domain.errors import InvalidInput, NotPossibleNow
+from domain.errors import InvalidInput
 from store.tables import PrivateKey
 
 router = APIRouter(prefix="/security/keys", tags=["Private Keys"])
@@ -83,7 +83,8 @@ async def delete_private_key_by_uuid(uuid: Uuid, context: ContextOf, principal: 
     """Refused while an application or a server uses it; the message names them."""
     key = await context.store.servers.key(uuid, team_id=principal.team_id)
     if uses := (await key_uses(context, principal.team_id)).get(key.id):
-        raise NotPossibleNow(
+        # Coolify's clients know this refusal by its status.
+        raise InvalidInput(
             f"The key '{key.name}' is used by {uses}. Give them another key, or remove them, first."
         )
     await context.store.servers.delete_key(key.id, team_id=principal.team_id)

@@ -113,8 +113,7 @@ async def test_a_key_that_something_uses_is_not_deleted_and_what_uses_it_is_name
     created = await client.post("/applications/private-deploy-key", json=body)
     assert created.json()["private_key_uuid"] == key["uuid"]
     answer = await client.delete(f"/security/keys/{key['uuid']}")
-    assert answer.status_code == 400
-    assert answer.json()["code"] == "not_possible_now"
+    assert answer.status_code == 422
     advice = "Give them another key, or remove them, first."
     assert answer.json()["message"] == f"The key 'deploy' is used by the application 'shop'. {advice}"
     for name in ("a", "b"):

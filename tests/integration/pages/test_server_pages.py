@@ -331,7 +331,7 @@ async def test_keys_are_made_stored_and_deleted_while_nothing_uses_them(visit: V
         Server(team_id=world.owner.team_id, name="s", address="192.0.2.1", private_key_id=mine.id)
     )
     used = await visit.send(f"/keys/{mine.id}/delete")
-    assert used.status_code == 400
+    assert used.status_code == 422
     assert "used by the server &#39;s&#39;. Give them another key" in used.text
     assert (await visit.send(f"/keys/{made.id}/delete")).headers["Location"] == "/keys?done=key-deleted"
 
