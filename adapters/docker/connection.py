@@ -23,6 +23,9 @@ from domain.errors import EngineUnavailable
 Result = TypeVar("Result")
 
 CALL_THREADS = 8
+LONG_CALL_THREADS = 50
+"""For what may wait long, such as a stop with its grace: two rounds for the most replicas of a release."""
+
 STREAM_THREADS = 64
 CONNECT_TIMEOUT_SECONDS = 10.0
 CALL_TIMEOUT_SECONDS = 60.0
@@ -64,6 +67,8 @@ class EngineConnection:
         self._client: Any = None
         self._client_lock = Lock()
         self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="engine-call")
+        # Replicas that take their time to stop must not make the engine look dead to everybody else.
+        self._long_calls = ThreadPoolExecutor(LONG_CALL_THREADS, thread_name_prefix="engine-long-call")
         self._readers = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="engine-stream")
         self._open: set[EngineStream] = set()
 
@@ -81,7 +86,7 @@ class EngineConnection:
         """End every stream and thread. Calls that are under way finish first."""
         for stream in tuple(self._open):
             stream.interrupt()
-        for pool in (self._calls, self._readers):
+        for pool in (self._calls, self._long_calls, self._readers):
             # What is queued runs still: a cancelled future would look to its waiter like a cancelled task.
             pool.shutdown(wait=False)
         if self._client is not None:
@@ -92,21 +97,35 @@ class EngineConnection:
     ) -> Result:
         """Run `work(client)` in a thread; `extra_seconds` is what it may take beyond an ordinary call.
 
+        With them it is a long call: those have threads of their own, and the wait for one does not count.
+
         A cancelled call is waited for: what it began at the engine is then done, so that the undo that
-        follows finds it. One that `changes_nothing` is left to itself. Raises EngineRefusal for an error
-        answer, EngineUnavailable for none.
+        follows finds it. One that `changes_nothing` is left to itself, and one that still waits for a thread
+        never begins. Raises EngineRefusal for an error answer, EngineUnavailable for none.
         """
         limit = self._call_timeout_seconds + CONNECT_TIMEOUT_SECONDS + extra_seconds
-        future = self._submit(self._calls, lambda: work(self._connected()))
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+        def begin() -> Result:
+            loop.call_soon_threadsafe(begun.set)
+            return work(self._connected())
+
+        submitted = self._submitted(self._long_calls if extra_seconds else self._calls, begin)
+        future = asyncio.wrap_future(submitted)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(None if extra_seconds else limit) as timer:
+                if extra_seconds:
+                    await begun.wait()
+                    timer.reschedule(loop.time() + limit)
                 return await asyncio.shield(future)
         except asyncio.CancelledError:
             future.add_done_callback(_take_failure)
-            if not changes_nothing:
+            if not submitted.cancel() and not changes_nothing:
                 await asyncio.wait([future], timeout=limit)
             raise
         except TimeoutError as error:
+            future.add_done_callback(_take_failure)
+            submitted.cancel()
             raise self._unavailable("no answer in time") from error
 
     @contextlib.asynccontextmanager
@@ -170,6 +189,9 @@ class EngineConnection:
         return {"X-Registry-Auth": docker.auth.encode_header(login).decode("ascii")} if login else {}
 
     def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return asyncio.wrap_future(self._submitted(pool, work))
+
+    def _submitted(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Future[Result]:
         def guarded() -> Result:
             try:
                 return work()
@@ -180,10 +202,9 @@ class EngineConnection:
                 raise self._unavailable(str(error)) from error
 
         try:
-            future: Future[Result] = pool.submit(guarded)
+            return pool.submit(guarded)
         except RuntimeError as error:
             raise self._unavailable("the connection is closed") from error
-        return asyncio.wrap_future(future)
 
     def _connected(self) -> Any:
         # Made by the first call, because the SDK asks the engine for its API version while it is made.

@@ -68,14 +68,15 @@ class SshSettings:
 
     A link that does not answer is given up after `keepalive_seconds * (keepalive_misses + 1)`: 12 s. OpenSSH
     allows 10 sessions for a connection (sshd_config(5), MaxSessions): ours are the `sessions` and one for
-    SFTP. Forwarded connections are not sessions.
+    SFTP. Forwarded connections are not sessions; `forwards` are more than an engine has threads that each
+    hold one.
     """
 
     login_seconds: float = 10.0
     keepalive_seconds: float = 4.0
     keepalive_misses: int = 2
     sessions: int = 8
-    forwards: int = 128
+    forwards: int = 192
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 5.0
     spread_seconds: float = 1.0

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import re
+import time
 import uuid
 from pathlib import PurePosixPath
 
 import pytest
 from pydantic import SecretStr
 
-from adapters.docker import ContainerSpecification, DockerEngine, MountSpecification
+from adapters.docker import ContainerSpecification, DockerEngine, MountSpecification, connection
 from domain.configuration import PortMapping, VolumeKind
 from domain.errors import (
     CommandFailed,
@@ -159,6 +161,50 @@ async def test_stop_and_remove_do_not_mind_what_is_gone(docker_engine, container
         await docker_engine.remove(specification.name)
     await docker_engine.stop(specification.name, 1)
     assert await docker_engine.inspect(specification.name) is None
+
+
+async def test_an_engine_answers_while_many_containers_take_their_time_to_stop(docker_engine, container):
+    label, grace, count = uuid.uuid4().hex, 8, 12
+    script = "trap '' TERM; while :; do sleep 1; done"
+    names = [
+        (await container("sh", "-c", script, labels={"seaway.test": label}, init=False)).name
+        for _ in range(count)
+    ]
+    began = asyncio.get_running_loop().time()
+    stops = [asyncio.create_task(docker_engine.stop(name, grace)) for name in names]
+    await asyncio.sleep(0.5)  # all have been asked for
+    await docker_engine.ping()
+    assert len(await docker_engine.list_containers({"seaway.test": label})) == count
+    assert not any(stop.done() for stop in stops)
+    await asyncio.gather(*stops)
+    assert asyncio.get_running_loop().time() - began < 2 * grace
+    assert not any(one.running for one in await docker_engine.list_containers({"seaway.test": label}))
+
+
+async def test_who_waits_for_the_turn_of_a_long_call_is_within_the_limit_or_has_begun_nothing(
+    engine_path, monkeypatch
+):
+    monkeypatch.setattr(connection, "LONG_CALL_THREADS", 1)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_SECONDS", 0)
+    engine = DockerEngine(engine_path, call_timeout_seconds=1)
+    await engine.ping()
+    ended: list[int] = []
+
+    def work(number: int, _client: object) -> None:
+        time.sleep(1)
+        ended.append(number)
+
+    calls = [
+        asyncio.create_task(engine.call(functools.partial(work, number), extra_seconds=0.9))
+        for number in range(4)
+    ]
+    await asyncio.sleep(0.2)
+    calls[1].cancel()
+    await asyncio.wait([calls[1]], timeout=0.5)
+    assert calls[1].cancelled()
+    await asyncio.gather(calls[0], *calls[2:])
+    assert ended == [0, 2, 3]
+    await engine.close()
 
 
 @pytest.mark.parametrize(
