@@ -37,6 +37,9 @@ QUIET_SAMPLES = 2
 BLIND_DRAIN_SECONDS = 5.0
 """How long the old version stays when its connections cannot be seen."""
 
+RESUME_SECONDS = 600.0
+"""How long an undo waits for the old version to prove itself; a new attempt would begin that from zero."""
+
 
 class ReplicaActivities:
     """Changes which containers of an application run on a server."""
@@ -109,19 +112,16 @@ class ReplicaActivities:
 
     @activity.defn(name=s.RESUME_REPLICAS.name)
     async def resume(self, resume: m.PauseReplicas) -> m.StepOutcome:
-        """Starts the old replicas again and waits until they are healthy."""
+        """Starts the old replicas again and waits until they are healthy, ten minutes at most."""
         parts = await self._servers.parts(resume.server_id)
         served = resume.served.on(resume.server_id)
         if served is None:
             return m.StepOutcome()
         configuration = await self._store.deployments.snapshot(served.configuration_of)
-        watch = HealthWatch(parts, configuration)
-        for state in await self._replicas(parts, resume):
-            await parts.engine.start(state.name)
-            try:
-                await watch.until_proven(state.name)
-            except ReleaseUnhealthy as error:
-                activity.logger.warning("the old version came back, but: %s", error.message)
+        names = [state.name for state in await self._replicas(parts, resume)]
+        for name in names:
+            await parts.engine.start(name)
+        await _wait_for_proof(HealthWatch(parts, configuration), names)
         return m.StepOutcome()
 
     async def _replicas(self, parts: ServerParts, pause: m.PauseReplicas) -> list[ContainerState]:
@@ -177,6 +177,24 @@ class ReplicaActivities:
             for state in await _containers(parts, drain.application_id)
             if state.name not in kept and state.running and state.labels.get(PORTS_LABEL)
         ]
+
+
+async def _wait_for_proof(watch: HealthWatch, names: Sequence[str]) -> None:
+    """The log tells what is not proven: there is nothing else to go back to."""
+
+    async def look(name: str) -> None:
+        try:
+            await watch.until_proven(name)
+        except ReleaseUnhealthy as error:
+            activity.logger.warning("the old version came back, but: %s", error.message)
+
+    try:
+        async with asyncio.timeout(RESUME_SECONDS) as limit:
+            await all_or_none([look(name) for name in names])
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        activity.logger.warning("the old version came back, and did not prove itself in %g s", RESUME_SECONDS)
 
 
 async def _containers(parts: ServerParts, application_id: str) -> list[ContainerState]:

@@ -52,5 +52,5 @@ LOOK = Policy(attempt=timedelta(minutes=2), limit=None, retry=RELENTLESS)
 
 RECORD = Policy(attempt=timedelta(seconds=30), limit=None, retry=RELENTLESS)
 UNDO = Policy(attempt=timedelta(minutes=20), limit=None, retry=RELENTLESS)
-"""Long enough for the longest stop grace of a container (an hour is the most that is accepted, and a
-new attempt continues where the last one was)."""
+"""What takes longer goes on where it was: an engine goes on stopping what it was asked to stop (an hour of
+grace is the most that is accepted), and a drain has a deadline. What would begin anew has a shorter limit."""
