@@ -60,13 +60,21 @@ class CleanUpActivities:
         configuration = await self._store.applications.configuration(clean.application_id)
         if parts.swarm is not None:
             await self._nodes.remove_everything(clean.server_id, configuration, volumes=clean.delete_volumes)
-        for volume in configuration.runtime.volumes if clean.delete_volumes else ():
-            if volume.kind is VolumeKind.NAMED:
-                await parts.engine.remove_volume(volume_name_for(clean.application_id, volume.source))
-        await remove_rest(
-            self._store, parts, clean.server_id, clean.application_id, volumes=clean.delete_volumes
+        named = [
+            volume_name_for(clean.application_id, volume.source)
+            for volume in configuration.runtime.volumes
+            if clean.delete_volumes and volume.kind is VolumeKind.NAMED
+        ]
+        staying = await remove_rest(
+            self._store,
+            parts,
+            clean.server_id,
+            clean.application_id,
+            volumes=clean.delete_volumes,
+            named=named,
         )
-        return m.StepOutcome(message="everything of the application was removed")
+        removed = "everything of the application was removed"
+        return m.StepOutcome(message=" ".join([f"{removed}.", *staying]) if staying else removed)
 
 
 async def surplus_images(store: Store, application_id: str, present: Sequence[str]) -> tuple[str, ...]:

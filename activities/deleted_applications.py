@@ -7,7 +7,9 @@ from, or that built for them, nobody would know any more: so each is remembered 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from activities import messages as m
 from activities.pulled_names import take_off
@@ -21,6 +23,16 @@ from domain.replicas import APPLICATION_LABEL, ROLE_LABEL, application_labels, s
 from domain.services import SERVICE_ROLE
 from store.store import Store
 from store.tables import Server
+
+logger = logging.getLogger("seaway.activities")
+
+
+@dataclass(frozen=True)
+class TakenAway:
+    """Of how many deleted applications nothing is left, and what stays of others and why, in sentences."""
+
+    applications: int = 0
+    staying: tuple[str, ...] = ()
 
 
 async def expect_remains(store: Store, command: m.Command, configuration: ApplicationConfiguration) -> None:
@@ -50,15 +62,17 @@ def _concerned(released: list[ApplicationConfiguration], owned: Sequence[Server]
 
 async def take_deleted_away(
     store: Store, parts: ServerParts, server_id: str, *, has_proxy: bool = True
-) -> int:
-    """The server has nothing of applications that are deleted any more; how many there were to look for."""
-    left = await store.deletions.left_on(server_id)
-    for one in left:
+) -> TakenAway:
+    """The server has nothing of applications that are deleted any more, but for volumes in use."""
+    applications, staying = 0, list[str]()
+    for one in await store.deletions.left_on(server_id):
         if has_proxy:
             await withdraw_routes(parts, one.application_id)
         await remove_replicas(parts, one.application_id)
-        await remove_rest(store, parts, server_id, one.application_id, volumes=one.delete_volumes)
-    return len(left)
+        stays = await remove_rest(store, parts, server_id, one.application_id, volumes=one.delete_volumes)
+        applications += not stays
+        staying += stays
+    return TakenAway(applications, tuple(staying))
 
 
 async def withdraw_routes(parts: ServerParts, application_id: str) -> None:
@@ -84,18 +98,46 @@ async def remove_replicas(parts: ServerParts, application_id: str) -> None:
 
 
 async def remove_rest(
-    store: Store, parts: ServerParts, server_id: str, application_id: str, *, volumes: bool
-) -> None:
-    """Images and files are gone, with `volumes` also what it has stored, and the server is asked no more."""
+    store: Store,
+    parts: ServerParts,
+    server_id: str,
+    application_id: str,
+    *,
+    volumes: bool,
+    named: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Images and files are gone, with `volumes` also what it has stored, and the server is asked no more.
+
+    `named` are volumes that go too. Returns a sentence for each volume that somebody else's container still
+    mounts: that one stays, and the server is asked again.
+    """
     for image in await parts.engine.images_with_prefix(f"seaway/{application_id}"):
         await parts.engine.remove_image(image)
     await take_off(parts.engine, store, server_id, lambda name: name.application_id == application_id)
-    for volume in await parts.engine.volumes({APPLICATION_LABEL: application_id}) if volumes else ():
-        if volume.startswith(f"{application_id}-"):
-            await parts.engine.remove_volume(volume)
+    found = await parts.engine.volumes({APPLICATION_LABEL: application_id}) if volumes else ()
+    own = {one for one in found if one.startswith(f"{application_id}-")}
+    staying = await _remove_volumes(parts, sorted(own.union(named)))
     folder = files_folder(application_id)
     await parts.files.remove_tree(folder if volumes else folder / "files")
-    await store.deletions.done(server_id, application_id)
+    if staying:
+        await store.deletions.put_off(server_id, application_id)
+    else:
+        await store.deletions.done(server_id, application_id)
+    return staying
+
+
+async def _remove_volumes(parts: ServerParts, volumes: Iterable[str]) -> tuple[str, ...]:
+    """These are gone, but for those in use; a sentence for each that stays."""
+    staying = []
+    for volume in volumes:
+        if await parts.engine.remove_volume(volume):
+            continue
+        users = ", ".join((await parts.engine.users_of_volume(volume))[:3]) or "a container"
+        staying.append(
+            f"The volume {volume} stays, because {users} uses it: once that is removed, a clean-up takes it."
+        )
+        logger.warning("%s", staying[-1])
+    return tuple(staying)
 
 
 async def remove_release(parts: ServerParts, state: ContainerState | ServiceState) -> None:

@@ -140,7 +140,10 @@ class ServerCheckActivities:
     async def _has_remains(self, server: Server, status: ServerStatus) -> bool:
         if status is not ServerStatus.USABLE:
             return False
-        return server.unsettled_since is not None or bool(await self._store.deletions.left_on(server.id))
+        if server.unsettled_since is not None:
+            return True
+        left = await self._store.deletions.left_on(server.id)
+        return any(one.since <= now() for one in left)
 
     def _condition(
         self, status: ServerStatus, message: str, *, has_remains: bool = False

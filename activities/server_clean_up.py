@@ -12,11 +12,11 @@ from temporalio import activity
 from activities import messages as m
 from activities import signatures as s
 from activities.clean_up import surplus_images
-from activities.deleted_applications import take_deleted_away
+from activities.deleted_applications import TakenAway, take_deleted_away
 from activities.pulled_names import take_off
 from activities.servers import ServerParts, Servers
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
-from domain.errors import NotFound
+from domain.errors import NotFound, SeawayError
 from domain.server_events import ServerEventKind
 from domain.servers import can_be_cleaned
 from domain.sizes import in_words
@@ -80,11 +80,19 @@ class ServerCleanUpActivities:
         """Removes what nobody needs. Repeating it is harmless."""
         server = await self._store.servers.get(task.server_id)
         parts = await self._servers.parts(server.id)
-        await take_deleted_away(self._store, parts, server.id)
+        taken, problem = TakenAway(), None
+        try:
+            taken = await take_deleted_away(self._store, parts, server.id)
+        except SeawayError as error:
+            # What stays of one application must not let images and the cache fill the disk.
+            problem = error
         cleaned = await clean_server(parts, self._store, server.id, keep_cache_bytes=self._build_cache_bytes)
         if str(cleaned):
             activity.logger.info("%s: %s", server.name, cleaned)
-        return m.StepOutcome(message=str(cleaned), skipped=cleaned.is_nothing)
+        if problem is not None:
+            raise problem
+        message = " ".join(filter(None, (str(cleaned), *taken.staying)))
+        return m.StepOutcome(message=message, skipped=cleaned.is_nothing)
 
     @activity.defn(name=s.RECORD_CLEAN_UP.name)
     async def record(self, report: m.CleanUpReport) -> m.Nothing:

@@ -81,7 +81,7 @@ class Leaving:
         for proxy in await parts.engine.list_containers(PROXY_LABELS):
             if proxy.labels.get(OWNER_LABEL, "").startswith(f"{server.data_folder}/"):
                 await parts.engine.remove(proxy.name)
-        await take_deleted_away(self._store, parts, server.id, has_proxy=False)
+        taken = await take_deleted_away(self._store, parts, server.id, has_proxy=False)
         await self._remove_images(parts.engine)
         # That of a Swarm is another one.
         for network in sorted({parts.network, self._instance}):
@@ -92,6 +92,9 @@ class Leaving:
                     raise
                 # Somebody has put a container of their own there, and Seaway's are gone.
                 logger.warning("the network %s of the server %s stays in use there", network, server.id)
+        if taken.staying:
+            # Nobody would look for it on a server that is not Seaway's any more.
+            raise EngineUnavailable(" ".join(taken.staying))
 
     async def _remove_images(self, engine: DockerEngine) -> None:
         """The proxy's, and those of applications that were here once; another Seaway's stay."""

@@ -82,11 +82,11 @@ class SettlingActivities:
             removed, waits = removed + gone, waits or changes
         if not server.is_build_server:  # It has no proxy.
             await settle_edges(self._store, parts, server, self._edge_port, self._served)
-        deleted = await take_deleted_away(self._store, parts, server.id)
+        taken = await take_deleted_away(self._store, parts, server.id)
         if not waits:
             await self._store.servers.settled(server.id, server.unsettled_since)
         message = f"{removed} left-over replicas removed"
-        return m.StepOutcome(message=message, skipped=not removed and not deleted, waits=waits)
+        return m.StepOutcome(message=message, skipped=not removed and not taken.applications, waits=waits)
 
     async def _settle(
         self, parts: ServerParts, server_id: str, application_id: str, replicas: list[Found]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Final
 
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, select, update
 
+from store.columns import now
 from store.database import Database
 from store.tables import Application, DeletedApplication
+
+PUT_OFF: Final = timedelta(hours=1)
+"""How long looks at a server, one each minute, leave alone what could not be taken away."""
 
 
 class DeletionStore:
@@ -35,6 +41,14 @@ class DeletionStore:
         query = select(DeletedApplication).where(DeletedApplication.server_id == server_id, ~known.exists())
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(DeletedApplication.since)))).all()
+
+    async def put_off(self, server_id: str, application_id: str) -> None:
+        """Something of it stays for now. Clean-ups try to take it, looks at the server not for a while."""
+        mine = (col(DeletedApplication.server_id) == server_id) & (
+            col(DeletedApplication.application_id) == application_id
+        )
+        async with self._database.writing() as session:
+            await session.exec(update(DeletedApplication).where(mine).values(since=now() + PUT_OFF))
 
     async def done(self, server_id: str, application_id: str) -> None:
         """The server has nothing of it any more."""

@@ -59,9 +59,20 @@ class Containers(Waiting, EngineConnection):
         found = await self.call(lambda client: client.volumes(filters=filters))
         return sorted(str(volume["Name"]) for volume in found.get("Volumes") or ())
 
-    async def remove_volume(self, name: str) -> None:
-        """Remove a volume and its content; absent is fine. EngineUnavailable while a container uses it."""
-        await self._absent_is_fine(lambda client: client.remove_volume(name))
+    async def remove_volume(self, name: str) -> bool:
+        """Remove a volume and its content. False when a container uses it; absent is fine."""
+        try:
+            await self._absent_is_fine(lambda client: client.remove_volume(name))
+        except EngineRefusal as refusal:
+            if refusal.status == 409:
+                return False
+            raise
+        return True
+
+    async def users_of_volume(self, name: str) -> list[str]:
+        """The names of the containers, running or not, that mount a volume, sorted."""
+        found = listed(await self.call(lambda client: client.containers(all=True, filters={"volume": name})))
+        return sorted(str(next(iter(one.get("Names") or ()), one["Id"])).removeprefix("/") for one in found)
 
     async def ensure_container(self, specification: ContainerSpecification) -> ContainerState:
         """The container exists afterwards as specified, started or not.

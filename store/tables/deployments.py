@@ -62,7 +62,10 @@ class Deployment(SQLModel, table=True):
 
 
 class DeletedApplication(SQLModel, table=True):
-    """An application that is being deleted, or was, on a server that may still have something of it."""
+    """An application that is being deleted, or was, on a server that may still have something of it.
+
+    Looks at the server take it away from `since` on, clean-ups at once.
+    """
 
     __tablename__ = "deleted_application"
 

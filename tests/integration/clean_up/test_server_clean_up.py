@@ -21,8 +21,10 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import messages as m
+from activities import server_clean_up
 from activities import signatures as s
 from activities.builds import BuildActivities
+from activities.clean_up import CleanUpActivities
 from activities.disk_guard import require_free_disk
 from activities.pulled_names import pull_image
 from activities.server_clean_up import CleanedUp, ServerCleanUpActivities, clean_server
@@ -32,7 +34,7 @@ from api.server_clean_up import ServerCleanUps
 from domain import clean_up
 from domain.configuration import ApplicationConfiguration, GitSource, ImageSource
 from domain.deployments import DeploymentStatus, StepName
-from domain.errors import DiskFull
+from domain.errors import DiskFull, EngineUnavailable
 from domain.identifiers import new_identifier
 from domain.registries import RegistryLogin
 from domain.replicas import application_labels
@@ -176,6 +178,67 @@ async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers,
                 engine.images.remove(name)
         volume.remove()
         network.remove()
+
+
+async def test_a_volume_that_somebody_else_uses_holds_up_neither_its_deletion_nor_the_clean_up(
+    store, servers, engine, base
+):
+    application, _ = await application_with_releases(store, ["only"])
+    surviving, _ = await application_with_releases(store, ["old", "new"])
+    local = (await store.servers.deployable())[0].id
+    image = f"seaway/{surviving}:old"
+    engine.images.get(base).tag(*image.split(":"))
+    volume = engine.volumes.create(f"{application}-data", labels=application_labels(application))
+    user = engine.containers.create(
+        base, ["true"], name=f"backup-{application}", volumes={volume.name: {"bind": "/data"}}
+    )
+    stays = f"The volume {volume.name} stays, because {user.name} uses it"
+    step = m.StepReference(deployment_id="deletion", name=StepName.CLEAN_UP, server="local")
+    deletion = m.CleanUp(
+        step=step, application_id=application, server_id=local, everything=True, delete_volumes=True
+    )
+    clean_ups = ServerCleanUpActivities(store, servers, build_cache_bytes=ALL)
+    task = m.ServerTask(server_id=local)
+    try:
+        await store.deletions.expect(application, [local], delete_volumes=True)
+        outcome = await ActivityEnvironment().run(CleanUpActivities(store, servers).clean_up, deletion)
+        assert stays in outcome.message
+        await store.applications.forget(application)
+
+        outcome = await ActivityEnvironment().run(clean_ups.clean_up_server, task)
+        assert outcome.message.startswith(f"Removed 1 image. {stays}")
+        [left] = await store.deletions.left_on(local)
+        assert left.since > now(), "looks at the server, one each minute, need not try it"
+
+        user.remove()
+        outcome = await ActivityEnvironment().run(clean_ups.clean_up_server, task)
+        assert stays not in outcome.message
+        assert await store.deletions.left_on(local) == []
+        assert not engine.volumes.list(filters={"name": volume.name})
+    finally:
+        for container in engine.containers.list(all=True, filters={"name": f"^/backup-{application}$"}):
+            container.remove(force=True)
+        for one in engine.volumes.list(filters={"name": volume.name}):
+            one.remove()
+        if engine.images.list(image):
+            engine.images.remove(image)
+
+
+async def test_what_cannot_be_taken_of_a_deleted_application_leaves_nothing_else_uncleaned(
+    store, servers, engine, base, monkeypatch
+):
+    async def fails(*_: object) -> None:
+        raise EngineUnavailable("its driver refuses")
+
+    monkeypatch.setattr(server_clean_up, "take_deleted_away", fails)
+    application, _ = await application_with_releases(store, ["old", "new"])
+    task = m.ServerTask(server_id=(await store.servers.deployable())[0].id)
+    image = f"seaway/{application}:old"
+    engine.images.get(base).tag(*image.split(":"))
+    clean_ups = ServerCleanUpActivities(store, servers, build_cache_bytes=ALL)
+    with pytest.raises(EngineUnavailable, match="its driver refuses"):
+        await ActivityEnvironment().run(clean_ups.clean_up_server, task)
+    assert not engine.images.list(image)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import messages as m
 from activities.clean_up import CleanUpActivities
 from activities.records import RecordActivities
+from activities.server_leaving import Leaving
 from activities.server_removal import ServerRemovalActivities
 from activities.settling import SettlingActivities
 from adapters.host_commands import Completed
@@ -34,6 +35,8 @@ class Machine:
     stored: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
+    mounted: set[str] = field(default_factory=set)
+    """What of the stored somebody else's container uses."""
 
     def __post_init__(self) -> None:
         one = self.application_id
@@ -81,8 +84,12 @@ class Machine:
     async def volumes(self, _labels: object) -> list[str]:
         return sorted(self.stored)
 
-    async def remove_volume(self, name: str) -> None:
-        self.stored.discard(name)
+    async def remove_volume(self, name: str) -> bool:
+        self.stored.discard(name if name not in self.mounted else "")
+        return name not in self.mounted
+
+    async def users_of_volume(self, _name: str) -> list[str]:
+        return ["backup"]
 
     async def remove_tree(self, relative: object) -> None:
         self.folders = {one for one in self.folders if not f"{one}/".startswith(f"{relative}/")}
@@ -154,6 +161,25 @@ async def test_data_goes_where_the_deletion_said_so(servers_store: Store) -> Non
     machine = Machine(application.id)
     await settle(servers_store, machine)
     assert (machine.stored, machine.folders) == ({"of-somebody-else"}, set())
+
+
+async def test_a_server_is_not_given_up_in_silence_while_somebody_uses_data_that_should_go(
+    servers_store: Store,
+) -> None:
+    application = await moved(servers_store)
+    await servers_store.deletions.expect(application.id, ["far"], delete_volumes=True)
+    await forget(servers_store, application)
+    machine = Machine(application.id)
+    machine.mounted = {f"{application.id}-data"}
+    servers: Any = machine
+    leaving = Leaving(servers_store, servers, "seaway")
+    far = await servers_store.servers.get("far")
+    problem = await leaving.take_away(far, in_any_case=False)
+    assert problem is not None
+    assert "stays, because backup uses it" in problem.message
+    assert machine.containers == {"of-somebody-else"}
+    machine.mounted.clear()
+    assert await leaving.take_away(far, in_any_case=False) is None
 
 
 async def test_what_of_an_unknown_application_is_another_seaways_stays(servers_store: Store) -> None:

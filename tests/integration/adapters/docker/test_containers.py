@@ -244,10 +244,13 @@ async def test_a_file_can_be_written_before_the_start_and_into_a_volume(docker_e
         await docker_engine.start(specification.name)
         await docker_engine.wait(specification.name, 10)
         assert await docker_engine.logs(specification.name, 10) == ["one", "two"]
+        assert not await docker_engine.remove_volume(volume)
+        assert await docker_engine.users_of_volume(volume) == [specification.name]
         await docker_engine.remove(specification.name)
+        assert await docker_engine.users_of_volume(volume) == []
     finally:
         for _ in range(2):
-            await docker_engine.remove_volume(volume)
+            assert await docker_engine.remove_volume(volume)
 
 
 async def test_a_cancelled_creation_is_done_or_not_begun_so_that_its_undo_finds_it(
