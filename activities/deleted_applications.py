@@ -38,7 +38,9 @@ class TakenAway:
 async def expect_remains(store: Store, command: m.Command, configuration: ApplicationConfiguration) -> None:
     """Remembers the servers that may have something of an application whose deletion begins."""
     rows = await store.deployments.all_of_application(command.application_id)
-    begun = [store.deployments.released(row) for row in rows if row.snapshot_sealed is not None]
+    # Most are of the same configuration, and an application may have had hundreds.
+    different = {row.configuration_hash: row for row in rows if row.snapshot_sealed is not None}
+    begun = await asyncio.to_thread(lambda: [store.deployments.released(row) for row in different.values()])
     owned = await store.servers.list(team_id=configuration.team_id)
     servers = _concerned([configuration, *begun], owned)
     # Also one that is to be forgotten: where it answers after all, what it has goes before it does.

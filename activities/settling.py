@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from temporalio import activity
@@ -97,10 +97,11 @@ class SettlingActivities:
         served = await serving(self._store, application_id)
         # It may serve elsewhere only, and a release that went on without this server left it the one before.
         here = served.on(server_id) if served is not None else None
-        facts = self._facts(server_id, rows, here)
         routed = await parts.proxy.current(application_id)
         releases = {state.labels.get(RELEASE_LABEL, "") for state in replicas}
-        over = leftovers(releases | ({routed.release_id} if routed else set()), facts)
+        releases |= {routed.release_id} if routed else set()
+        facts = self._facts(server_id, rows, releases, here)
+        over = leftovers(releases, facts)
         if routed is not None and routed.release_id in over:
             await self._route(parts, application_id, here)
         going = [state for state in replicas if state.labels.get(RELEASE_LABEL) in over]
@@ -138,12 +139,16 @@ class SettlingActivities:
     async def _served(self, application_id: str) -> m.Served | None:
         return await serving(self._store, application_id)
 
-    def _facts(self, server_id: str, rows: Sequence[Deployment], here: m.Served | None) -> ReleaseFacts:
+    def _facts(
+        self, server_id: str, rows: Sequence[Deployment], found: Collection[str], here: m.Served | None
+    ) -> ReleaseFacts:
         final = [row for row in rows if DeploymentStatus(row.status).is_final]
+        # An application has hundreds of deployments, and a server replicas of few: only those are opened.
+        present = [row for row in final if row.id in found]
         return ReleaseFacts(
             serving=here.release_id if here else None,
             # The same machine may be in use under another name, whose releases are not ours to end.
-            ended=frozenset(row.id for row in final if self._was_for(server_id, row)),
+            ended=frozenset(row.id for row in present if self._was_for(server_id, row)),
             is_changing=len(final) < len(rows),
         )
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities.clean_up import CleanUpActivities
+from activities.deleted_applications import expect_remains
 from activities.records import RecordActivities
 from activities.server_leaving import Leaving
 from activities.server_removal import ServerRemovalActivities
@@ -35,6 +37,7 @@ class Machine:
     stored: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
+    release: str = "unknown"
     mounted: set[str] = field(default_factory=set)
     """What of the stored somebody else's container uses."""
 
@@ -64,7 +67,11 @@ class Machine:
     async def list_containers(self, labels: dict[str, str]) -> list[Any]:
         # The labels of an image count for the containers of whoever builds upon it.
         asked = labels.get("seaway.application", self.application_id)
-        found = {"seaway.application": self.application_id, "seaway.role": "replica"}
+        found = {
+            "seaway.application": self.application_id,
+            "seaway.role": "replica",
+            "seaway.release": self.release,
+        }
         mine = asked == self.application_id
         return [SimpleNamespace(name=one, labels=found) for one in self.containers if mine]
 
@@ -180,6 +187,49 @@ async def test_a_server_is_not_given_up_in_silence_while_somebody_uses_data_that
     assert machine.containers == {"of-somebody-else"}
     machine.mounted.clear()
     assert await leaving.take_away(far, in_any_case=False) is None
+
+
+def counted_openings(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The deployments whose snapshots are opened from now on."""
+    opened: list[str] = []
+    released_by = store.deployments.released
+
+    def counting(row: Any) -> Any:
+        opened.append(row.id)
+        return released_by(row)
+
+    monkeypatch.setattr(store.deployments, "released", counting)
+    return opened
+
+
+async def test_what_many_releases_have_in_common_is_opened_once(
+    servers_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = await moved(servers_store)
+    for name in ("third", "fourth", "fifth"):
+        await released(servers_store, application, name)
+    opened = counted_openings(servers_store, monkeypatch)
+    configuration = await servers_store.applications.configuration(application.id)
+    command = m.Command(deployment_id="deletion", application_id=application.id, kind=OperationKind.DELETE)
+    await expect_remains(servers_store, command, configuration)
+    assert len(opened) == 2, "one on each server that it was on"
+    await forget(servers_store, application)
+    assert len(await servers_store.deletions.left_on("far")) == 1
+
+
+async def test_a_server_opens_only_the_releases_that_it_has_something_of(
+    servers_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = await moved(servers_store)
+    opened = counted_openings(servers_store, monkeypatch)
+    machine = Machine(application.id)
+    await settle(servers_store, machine)
+    # The replicas on it are of no known release; what serves has to be known in any case.
+    assert set(opened) == {"second"}
+    machine.release = "first"
+    await settle(servers_store, machine)
+    assert set(opened) == {"first", "second"}
+    assert f"{application.id}-release-1" not in machine.containers
 
 
 async def test_what_of_an_unknown_application_is_another_seaways_stays(servers_store: Store) -> None:
