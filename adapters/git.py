@@ -17,7 +17,7 @@ from adapters.file_times import FileTimes, time_of
 from adapters.git_access import GitCredential, GitHome
 from adapters.git_exports import Export, export
 from adapters.git_failures import failure_of
-from adapters.git_mirrors import Mirrors, unknown_revision
+from adapters.git_mirrors import COMMANDS_AT_ONCE, Mirrors, unknown_revision
 from adapters.git_sizes import Allowance
 from adapters.git_trees import settle
 from adapters.processes import OnLine, run
@@ -60,6 +60,8 @@ class GitMirrors:
         """`answer_limit` is for questions to a Git server, `transfer_limit` for one fetch or export."""
         self._mirrors = Mirrors(GitHome(root), transfer_limit)
         self._answer_limit = answer_limit
+        # Not those of the transfers: a server that sends slowly must not keep others from being asked.
+        self._questions = asyncio.Semaphore(COMMANDS_AT_ONCE)
 
     async def resolve(
         self, address: RepositoryAddress, *, branch: str, commit: str, credential: GitCredential | None
@@ -124,13 +126,14 @@ class GitMirrors:
     ) -> dict[str, str]:
         with self._mirrors.home.access(address, credential) as environment:
             try:
-                completed = await run(
-                    git_commands.list_references(address, branch, commit),
-                    environment=environment,
-                    cwd=self._mirrors.home.empty,
-                    timeout=self._answer_limit,
-                    kept_lines=MOST_REFERENCES,
-                )
+                async with self._questions:
+                    completed = await run(
+                        git_commands.list_references(address, branch, commit),
+                        environment=environment,
+                        cwd=self._mirrors.home.empty,
+                        timeout=self._answer_limit,
+                        kept_lines=MOST_REFERENCES,
+                    )
             except DeadlineExceeded as error:
                 raise SourceUnavailable(
                     f"The Git server of {address.display} did not answer within "

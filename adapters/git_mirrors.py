@@ -26,6 +26,9 @@ from domain.git_references import RepositoryAddress, is_full_commit
 # Lines; a long commit message or a list of submodules must come back whole.
 LONGEST_ANSWER: Final = 100_000
 
+COMMANDS_AT_ONCE: Final = 50
+"""Each is a process of the worker, with its own memory; what more there are wait for their turn."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -48,6 +51,7 @@ class Mirrors:
         self.home = home
         self._transfer_limit = transfer_limit
         self._locks: dict[Path, asyncio.Lock] = {}
+        self._places = asyncio.Semaphore(COMMANDS_AT_ONCE)
 
     def path(self, address: RepositoryAddress, credential: GitCredential | None) -> Path:
         """Where the mirror of this address, as this credential sees it, is or would be."""
@@ -57,15 +61,16 @@ class Mirrors:
     async def git(
         self, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine | None = None
     ) -> Completed:
-        """Runs one Git command in an empty folder."""
-        return await run(
-            arguments,
-            environment=environment,
-            cwd=self.home.empty,
-            timeout=self._transfer_limit,
-            on_line=on_line,
-            kept_lines=LONGEST_ANSWER,
-        )
+        """Runs one Git command in an empty folder. Waiting for its turn does not count against its limit."""
+        async with self._places:
+            return await run(
+                arguments,
+                environment=environment,
+                cwd=self.home.empty,
+                timeout=self._transfer_limit,
+                on_line=on_line,
+                kept_lines=LONGEST_ANSWER,
+            )
 
     async def obtain(
         self, address: RepositoryAddress, commit: str, credential: GitCredential | None

@@ -42,7 +42,11 @@ from workflows.server import ServerWorkflow
 from workflows.server_clean_up import CleanUpWorkflow
 
 CACHED_WORKFLOWS = 2000
-CONCURRENT_ACTIVITIES = 50
+CONCURRENT_ACTIVITIES = 500
+"""Most of them only wait, some for an hour: for a drain, a grace, a health check, a build elsewhere. They are
+tasks of one event loop and cost next to nothing, but without a free place no undo begins, and nobody looks at
+servers. What works has limits of its own: builds their slots, Git `COMMANDS_AT_ONCE`, engines their threads,
+each server its SSH channels; and connections to the database are held for single short transactions only."""
 MEGABYTE = 10**6
 
 

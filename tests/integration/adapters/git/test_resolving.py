@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters import git_mirrors, processes
 from adapters.git import GitMirrors
 from domain.errors import RepositoryRefused, UnknownRevision
 from domain.git_references import parse_repository
@@ -138,6 +141,30 @@ class TestResolve:
         found = await asyncio.gather(*(resolve(one, repository.url) for one in [mirrors, other] * 4))
         assert set(found) == {commit}
         assert len(list((tmp_path / "mirrors").glob("*.git"))) == 1
+
+    async def test_of_many_repositories_only_so_many_are_fetched_at_once(
+        self, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running, most, real = 0, 0, processes.run
+
+        async def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                return await real(*arguments, **options)
+            finally:
+                running -= 1
+
+        monkeypatch.setattr(git_mirrors, "run", counted)
+        monkeypatch.setattr(git_mirrors, "COMMANDS_AT_ONCE", 2)
+        for number in range(6):
+            shutil.copytree(repository.path, tmp_path / f"copy-{number}")
+        mirrors = GitMirrors(tmp_path / "mirrors")
+        copies = [f"file://{tmp_path}/copy-{number}" for number in range(6)]
+        found = await asyncio.gather(*(resolve(mirrors, copy) for copy in copies))
+        assert set(found) == {repository.git("rev-parse", "HEAD")}
+        assert most == 2
 
     async def test_a_repository_of_another_user_is_readable(
         self, mirrors: GitMirrors, repository: Repository
