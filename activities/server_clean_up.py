@@ -125,6 +125,7 @@ async def clean_server(
     """
     ended = await parts.engine.ended_containers()
     names = await parts.engine.images_with_prefix("seaway/")
+    tunnels = await parts.swarm.tunnels.names() if parts.swarm is not None else frozenset[str]()
     # Read after the engine: of a deployment that begins now, nothing is in these lists.
     busy = {deployment.application_id for deployment in await store.deployments.list_all_open()}
     known = await _known(store, names, {one.application_id for one in ended}, busy)
@@ -133,6 +134,10 @@ async def clean_server(
         await parts.engine.remove(name)
     images = [name for name in images_to_remove(names, known) if await parts.engine.remove_image(name)]
     pulled = await take_off(parts.engine, store, server_id, lambda one: one.application_id not in busy)
+    if parts.swarm is not None and not busy:
+        # Only releases open any, for their health checks. A worker that was killed then has left them.
+        for name in tunnels:
+            await parts.swarm.tunnels.remove(name)
     freed, note = await _limit_cache(parts, keep_cache_bytes)
     return CleanedUp(containers, (*images, *pulled), freed, note)
 

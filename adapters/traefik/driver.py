@@ -31,7 +31,7 @@ from adapters.traefik.settings import (
     api_routes,
     proxy_container,
 )
-from adapters.traefik.tunnels import ProxyTunnels
+from adapters.traefik.tunnels import ProxyTunnels, is_tunnel
 from domain.errors import DeploymentError, RouteRefused, StartUpError, TransientError
 from domain.replicas import MANAGED
 
@@ -154,8 +154,9 @@ class TraefikProxy:
         return None if content is None else parse(content)
 
     async def names(self) -> frozenset[str]:
-        """What there is a file of; its own is none of them."""
-        return await self._files.names() - {API_FILE}
+        """What there is a file of; its own and tunnels are none of them."""
+        found = await self._files.names() - {API_FILE}
+        return frozenset(name for name in found if not is_tunnel(name))
 
     async def unhealthy(self, application_id: str) -> frozenset[str]:
         """See `Proxy`. Traefik takes all for healthy at first, and does not tell when it has asked them."""

@@ -38,6 +38,11 @@ def tunnel_name(host: str, port: int) -> str:
     return PREFIX + re.sub(r"[^0-9a-z]", "-", f"{host}-{port}".lower())
 
 
+def is_tunnel(name: str) -> bool:
+    """Whether the file of this name is that of a tunnel."""
+    return name.startswith(PREFIX)
+
+
 def tunnel_routes(name: str, server_name: str, host: str, port: int) -> str:
     """The file of one tunnel."""
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -72,6 +77,15 @@ class ProxyTunnels:
         self._reach = reach
         self._api_port = api_port
         self._api = api
+
+    async def names(self) -> frozenset[str]:
+        """Which tunnels there are, those that a killed worker has left among them."""
+        return frozenset(name for name in await self._files.names() if is_tunnel(name))
+
+    async def remove(self, name: str) -> None:
+        """The proxy does not serve the tunnel any more; absent is fine."""
+        if is_tunnel(name):
+            await self._files.remove(name)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[TunnelReach]:

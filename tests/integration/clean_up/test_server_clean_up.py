@@ -28,8 +28,10 @@ from activities.clean_up import CleanUpActivities
 from activities.disk_guard import require_free_disk
 from activities.pulled_names import pull_image
 from activities.server_clean_up import CleanedUp, ServerCleanUpActivities, clean_server
-from activities.servers import Surroundings
+from activities.servers import Surroundings, SwarmParts
 from adapters.docker import DockerEngine
+from adapters.traefik.folder import LocalRouteFolder
+from adapters.traefik.tunnels import ProxyTunnels, tunnel_name
 from api.server_clean_up import ServerCleanUps
 from domain import clean_up
 from domain.configuration import ApplicationConfiguration, GitSource, ImageSource
@@ -222,6 +224,25 @@ async def test_a_volume_that_somebody_else_uses_holds_up_neither_its_deletion_no
             one.remove()
         if engine.images.list(image):
             engine.images.remove(image)
+
+
+async def test_ways_to_tasks_that_a_killed_worker_left_go_while_no_release_may_need_them(
+    store, servers, tmp_path
+):
+    application, _ = await application_with_releases(store, ["new"])
+    local = (await store.servers.deployable())[0].id
+    folder = LocalRouteFolder(tmp_path / "routes")
+    await folder.prepare()
+    for name in (tunnel_name("10.0.0.7", 3000), application):
+        await folder.write(name, "{}")
+    tunnels = ProxyTunnels(folder, UNUSED, 0, UNUSED)
+    parts = replace(await servers.parts(local), swarm=SwarmParts(tunnels, "proxy"))
+    busy = await store.deployments.record(Deployment(application_id=application))
+    await clean_server(parts, store, local, keep_cache_bytes=ALL)
+    assert len(await folder.names()) == 2
+    await store.deployments.update(busy.id, status=DeploymentStatus.FAILED)
+    await clean_server(parts, store, local, keep_cache_bytes=ALL)
+    assert await folder.names() == {application}
 
 
 async def test_what_cannot_be_taken_of_a_deleted_application_leaves_nothing_else_uncleaned(

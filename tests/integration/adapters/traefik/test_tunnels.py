@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from adapters.probes import probe
 from adapters.traefik.tunnels import tunnel_name
 from domain.configuration import HealthCheck, HealthCheckKind
+from tests.harness.waiting import eventually
 
 
 async def never(*_: object) -> int:
@@ -34,6 +36,28 @@ async def test_a_port_on_which_nothing_listens_refuses_through_the_proxy_too(run
         outcome = await probe(check, host=name, port=3999, reach=reach, execute=never)
     assert not outcome.ok
     assert "nothing listens on port" in outcome.detail
+
+
+async def test_what_a_killed_worker_left_is_known_for_a_tunnel_and_can_be_taken_away(running, replica):
+    name = await replica("v1")
+    left = tunnel_name(name, 3000)
+    tunnels = running.proxy.tunnels
+    async with tunnels.tunnel(name, 3000):
+        assert left in await tunnels.names()
+        assert not any("tunnel" in one for one in await running.proxy.names())
+        routes = (running.dynamic / f"{left}.yml").read_text()
+    await running.proxy._files.write(left, routes)
+    [server_name] = re.findall(r"[0-9a-f]{32}\.tunnel", routes)
+
+    async def is_served(served: bool) -> bool:
+        async with await running.proxy._api() as api:
+            return await api.has_tcp_route(left, server_name) is served
+
+    await eventually(lambda: is_served(True))
+    for one in await tunnels.names():
+        await tunnels.remove(one)
+    await eventually(lambda: is_served(False))
+    assert await tunnels.names() == frozenset()
 
 
 async def test_several_connections_share_a_tunnel_and_end_with_it(running, replica):
