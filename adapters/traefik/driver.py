@@ -112,8 +112,10 @@ class TraefikProxy:
         """Write the application's file, unless it is that already, and return when Traefik serves it.
 
         Raises RouteRefused when the routes are not valid or Traefik rejects them; the file from before is
-        back then. Raises ProxyUnavailable when Traefik does not confirm in time: the file stays, so that it
-        serves the routes when it can, and a repetition only confirms.
+        back then. Where an earlier try wrote this one, it stays: what was before that, only the caller's undo
+        knows, and without any file nothing would be served until then. Raises ProxyUnavailable when Traefik
+        does not confirm in time: the file stays, so that it serves the routes when it can, and a repetition
+        only confirms.
         """
         rendered = render(routes)
         validate(rendered)
@@ -131,7 +133,8 @@ class TraefikProxy:
                         raise RouteRefused(OLD_PROXY)
                     await confirm_applied(api, rendered, stale)
             except RouteRefused:
-                await self._put_back(name, before if before != content else None)
+                if before != content:
+                    await self._put_back(name, before)
                 raise
 
     async def withdraw(self, application_id: str) -> None:

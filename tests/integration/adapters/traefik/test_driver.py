@@ -13,6 +13,7 @@ import pytest
 
 from adapters.connections import open_connections
 from adapters.proxy import ApplicationRoutes, Route
+from adapters.traefik import driver
 from adapters.traefik import routes as route_rules
 from adapters.traefik.driver import TraefikProxy
 from adapters.traefik.settings import API_FILE
@@ -145,6 +146,27 @@ async def test_what_traefik_rejects_is_told_and_the_routes_from_before_stay(runn
     await running.proxy.apply(to(app, "rel1", name))
     assert (await get(running)).text.strip() == "v1"
     assert await running.proxy.routes_applied(app) == "rel1"
+    await running.proxy.withdraw(app)
+
+
+async def test_a_repetition_that_is_refused_takes_no_routes_away(running, replica, monkeypatch):
+    name, app = await replica("v1"), application()
+    await running.proxy.apply(to(app, "rel1", name))
+    monkeypatch.setattr(route_rules, "RETRY", {"attempts": 0})
+
+    async def dies(*_: object) -> None:
+        raise ProxyUnavailable("The worker was killed here.")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(driver, "confirm_applied", dies)
+        with pytest.raises(ProxyUnavailable):
+            await running.proxy.apply(to(app, "rel2", name))
+    with pytest.raises(RouteRefused):
+        await running.proxy.apply(to(app, "rel2", name))
+    assert (await running.proxy.current(app)).release_id == "rel2"
+    monkeypatch.undo()
+    await running.proxy.apply(to(app, "rel1", name))
+    assert (await get(running)).text.strip() == "v1"
     await running.proxy.withdraw(app)
 
 
