@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.servers import ServerParts
 from adapters.connections import RemoteConnections
@@ -26,6 +28,9 @@ from store.store import Store
 from store.tables import Server
 
 HTTP_PORT, HTTPS_PORT = 80, 443
+SWEEP_SECONDS = 120.0
+"""How often this process looks whether servers that it is connected to have been removed by another one."""
+logger = logging.getLogger("seaway")
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,12 @@ class RemoteServers:
         self._pool = SshPool()
         self._open: dict[str, _Open] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def link(self, server: Server) -> SshConnection:
         """The server's one connection. Raises NotPossibleNow where the server has no key to log in with."""
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
         return await self._pool.acquire(server.id, await self.target(server))
 
     async def parts(self, server: Server) -> ServerParts:
@@ -81,6 +89,10 @@ class RemoteServers:
 
     async def close(self) -> None:
         """Ends every connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
         for server_id in tuple(self._open):
             await self.forget(server_id)
         await self._pool.close()
@@ -102,6 +114,19 @@ class RemoteServers:
             host_key=server.host_key or None,
             jump=jump,
         )
+
+    async def _sweep(self) -> None:
+        """Ends connections to servers that are gone. They are never idle: the engine keeps its own open."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            connected = self._pool.server_ids
+            try:
+                known = {server.id for server in await self._store.servers.all_remote()}
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("removed servers cannot be looked for: %s", type(error).__name__)
+                continue
+            for server_id in connected - known:
+                await self.forget(server_id)
 
     async def _opened(self, server: Server, connection: SshConnection) -> _Open:
         forward = DockerSocketForward(connection)

@@ -29,6 +29,11 @@ class SshPool:
         """To jump hosts that have no connection of their own here."""
         self._sweeper: asyncio.Task[None] | None = None
 
+    @property
+    def server_ids(self) -> frozenset[str]:
+        """The servers that have a connection here, open or not."""
+        return frozenset(self._connections)
+
     async def acquire(self, server_id: str, target: SshTarget) -> SshConnection:
         """The server's connection. It connects when it is used, and stays the pool's: do not close it.
 
