@@ -67,7 +67,10 @@ class SettlingActivities:
         parts = await self._servers.parts(task.server_id)
         found: dict[str, list[Found]] = defaultdict(list)
         for state in await parts.engine.list_containers({ROLE_LABEL: REPLICA_ROLE}):
-            found[state.labels.get(APPLICATION_LABEL, "")].append(state)
+            application_id = state.labels.get(APPLICATION_LABEL, "")
+            # What somebody runs from an image made of a replica has its labels, and a name of its own.
+            if state.name.startswith(f"{application_id}-"):
+                found[application_id].append(state)
         if parts.swarm is not None:
             for service in await parts.engine.services({ROLE_LABEL: SERVICE_ROLE}):
                 found[service.labels.get(APPLICATION_LABEL, "")].append(service)

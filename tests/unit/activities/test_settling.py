@@ -34,23 +34,28 @@ class Machine:
         self.settled: list[str] = []
 
     async def list_containers(self, _labels: object) -> list[Any]:
-        return [
-            ContainerState(
-                id=release,
-                name=f"shop-{release}-{number}",
-                image="",
-                status="",
-                running=release not in self.stopped,
-                exit_code=0,
-                pid=0,
-                restart_count=0,
-                oom_killed=False,
-                started_at=None,
-                labels={**LABELS, "seaway.release": release},
-            )
+        replicas = [
+            self._container(f"shop-{release}-{number}", release)
             for release in (("old", "new") if self.replicas else ())
             for number in range(1, self.replicas + 1)
         ]
+        # Somebody runs one from an image that was made of a replica: nobody ever touches it.
+        return [*replicas, *(self._container("somebodys", release) for release in ("old", "new"))]
+
+    def _container(self, name: str, release: str) -> ContainerState:
+        return ContainerState(
+            id=release,
+            name=name,
+            image="",
+            status="",
+            running=release not in self.stopped,
+            exit_code=0,
+            pid=0,
+            restart_count=0,
+            oom_killed=False,
+            started_at=None,
+            labels={**LABELS, "seaway.release": release},
+        )
 
     async def stop(self, _name: str, _grace: int) -> None:
         pass
