@@ -19,7 +19,7 @@ from activities.build_slots import BuildSlotActivities
 from activities.build_turns import BuildTurn
 from activities.disk_guard import require_free_disk
 from activities.environments import build_environment
-from activities.pulled_names import pull_image, take_off
+from activities.pulled_names import pull_image, pulled_for, take_off
 from activities.pushed_images import pull_pushed
 from activities.servers import ServerParts, Servers, Surroundings
 from activities.sources import credential_for
@@ -125,9 +125,7 @@ class BuildActivities:
 
     async def _take_off_pulled(self, parts: ServerParts, server_id: str, application_id: str) -> None:
         """What an earlier try pulled, and died before it took the name off."""
-        await take_off(
-            parts.engine, self._store, server_id, lambda name: name.application_id == application_id
-        )
+        await take_off(parts.engine, self._store, server_id, pulled_for(application_id))
 
     async def _tell_of_gap(self, build: m.BuildImage, earlier: Sequence[str]) -> None:
         """The lines that the server printed while nobody could hear it are lost, and their reader is told."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from activities import messages as m
-from activities.pulled_names import take_off
+from activities.pulled_names import pulled_for, take_off
 from activities.replica_specifications import files_folder
 from activities.servers import ServerParts
 from activities.service_releases import remove_service
@@ -115,7 +115,7 @@ async def remove_rest(
     """
     for image in await parts.engine.images_with_prefix(f"seaway/{application_id}"):
         await parts.engine.remove_image(image)
-    await take_off(parts.engine, store, server_id, lambda name: name.application_id == application_id)
+    await take_off(parts.engine, store, server_id, pulled_for(application_id))
     found = await parts.engine.volumes({APPLICATION_LABEL: application_id}) if volumes else ()
     own = {one for one in found if one.startswith(f"{application_id}-")}
     staying = await _remove_volumes(parts, sorted(own.union(named)))

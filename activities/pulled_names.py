@@ -5,7 +5,7 @@ With two names it would stay when ours is removed. A name that was there before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from activities.servers import ServerParts
 from activities.step_log import Write
@@ -14,6 +14,9 @@ from domain.errors import ImageNotFound, RegistryUnavailable, TransientError
 from domain.registries import RegistryLogin, login_for
 from store.store import Store
 from store.tables import PulledName
+
+Which = Callable[[PulledName], Awaitable[bool]]
+"""Whether a name is to go, asked right before it goes."""
 
 
 async def pull_image(
@@ -45,17 +48,24 @@ async def pull_image(
     except ImageNotFound as error:
         # Another application's deployment has taken the name off after its own pull.
         raise TransientError(f"The image {reference} went while it was given its own name.") from error
-    await take_off(engine, store, name.server_id, lambda one: one.application_id == name.application_id)
+    await take_off(engine, store, name.server_id, pulled_for(name.application_id))
     return await engine.image_id(image) or ""
 
 
-async def take_off(
-    engine: DockerEngine, store: Store, server_id: str, which: Callable[[PulledName], bool]
-) -> tuple[str, ...]:
+def pulled_for(application_id: str) -> Which:
+    """The names that were pulled for this application."""
+
+    async def is_one(name: PulledName) -> bool:
+        return name.application_id == application_id
+
+    return is_one
+
+
+async def take_off(engine: DockerEngine, store: Store, server_id: str, which: Which) -> tuple[str, ...]:
     """The server has these pulled names no more, unless a container was started by one; those that went."""
     gone = []
     for name in await store.pulled_names.on_server(server_id):
-        if not which(name):
+        if not await which(name):
             continue
         was_there = await engine.image_id(name.reference) is not None
         if await engine.remove_image(name.reference):

@@ -132,14 +132,28 @@ async def clean_server(
     containers = containers_to_remove(ended, known, now())
     for name in containers:
         await parts.engine.remove(name)
-    images = [name for name in images_to_remove(names, known) if await parts.engine.remove_image(name)]
-    pulled = await take_off(parts.engine, store, server_id, lambda one: one.application_id not in busy)
+
+    async def is_idle(application_id: str) -> bool:
+        # Asked before each removal: a deployment that begins later looks in vain for the image at once.
+        under_way = await store.deployments.list_all_open()
+        return all(one.application_id != application_id for one in under_way)
+
+    images = [
+        name
+        for name in images_to_remove(names, known)
+        if await is_idle(_application_of(name)) and await parts.engine.remove_image(name)
+    ]
+    pulled = await take_off(parts.engine, store, server_id, lambda one: is_idle(one.application_id))
     if parts.swarm is not None and not busy:
         # Only releases open any, for their health checks. A worker that was killed then has left them.
         for name in tunnels:
             await parts.swarm.tunnels.remove(name)
     freed, note = await _limit_cache(parts, keep_cache_bytes)
     return CleanedUp(containers, (*images, *pulled), freed, note)
+
+
+def _application_of(image: str) -> str:
+    return image.removeprefix("seaway/").rpartition(":")[0]
 
 
 async def _limit_cache(parts: ServerParts, keep_bytes: int) -> tuple[int, str]:
@@ -160,7 +174,7 @@ async def _known(
 ) -> dict[str, KnownApplication]:
     images: dict[str, list[str]] = {application_id: [] for application_id in application_ids}
     for name in names:
-        images.setdefault(name.removeprefix("seaway/").rpartition(":")[0], []).append(name)
+        images.setdefault(_application_of(name), []).append(name)
     known = {}
     for application_id, present in images.items():
         try:

@@ -182,6 +182,38 @@ async def test_only_what_seaway_made_and_nobody_needs_is_removed(store, servers,
         network.remove()
 
 
+async def test_a_rollback_that_begins_while_others_images_go_keeps_its_own(
+    store, servers, engine, base, monkeypatch
+):
+    """What was found to be surplus before may be needed when its turn comes."""
+    first, _ = await application_with_releases(store, ["old", "new"])
+    second, _ = await application_with_releases(store, ["old", "new"])
+    images = sorted(f"seaway/{one}:old" for one in (first, second))
+    for name in images:
+        engine.images.get(base).tag(*name.split(":"))
+    local = (await store.servers.deployable())[0].id
+    parts = await servers.parts(local)
+    remove = parts.engine.remove_image
+
+    async def removing(name: str) -> bool:
+        for other in images:
+            if name != other:
+                later = other.removeprefix("seaway/").partition(":")[0]
+                await store.deployments.record(Deployment(application_id=later))
+        return await remove(name)
+
+    monkeypatch.setattr(parts.engine, "remove_image", removing)
+    try:
+        cleaned = await clean_server(parts, store, local, keep_cache_bytes=ALL)
+        assert len(cleaned.images) == 1
+        (kept,) = set(images) - set(cleaned.images)
+        assert engine.images.list(kept)
+    finally:
+        for name in images:
+            if engine.images.list(name):
+                engine.images.remove(name)
+
+
 async def test_a_volume_that_somebody_else_uses_holds_up_neither_its_deletion_nor_the_clean_up(
     store, servers, engine, base
 ):
