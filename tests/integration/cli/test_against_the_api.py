@@ -259,7 +259,7 @@ async def test_other_resources_and_the_log_in(api: Api, say: Say, tmp_path: Path
     await say(
         "app", "create", "private", "--repo", "git@git.example.com:team/x.git", "--deploy-key", "deploy"
     )
-    await say("key", "rm", "deploy", code=1)
+    await say("key", "rm", "deploy", code=2)
     await say("key", "set", "deploy", "--name", "other", "--file", str(tmp_path / "key"))
     assert [one["name"] for one in await document(say, "key", "list")] == ["other"]
     await say("project", "create", "shop")

@@ -132,7 +132,7 @@ async def test_the_cache_of_an_engine_that_others_use_too_is_not_touched(
     async with store.database.writing() as session:
         session.add(Team(id="team", name="Team"))
         session.add(Server(id="far", name="far", team_id="team", is_build_server=False))
-    far = cast(Servers, OneServer(SimpleNamespace(engine=remote_engine)))
+    far = cast(Servers, OneServer(SimpleNamespace(engine=remote_engine, swarm=None)))
     activities = ServerCleanUpActivities(store, far, build_cache_bytes=1_000_000)
 
     async def clean() -> str:

@@ -70,7 +70,9 @@ class Provisioner:
         key = PrivateKey(team_id=self.team_id, name="key", private_key_sealed="")
         await self.store.servers.add_key(key, SecretStr(fields.pop("private_key", machine.private_key)))
         known = {"address": machine.host, "user": user, "host_key": machine.host_key}
-        server = Server(team_id=self.team_id, name=machine.name, private_key_id=key.id, **{**known, **fields})
+        # The same machine may be added by several ways.
+        name = f"{machine.name}, {key.id}" if fields else machine.name
+        server = Server(team_id=self.team_id, name=name, private_key_id=key.id, **{**known, **fields})
         return (await self.store.servers.create(server)).id
 
     async def provision(self, server_id: str) -> Server:

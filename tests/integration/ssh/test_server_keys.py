@@ -37,7 +37,7 @@ class Installation:
         key = PrivateKey(team_id=self.team.id, name="key", private_key_sealed="", public_key=pair.public_key)
         await self.store.servers.add_key(key, pair.private_key)
         known = {"address": daemon.host, "port": daemon.port, "user": daemon.user, "private_key_id": key.id}
-        server = Server(team_id=self.team.id, name="server", **{**known, **values})  # type: ignore[arg-type]
+        server = Server(team_id=self.team.id, name=f"server {key.id}", **{**known, **values})  # type: ignore[arg-type]
         return await self.store.servers.create(server)
 
 
