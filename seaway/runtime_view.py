@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from api.context import RuntimeLine
 from domain.errors import NotFound, SeawayError, ServerUnreachable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
-from seaway.replica_logs import LogFollower, Placed, entries_of, merged
+from seaway.log_following import LOOK_SECONDS, LogFollower
+from seaway.replica_logs import Placed, ServerPlaces, read_logs
 from seaway.service_view import tasks_of
 from store.store import Store
 
@@ -31,7 +32,8 @@ class ServersView:
     def __init__(self, store: Store, servers: Servers) -> None:
         self._store = store
         self._servers = servers
-        self._streams: Counter[str] = Counter()
+        self._log_places = ServerPlaces()
+        self._lately: dict[str, asyncio.Task[list[Placed]]] = {}
         self._stuck: dict[str, asyncio.Task[list[Placed] | None]] = {}
 
     async def status(self, application_id: str) -> str:
@@ -67,8 +69,8 @@ class ServersView:
 
         Raises ServerUnreachable when a server does not answer in time.
         """
-        logs = await entries_of(await self._replicas(application_id), lines)
-        shown = [RuntimeLine(entry.text, entry.at) for entry in merged(logs, lines)]
+        written = await read_logs(await self._replicas(application_id), self._log_places, lines)
+        shown = [RuntimeLine(entry.text, entry.at) for entry in written.entries]
         return "\n".join(line.shown(timestamps=timestamps) for line in shown)
 
     def follow_logs(
@@ -78,8 +80,19 @@ class ServersView:
 
         Raises ServerUnreachable when a server does not answer at the beginning.
         """
-        follower = LogFollower(lambda: self._replicas(application_id), self._streams)
+        follower = LogFollower(lambda: self._replicas_lately(application_id), self._log_places)
         return follower.lines(lines, after)
+
+    async def _replicas_lately(self, application_id: str) -> list[Placed]:
+        """The replicas of a moment ago: those who follow an application look once for all of them."""
+        look = self._lately.get(application_id)
+        if look is None:
+            look = self._lately[application_id] = asyncio.create_task(self._replicas(application_id))
+            # Nobody may wait for it any more when it fails.
+            look.add_done_callback(lambda done: done.cancelled() or done.exception())
+            asyncio.get_running_loop().call_later(LOOK_SECONDS / 2, self._lately.pop, application_id, None)
+        # Whoever goes away takes it from nobody else.
+        return await asyncio.shield(look)
 
     async def _replicas(self, application_id: str) -> list[Placed]:
         """The replicas on all servers, oldest first. Raises ServerUnreachable when one does not answer."""

@@ -493,7 +493,7 @@ async def test_a_jump_host_is_not_removed(provisioner: Provisioner, server: SshS
     gate = await provisioner.add(server)
     behind = await provisioner.add(server, jump_server_id=gate)
     kept = await provisioner.remove(gate)
-    assert kept.kept_by == (server.name,)
+    assert kept.kept_by == ((await provisioner.store.servers.get(behind)).name,)
     assert (await provisioner.store.servers.get(gate)).status == ServerStatus.NOT_USABLE
     await provisioner.remove(behind)
     assert (await provisioner.remove(gate)).kept_by == ()

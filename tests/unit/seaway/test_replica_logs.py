@@ -1,233 +1,72 @@
-"""Logs of several replicas on several servers, followed as one."""
+"""What all replicas wrote, read from several servers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
-from adapters.docker.connection import STREAM_THREADS
 from adapters.docker.states import LogEntry
-from api.context import RuntimeLine
-from domain.errors import NotFound, ServerUnreachable
 from seaway import replica_logs
-from seaway.replica_logs import STREAMS_OF_A_SERVER, TOO_MANY_STREAMS, LogFollower, Placed
+from seaway.replica_logs import READS_OF_A_SERVER, Placed, ServerPlaces, Written, read_logs
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-STDOUT: Literal["stdout"] = "stdout"
 
 
-def at(second: float) -> datetime:
-    return BEGIN + timedelta(seconds=second)
+def entry(second: int, text: str = "line") -> LogEntry:
+    return LogEntry("stdout", BEGIN + timedelta(seconds=second), text)
 
 
-@dataclass
-class Server:
-    """An engine whose containers write when told to. Like the real one, it sends also what is of `since`."""
+class Counting:
+    """A server that counts how many of its logs are read at once."""
 
-    written: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
-    ended: set[str] = field(default_factory=set)
-    is_cut: bool = False
-    opened: int = 0
-    open: int = 0
+    def __init__(self) -> None:
+        self.now = self.most = 0
 
-    async def write(self, name: str, text: str, second: float) -> None:
-        async with self.news:
-            self.written[name].append(LogEntry(STDOUT, at(second), text))
-            self.news.notify_all()
+    async def log_entries(self, _name: str, _tail: int) -> list[LogEntry]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.now -= 1
+        return [entry(self.most)]
 
-    async def end(self, name: str) -> None:
-        async with self.news:
-            self.ended.add(name)
-            self.news.notify_all()
-
-    async def cut(self, *, is_cut: bool) -> None:
-        async with self.news:
-            self.is_cut = is_cut
-            self.news.notify_all()
-
-    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
-        return self.written[name][-tail:]
-
-    async def follow_logs(
-        self, name: str, tail: int, since: datetime | None = None
-    ) -> AsyncIterator[LogEntry]:
-        known = [one for one in self.written[name] if since is None or one.at >= since][-tail:]
-        self.opened, self.open = self.opened + 1, self.open + 1
-        try:
-            for entry in known:
-                yield entry
-            told = len(self.written[name])
-            while not self.is_cut:
-                for entry in self.written[name][told:]:
-                    told += 1
-                    yield entry
-                async with self.news:
-                    if name in self.ended:
-                        return
-                    if told == len(self.written[name]) and not self.is_cut:
-                        await self.news.wait()
-            raise ServerUnreachable("The link is cut.")
-        finally:
-            self.open -= 1
+    def follow_logs(self, name: str, tail: int, since: datetime | None = None) -> Any:
+        raise NotImplementedError
 
 
-@dataclass
-class Application:
-    """What runs, as the test says; `problem` is what looking for it raises."""
-
-    replicas: list[Placed] = field(default_factory=list)
-    problem: Exception | None = None
-
-    def start(self, server_id: str, server: Server, name: str) -> None:
-        state: Any = SimpleNamespace(name=name)
-        self.replicas.append(Placed(server_id, server, state))
-
-    async def find(self) -> Sequence[Placed]:
-        if self.problem is not None:
-            raise self.problem
-        return list(self.replicas)
+async def test_of_one_server_few_logs_are_read_at_once_whoever_asks() -> None:
+    east, west, places = Counting(), Counting(), ServerPlaces()
+    replicas = [
+        Placed(name, server, SimpleNamespace(name=f"shop-{number}"))  # type: ignore[arg-type]
+        for name, server in (("east", east), ("west", west))
+        for number in range(10)
+    ]
+    both = await asyncio.gather(*[read_logs(replicas, places, 100) for _ in range(2)])
+    assert [len(one.entries) for one in both] == [20, 20]
+    assert (east.most, west.most) == (READS_OF_A_SERVER, READS_OF_A_SERVER)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_logs, "LOOK_SECONDS", 0.02)
+def test_the_last_lines_of_all_together_have_a_limit_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_logs, "MOST_CHARACTERS", 25)
+    written = Written(10)
+    written.take(("east", "a"), [entry(one, "x" * 10) for one in (1, 3)])
+    written.take(("west", "b"), [entry(one, "y" * 10) for one in (2, 4)])
+    assert [one.text[0] for one in written.entries] == ["x", "y"]
+    assert written.newest == {("east", "a"): entry(3).at, ("west", "b"): entry(4).at}
 
 
-async def texts(lines: AsyncIterator[RuntimeLine], number: int) -> list[str]:
-    async with asyncio.timeout(10):
-        return [(await anext(lines)).text for _ in range(number)]
-
-
-async def test_what_all_replicas_wrote_comes_in_order_and_then_what_each_writes() -> None:
-    east, west, shop = Server(), Server(), Application()
-    shop.start("east", east, "shop-1")
-    # The same name on two servers: numbers begin anew on each.
-    shop.start("west", west, "shop-1")
-    for second in range(4):
-        await (east if second % 2 else west).write("shop-1", f"line {second}", second)
-    lines: Any = LogFollower(shop.find, Counter()).lines(3)
-    async with aclosing(lines):
-        assert await texts(lines, 3) == ["line 1", "line 2", "line 3"]
-        await west.write("shop-1", "from the west", 5)
-        assert await texts(lines, 1) == ["from the west"]
-        await east.write("shop-1", "from the east", 4.5)
-        assert await texts(lines, 1) == ["from the east"]
-
-
-async def test_who_comes_back_gets_what_was_written_since() -> None:
-    east, shop = Server(), Application()
-    shop.start("east", east, "shop-1")
-    for second in range(4):
-        await east.write("shop-1", f"line {second}", second)
-    lines: Any = LogFollower(shop.find, Counter()).lines(100, after=at(1))
-    async with aclosing(lines):
-        assert await texts(lines, 2) == ["line 2", "line 3"]
-
-
-async def test_the_replicas_of_the_next_release_are_followed_from_their_first_line() -> None:
-    east, shop = Server(), Application()
-    shop.start("east", east, "old-1")
-    await east.write("old-1", "old", 0)
-    lines: Any = LogFollower(shop.find, Counter()).lines(100)
-    async with aclosing(lines):
-        assert await texts(lines, 1) == ["old"]
-        await east.write("new-1", "new begins", 1)
-        shop.start("east", east, "new-1")
-        assert await texts(lines, 1) == ["new begins"]
-        await east.end("old-1")
-        del shop.replicas[0]
-        await east.write("new-1", "new goes on", 2)
-        assert await texts(lines, 1) == ["new goes on"]
-
-
-async def test_a_link_that_breaks_loses_no_line_and_doubles_none() -> None:
-    east, west, shop = Server(), Server(), Application()
-    shop.start("east", east, "shop-1")
-    shop.start("west", west, "shop-1")
-    lines: Any = LogFollower(shop.find, Counter()).lines(100)
-    async with aclosing(lines):
-        await west.write("shop-1", "before", 0)
-        assert await texts(lines, 1) == ["before"]
-        shop.problem = ServerUnreachable("The west is silent.")
-        await west.cut(is_cut=True)
-        await west.write("shop-1", "meanwhile", 1)
-        await east.write("shop-1", "elsewhere", 2)
-        assert await texts(lines, 1) == ["elsewhere"]
-        await west.cut(is_cut=False)
-        shop.problem = None
-        assert await texts(lines, 1) == ["meanwhile"]
-        await west.write("shop-1", "after", 3)
-        assert await texts(lines, 1) == ["after"]
-
-
-async def test_a_server_that_answers_nonsense_takes_nobody_elses_lines() -> None:
-    class Nonsense(Server):
-        async def follow_logs(
-            self, name: str, tail: int, since: datetime | None = None
-        ) -> AsyncIterator[LogEntry]:
-            raise KeyError("Id")
-            yield
-
-    west, shop = Server(), Application()
-    shop.start("east", Nonsense(), "shop-1")
-    shop.start("west", west, "shop-1")
-    lines: Any = LogFollower(shop.find, Counter()).lines(100)
-    async with aclosing(lines):
-        for number in range(3):
-            await west.write("shop-1", str(number), number)
-            assert await texts(lines, 1) == [str(number)]
-
-
-async def test_it_ends_with_the_application() -> None:
-    east, shop, streams = Server(), Application(), Counter[str]()
-    shop.start("east", east, "shop-1")
-    await east.write("shop-1", "last words", 0)
-    lines: Any = LogFollower(shop.find, streams).lines(100)
-    assert await texts(lines, 1) == ["last words"]
-    shop.problem = NotFound("There is no such application.")
-    async with asyncio.timeout(10):
-        assert [line async for line in lines] == []
-    assert (east.open, streams.total()) == (0, 0)
-
-
-async def test_logs_that_are_followed_leave_threads_for_deployments() -> None:
-    assert STREAMS_OF_A_SERVER <= STREAM_THREADS // 2
-    east, west, shop, streams = Server(), Server(), Application(), Counter[str]()
-    for number in range(STREAMS_OF_A_SERVER + 3):
-        shop.start("east", east, f"shop-{number}")
-    shop.start("west", west, "shop-0")
-    await west.write("shop-0", "hello", 0)
-    lines: Any = LogFollower(shop.find, streams).lines(100)
-    async with aclosing(lines):
-        # Said once, and those that fit are followed.
-        assert await texts(lines, 2) == ["hello", TOO_MANY_STREAMS]
-        await west.write("shop-0", "again", 1)
-        assert await texts(lines, 1) == ["again"]
-        assert (east.open, west.open) == (STREAMS_OF_A_SERVER, 1)
-        # Room that becomes free is used by who waits for it.
-        await east.end("shop-0")
-        del shop.replicas[0]
-        last = f"shop-{STREAMS_OF_A_SERVER}"
-        await east.write(last, "now me", 2)
-        assert await texts(lines, 1) == ["now me"]
-    assert (east.open, west.open, streams.total()) == (0, 0, 0)
-
-
-async def test_who_stops_following_makes_room_for_the_next() -> None:
-    east, shop, streams = Server(), Application(), Counter[str]()
-    shop.start("east", east, "shop-1")
-    await east.write("shop-1", "line", 0)
-    for _ in range(STREAMS_OF_A_SERVER * 2):
-        lines: Any = LogFollower(shop.find, streams).lines(1)
-        async with aclosing(lines):
-            assert await texts(lines, 1) == ["line"]
-    assert (east.open, streams.total()) == (0, 0)
+def test_only_what_is_missing_after_the_moment_is_a_gap() -> None:
+    whole = Written(3, after=entry(2).at)
+    whole.take(("east", "a"), [entry(2), entry(3), entry(4)])
+    assert (len(whole.entries), whole.has_gap) == (2, False)
+    cut = Written(3, after=entry(2).at)
+    cut.take(("east", "a"), [entry(4), entry(5), entry(6)])
+    assert cut.has_gap
+    crowded = Written(3, after=entry(2).at)
+    crowded.take(("east", "a"), [entry(3), entry(5)])
+    crowded.take(("west", "b"), [entry(4), entry(6)])
+    assert (len(crowded.entries), crowded.has_gap) == (3, True)

@@ -166,3 +166,18 @@ async def test_a_log_that_never_comes_keeps_nobody(monkeypatch: pytest.MonkeyPat
     async with asyncio.timeout(2):
         with pytest.raises(ServerUnreachable, match=r"sent its log within 0\.05 s"):
             await view_of(Printing(stuck="shop-2")).logs("shop", lines=3, timestamps=False)
+
+
+async def test_those_who_follow_one_application_look_once_for_all():
+    engine = SlowEngine()
+    view = view_of(engine)
+    followers: list[Any] = [view.follow_logs("shop", lines=1) for _ in range(5)]
+    waiting: list[asyncio.Task[Any]] = [asyncio.create_task(anext(one)) for one in followers]
+    await eventually(lambda: engine.asked == 1)
+    for one in waiting[:4]:
+        one.cancel()
+    await asyncio.wait(waiting[:4])
+    assert engine.asked == 1
+    waiting[4].cancel()
+    await asyncio.wait(waiting)
+    engine.may_answer.set()
