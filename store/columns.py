@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+LONGEST_MESSAGE = 2000
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -30,6 +32,17 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Message(TypeDecorator[str]):
+    """What is told to people. Part of it may be a server's words, so of a long one the begin is stored."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Cuts it, also where it is compared with what is stored."""
+        return None if value is None else value[:LONGEST_MESSAGE]
 
 
 def now() -> datetime:

@@ -30,15 +30,21 @@ STREAM_THREADS = 64
 CONNECT_TIMEOUT_SECONDS = 10.0
 CALL_TIMEOUT_SECONDS = 60.0
 CHUNK_BYTES = 64 * 1024
+LONGEST_REASON = 2000
+"""Engines give a sentence or two. One in other hands may send as much as an answer holds."""
 
 # What means that the engine or the way to it is gone.
 LOST = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class EngineRefusal(EngineUnavailable):
-    """The engine answered with an error. Where it has a meaning, the callers in this package give it that."""
+    """The engine answered with an error. Where it has a meaning, the callers in this package give it that.
+
+    Of a reason that is longer than that of any engine, only the begin is kept.
+    """
 
     def __init__(self, status: int, reason: str) -> None:
+        reason = reason[:LONGEST_REASON]
         super().__init__(f"The Docker Engine answered with an error: {reason.strip()}", detail=reason)
         self.status = status
         self.reason = reason

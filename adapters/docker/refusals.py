@@ -20,30 +20,34 @@ from domain.registries import RegistryLogin, registry_of
 # Looked for before anything else. Control groups say it too, when there are too many of them.
 DISK_FULL = re.compile(r"\A(?!.*cgroup).*no space left on device", re.IGNORECASE | re.DOTALL)
 
-# Pattern in the engine's text (20.10 to 28) and what it means.
+# Pattern in the engine's text (20.10 to 28) and what it means. No part of one is without end, as the text may
+# be by an engine in other hands: the time that they take does not grow with the square of its length.
 REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"Bind for (?P<port>\S+) failed: port is already allocated"),
+        re.compile(r"Bind for (?P<port>\S{1,300}) failed: port is already allocated"),
         "The port {port} is already used by another container of this server. Choose another host port.",
     ),
     (
-        re.compile(r"listen (?:tcp|udp)\d? (?P<port>\S+?): bind: address already in use"),
+        re.compile(r"listen (?:tcp|udp)\d? (?P<port>\S{1,300}?): bind: address already in use"),
         "The port {port} is already in use on this server. Free it or choose another host port.",
     ),
     (
-        re.compile(r"bind source path does not exist: (?P<path>.+)"),
+        re.compile(r"bind source path does not exist: (?P<path>.{1,1000})"),
         "The folder {path} does not exist on this server. Create it or correct the volume's source.",
     ),
     (
-        re.compile(r"invalid mount config[^:]*: (?P<reason>.+)"),
+        re.compile(r"invalid mount config[^:]{0,300}: (?P<reason>.{1,1000})"),
         "A volume is not valid: {reason}.",
     ),
     (
-        re.compile(r'exec: \\?"(?P<command>.+?)\\?": (?:executable file not found|stat .*no such file)'),
+        re.compile(
+            r'exec: \\?"(?P<command>[^"\n]{1,300}?)\\?": '
+            r"(?:executable file not found|stat .{0,300}no such file)"
+        ),
         "The command {command!r} does not exist in the image. Correct the start command or the image.",
     ),
     (
-        re.compile(r'exec: \\?"(?P<command>.+?)\\?": permission denied'),
+        re.compile(r'exec: \\?"(?P<command>[^"\n]{1,300}?)\\?": permission denied'),
         "The command {command!r} in the image is not executable.",
     ),
     (
@@ -55,11 +59,11 @@ REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
         "The image has no command to start. Set a start command.",
     ),
     (
-        re.compile(r"Minimum memory limit allowed is (?P<limit>\S+)", re.IGNORECASE),
+        re.compile(r"Minimum memory limit allowed is (?P<limit>\S{1,300})", re.IGNORECASE),
         "The memory limit is too small: this server's engine asks for at least {limit}.",
     ),
     (
-        re.compile(r"Range of CPUs is from (?P<limit>.+)", re.IGNORECASE),
+        re.compile(r"Range of CPUs is from (?P<limit>.{1,300})", re.IGNORECASE),
         "The CPU limit is out of range: this server allows {limit}",
     ),
     (
@@ -67,7 +71,7 @@ REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
         "The CPU set names processors that this server does not have.",
     ),
     (
-        re.compile(r"network (?P<network>\S+) not found"),
+        re.compile(r"network (?P<network>\S{1,300}) not found"),
         "The network {network} does not exist on this server.",
     ),
 )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.docker.connection import EngineConnection, EngineRefusal
+from adapters.docker.connection import LONGEST_REASON, EngineConnection, EngineRefusal
 from domain.errors import NotPossibleNow
 
 NO_MANAGER = re.compile(r"not a swarm manager|not part of a swarm", re.IGNORECASE)
@@ -59,6 +59,7 @@ def filtered(**values: list[str]) -> dict[str, str]:
 
 def _reason(answer: Any) -> str:
     try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(answer.text).strip()
+        return str(answer.json()["message"])[:LONGEST_REASON]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # Not `text`, which guesses at the encoding of as much as an answer holds.
+        return bytes(answer.content[:LONGEST_REASON]).decode("utf-8", "replace").strip()

@@ -8,7 +8,7 @@ from sqlmodel import Field, SQLModel
 from domain.deployments import StepStatus
 from domain.identifiers import new_identifier
 from domain.servers import ServerStatus
-from store.columns import UtcDateTime, now
+from store.columns import Message, UtcDateTime, now
 
 
 class PrivateKey(SQLModel, table=True):
@@ -47,7 +47,7 @@ class Server(SQLModel, table=True):
     is_reachable: bool = False
     is_usable: bool = False
     status: str = ServerStatus.NEW
-    status_message: str = ""
+    status_message: str = Field(default="", sa_type=Message)
     host_key: str = ""
     """The pinned key, as in `known_hosts` without the name; empty before anyone has accepted one."""
     shown_host_key: str = ""
@@ -90,5 +90,5 @@ class ServerStep(SQLModel, table=True):
     attempt: int = 0
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    message: str = ""
+    message: str = Field(default="", sa_type=Message)
     detail: str = ""

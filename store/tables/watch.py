@@ -6,7 +6,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from domain.identifiers import new_identifier
-from store.columns import UtcDateTime, now
+from store.columns import Message, UtcDateTime, now
 
 
 class ServerWatch(SQLModel, table=True):
@@ -31,7 +31,7 @@ class ServerEvent(SQLModel, table=True):
     server_id: str
     kind: str
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    message: str
+    message: str = Field(sa_type=Message)
     application_id: str = ""
     subject: str = ""
 

@@ -8,7 +8,7 @@ import pytest
 
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus, can_be_cleaned
-from store.columns import now
+from store.columns import LONGEST_MESSAGE, now
 from store.store import Store
 from store.tables import ServerEvent
 
@@ -93,6 +93,18 @@ class TestChanges:
         ]
         assert found == [False, True, False, True, False]
         assert await events(store) == [ServerEventKind.UNREACHABLE, ServerEventKind.REACHABLE_AGAIN]
+
+    async def test_of_a_message_without_end_only_the_begin_is_stored(self, store: Store):
+        await store.watch.claim("me", LEASE)
+        endless = "x" * (1 << 20)
+        await store.watch.found_reachable("far", "me", False, endless, ServerStatus.UNREACHABLE)
+        await store.watch.record(
+            ServerEvent(server_id="far", kind=ServerEventKind.UNREACHABLE, message=endless)
+        )
+        assert {len(event.message) for event in await store.watch.events("far")} == {LONGEST_MESSAGE}
+        assert len((await store.servers.get("far")).status_message) == LONGEST_MESSAGE
+        await store.servers.set("far", status_message=f"{endless}, and again")
+        assert len((await store.servers.get("far")).status_message) == LONGEST_MESSAGE
 
     async def test_a_server_is_silent_only_while_somebody_looks(self, store: Store):
         await store.watch.claim("me", LEASE)
