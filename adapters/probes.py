@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from adapters.bounded_answers import AS_IT_IS, AnswerEncoded, raw
 from adapters.reach import Reach
 from domain.configuration import HealthCheck, HealthCheckKind
 from domain.errors import DeadlineExceeded, SeawayError
@@ -82,27 +83,36 @@ async def _probe_http(check: HealthCheck, host: str, port: int, reach: Reach) ->
             "Host": check.host,
             "User-Agent": "Seaway-Health/1",
             "Accept": "*/*",
-            "Accept-Encoding": "identity",
+            **AS_IT_IS,
         }
         async with client.stream(check.method, url, headers=headers) as answer:
-            body = await _bounded_body(answer) if check.expected_text else ""
-    status = answer.status_code
-    if check.expected_status is None and not 200 <= status < 400:
-        return False, f"{subject} answered {status}"
-    if check.expected_status not in (None, status):
-        return False, f"{subject} answered {status} instead of {check.expected_status}"
-    if check.expected_text not in body:
-        return False, f"{subject} answered {status} without the text {check.expected_text!r}"
-    return True, f"{subject} answered {status}"
+            ok, said = await _judged(check, answer)
+    return ok, f"{subject} answered {answer.status_code}{said}"
+
+
+async def _judged(check: HealthCheck, answer: httpx.Response) -> tuple[bool, str]:
+    """Whether an answer is as it should be, and what to say of it after its status."""
+    if check.expected_status is None and not 200 <= answer.status_code < 400:
+        return False, ""
+    if check.expected_status not in (None, answer.status_code):
+        return False, f" instead of {check.expected_status}"
+    if not check.expected_text:
+        return True, ""
+    try:
+        body = await _bounded_body(answer)
+    except AnswerEncoded:
+        return False, f", compressed unasked: it cannot be searched for the text {check.expected_text!r}"
+    found = check.expected_text in body
+    return found, "" if found else f" without the text {check.expected_text!r}"
 
 
 async def _bounded_body(answer: httpx.Response) -> str:
     body = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in raw(answer):
         body += chunk
         if len(body) >= BODY_LIMIT_BYTES:
             break
-    return bytes(body[:BODY_LIMIT_BYTES]).decode(answer.encoding or "utf-8", "replace")
+    return bytes(body[:BODY_LIMIT_BYTES]).decode("utf-8", "replace")
 
 
 async def _probe_tcp(host: str, port: int, reach: Reach) -> tuple[bool, str]:
