@@ -8,7 +8,7 @@ from typing import Protocol
 
 from activities.servers import ServerParts
 from adapters.docker.engine import DockerEngine
-from adapters.docker.states import ContainerState, LogEntry
+from adapters.docker.states import ContainerState, Kept, LogEntry
 from adapters.docker.swarm_states import RUNNING, ServiceState, TaskState
 from domain.replicas import REPLICA_ROLE, ROLE_LABEL
 from domain.services import SERVICE_ROLE
@@ -45,7 +45,10 @@ class TaskLogs:
 
 
 async def tasks_of(parts: ServerParts, labels: dict[str, str]) -> Sequence[tuple[LogSource, ContainerState]]:
-    """The wanted replicas of the services with these labels, which name the role of containers."""
+    """The wanted replicas of the services with these labels, which name the role of containers.
+
+    Raises EngineUnavailable for more of them than any Swarm has.
+    """
     role = {ROLE_LABEL: SERVICE_ROLE} if labels.get(ROLE_LABEL) == REPLICA_ROLE else {}
     services = await parts.engine.services({**labels, **role})
     if not services:
@@ -53,12 +56,17 @@ async def tasks_of(parts: ServerParts, labels: dict[str, str]) -> Sequence[tuple
     lost = {node.id for node in await parts.engine.swarm_nodes() if not node.is_up}
     logs = TaskLogs(parts.engine)
     shown: list[tuple[LogSource, ContainerState]] = []
+    kept = Kept()
     for service in services:
         tasks = [task for task in await parts.engine.tasks(service.id) if task.is_wanted]
-        shown += [(logs, replica_state(service, task, lost)) for task in tasks]
         # What the Swarm has not even begun to place is missing all the same.
-        missing = service.replicas - len({task.slot for task in tasks})
-        shown += [(logs, _missing(service))] * max(missing, 0)
+        missing = max(service.replicas - len({task.slot for task in tasks}), 0)
+        for state in (
+            *(replica_state(service, task, lost) for task in tasks),
+            *[_missing(service)] * missing,
+        ):
+            kept.add(state)
+            shown.append((logs, state))
     return shown
 
 

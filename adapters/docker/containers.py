@@ -12,15 +12,13 @@ from pathlib import PurePosixPath
 from adapters.docker.connection import EngineConnection, EngineRefusal
 from adapters.docker.refusals import replica_refusal
 from adapters.docker.specifications import SPECIFICATION_LABEL, ContainerSpecification, container_request
-from adapters.docker.states import ContainerState, container_state, listed
+from adapters.docker.states import ContainerState, Kept, container_state, listed
 from adapters.docker.waiting import Waiting
 from domain.errors import EngineUnavailable, ImageNotFound, ReplicaRefused, SeawayError
 
 # How long a name may stay reserved for a container that cannot be inspected yet.
 NAME_LIMIT_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.02
-# An engine in other hands may say as much of each container as an answer holds. Honest ones: 2,000 each.
-MOST_KEPT_CHARACTERS = 16 * 1024 * 1024
 
 
 class Containers(Waiting, EngineConnection):
@@ -140,16 +138,11 @@ class Containers(Waiting, EngineConnection):
         """Every container, running or not, that has all these labels (an empty value: any value), by name."""
         filters = {"label": [f"{key}={value}" if value else key for key, value in labels.items()]}
         found = listed(await self.call(lambda client: client.containers(all=True, filters=filters)))
-        states, kept = [], 0
+        states, kept = [], Kept()
         for container in found:
             if state := await self.inspect(container["Id"]):
+                kept.add(state)
                 states.append(state)
-                kept += len(repr(state))
-            if kept > MOST_KEPT_CHARACTERS:
-                raise EngineUnavailable(
-                    "What the Docker Engine says of its containers is more than any engine says. Look "
-                    "whether somebody else controls that server."
-                )
         return sorted(states, key=lambda state: state.name)
 
     async def stop(self, name: str, grace_seconds: int) -> None:

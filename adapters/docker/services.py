@@ -14,7 +14,7 @@ from adapters.docker.connection import EngineRefusal
 from adapters.docker.refusals import replica_refusal
 from adapters.docker.service_specifications import ServiceSpecification, service_request
 from adapters.docker.specifications import SPECIFICATION_LABEL
-from adapters.docker.states import LogEntry
+from adapters.docker.states import LogEntry, listed
 from adapters.docker.streams import LogReader, last_entries
 from adapters.docker.swarm_requests import SwarmRequests, filtered
 from adapters.docker.swarm_states import (
@@ -46,7 +46,7 @@ class Services(SwarmRequests):
 
     async def swarm_nodes(self) -> list[SwarmNode]:
         """Every node, by its name."""
-        nodes = [node_state(one) for one in await self._asked("GET", "/nodes")]
+        nodes = [node_state(one) for one in listed(await self._asked("GET", "/nodes"))]
         return sorted(nodes, key=lambda node: node.hostname)
 
     async def ensure_overlay(self, name: str, labels: Mapping[str, str]) -> None:
@@ -144,12 +144,12 @@ class Services(SwarmRequests):
         """Every service that has all these labels (an empty value: any value), by name."""
         wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
         answer = await self._asked("GET", "/services", query=filtered(label=wanted))
-        return sorted((service_state(one) for one in answer), key=lambda state: state.name)
+        return sorted((service_state(one) for one in listed(answer)), key=lambda state: state.name)
 
     async def tasks(self, service_id: str = "") -> list[TaskState]:
         """The tasks of a service, or of all, oldest first; a few of each slot that have ended too."""
         query = filtered(service=[service_id]) if service_id else {}
-        states = [task_state(one) for one in await self._asked("GET", "/tasks", query=query)]
+        states = [task_state(one) for one in listed(await self._asked("GET", "/tasks", query=query))]
         return sorted(states, key=lambda state: (str(state.created_at), state.id))
 
     async def task_logs(self, task_id: str, tail: int) -> list[str]:

@@ -18,6 +18,8 @@ MOST_NETWORKS = 100
 LONGEST_NAME = 1024
 LONGEST_LABEL = 4096
 OWN_PREFIX = "seaway."
+# An engine in other hands may say as much of each container as an answer holds. Honest ones: 2,000 each.
+MOST_KEPT_CHARACTERS = 16 * 1024 * 1024
 
 Answer = TypeVar("Answer")
 
@@ -113,10 +115,27 @@ def listed(answers: Sequence[Answer]) -> Sequence[Answer]:
     """The list of an engine. Raises EngineUnavailable where it is longer than that of any engine."""
     if len(answers) > MOST_LISTED:
         raise EngineUnavailable(
-            f"The Docker Engine lists more than {MOST_LISTED} containers or images, as none does. Look "
-            "whether somebody else controls that server."
+            f"The Docker Engine lists more than {MOST_LISTED} containers, images or tasks, as none does. "
+            "Look whether somebody else controls that server."
         )
     return answers
+
+
+class Kept:
+    """Counts what is kept of several answers of one engine."""
+
+    def __init__(self) -> None:
+        self._states = self._characters = 0
+
+    def add(self, state: object) -> None:
+        """Raises EngineUnavailable where all together is more than any engine says."""
+        self._states += 1
+        self._characters += len(repr(state))
+        if self._states > MOST_LISTED or self._characters > MOST_KEPT_CHARACTERS:
+            raise EngineUnavailable(
+                "What the Docker Engine says of its containers is more than any engine says. Look "
+                "whether somebody else controls that server."
+            )
 
 
 def container_state(answer: Mapping[str, Any]) -> ContainerState:

@@ -7,12 +7,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from adapters.docker.states import EXIT_CODES, LONGEST_FACT, engine_time
+from adapters.docker.states import (
+    EXIT_CODES,
+    LONGEST_FACT,
+    LONGEST_NAME,
+    MOST_NETWORKS,
+    engine_time,
+    own_labels,
+)
+from domain.errors import EngineUnavailable
 from domain.swarm import SwarmMembership, SwarmNode, SwarmRole
 
 ENDED = frozenset(["complete", "failed", "shutdown", "rejected", "remove", "orphaned"])
 BROKEN = frozenset(["failed", "rejected"])
 RUNNING = "running"
+MOST_REPLICAS = 1000
+"""Of one service; beyond what Seaway asks for."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +100,22 @@ def node_state(answer: Mapping[str, Any]) -> SwarmNode:
 
 
 def service_state(answer: Mapping[str, Any]) -> ServiceState:
-    """From the answer of `/services/{name}`."""
+    """From the answer of `/services/{name}`; of its labels only Seaway's are kept.
+
+    Raises EngineUnavailable for a number of replicas that no service has.
+    """
     spec = answer["Spec"]
-    replicated = (spec.get("Mode") or {}).get("Replicated") or {}
+    replicas = ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0)
+    if not isinstance(replicas, int) or not 0 <= replicas <= MOST_REPLICAS:
+        raise EngineUnavailable(
+            f"The Docker Engine tells of a service without a number of replicas up to {MOST_REPLICAS}. Look "
+            "whether somebody else controls that server."
+        )
     return ServiceState(
-        id=str(answer["ID"]),
-        name=str(spec.get("Name", "")),
-        replicas=int(replicated.get("Replicas", 0)),
-        labels=dict(spec.get("Labels") or {}),
+        id=str(answer["ID"])[:LONGEST_FACT],
+        name=str(spec.get("Name", ""))[:LONGEST_NAME],
+        replicas=replicas,
+        labels=own_labels(spec.get("Labels")),
     )
 
 
@@ -106,14 +124,14 @@ def task_state(answer: Mapping[str, Any]) -> TaskState:
     status = answer.get("Status") or {}
     container = status.get("ContainerStatus") or {}
     return TaskState(
-        id=str(answer["ID"]),
-        service_id=str(answer.get("ServiceID", "")),
+        id=str(answer["ID"])[:LONGEST_FACT],
+        service_id=str(answer.get("ServiceID", ""))[:LONGEST_FACT],
         slot=int(answer.get("Slot", 0)),
-        node_id=str(answer.get("NodeID", "")),
-        state=str(status.get("State", "")),
-        desired=str(answer.get("DesiredState", "")),
+        node_id=str(answer.get("NodeID", ""))[:LONGEST_FACT],
+        state=str(status.get("State", ""))[:LONGEST_FACT],
+        desired=str(answer.get("DesiredState", ""))[:LONGEST_FACT],
         message=str(status.get("Err") or status.get("Message") or "")[:LONGEST_FACT],
-        container_id=str(container.get("ContainerID", "")),
+        container_id=str(container.get("ContainerID", ""))[:LONGEST_FACT],
         exit_code=int(container.get("ExitCode") or 0),
         created_at=engine_time(str(answer.get("CreatedAt", ""))),
         addresses=_addresses(answer),
@@ -122,8 +140,8 @@ def task_state(answer: Mapping[str, Any]) -> TaskState:
 
 def _addresses(answer: Mapping[str, Any]) -> dict[str, str]:
     found = {}
-    for attachment in answer.get("NetworksAttachments") or ():
-        name = str(((attachment.get("Network") or {}).get("Spec") or {}).get("Name", ""))
+    for attachment in (answer.get("NetworksAttachments") or ())[:MOST_NETWORKS]:
+        name = str(((attachment.get("Network") or {}).get("Spec") or {}).get("Name", ""))[:LONGEST_NAME]
         for address in (attachment.get("Addresses") or ())[:1]:
-            found[name] = str(address).partition("/")[0]
+            found[name] = str(address).partition("/")[0][:LONGEST_FACT]
     return found

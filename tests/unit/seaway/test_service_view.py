@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.docker.states import LogEntry
-from adapters.docker.swarm_states import ServiceState, TaskState
+from adapters.docker.states import MOST_LISTED, LogEntry
+from adapters.docker.swarm_states import MOST_REPLICAS, ServiceState, TaskState
+from domain.errors import EngineUnavailable
 from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.resource_status import aggregate_status
 from domain.services import SERVICE_ROLE
@@ -91,3 +92,23 @@ async def test_a_replica_that_the_swarm_has_not_begun_with_makes_the_application
 async def test_replicas_on_a_node_that_is_lost_are_unknown_not_ended() -> None:
     lost = dataclasses.replace(TASK, id="t2", slot=2, node_id="n2")
     assert await shown(TASK, lost) == ["running", "unknown"]
+
+
+async def test_replicas_of_a_manager_in_other_hands_have_an_end() -> None:
+    class Liar(Engine):
+        """One that says of each of many services that all its replicas are missing."""
+
+        asked_for = 0
+
+        async def services(self, labels: dict[str, str]) -> list[ServiceState]:
+            return [dataclasses.replace(SERVICE, replicas=MOST_REPLICAS)] * MOST_LISTED
+
+        async def tasks(self, service_id: str) -> list[TaskState]:
+            self.asked_for += 1
+            return []
+
+    engine = Liar()
+    parts: Any = SimpleNamespace(engine=engine)
+    with pytest.raises(EngineUnavailable, match="more than any engine"):
+        await tasks_of(parts, {ROLE_LABEL: REPLICA_ROLE})
+    assert engine.asked_for == MOST_LISTED // MOST_REPLICAS + 1

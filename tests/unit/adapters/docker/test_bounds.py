@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from adapters.docker import streams
 from adapters.docker.containers import Containers
+from adapters.docker.services import Services
 from adapters.docker.states import MOST_LISTED, ContainerState, LogEntry, container_state, listed
 from adapters.docker.streams import SPARE_ENTRIES, last_entries
 from domain.errors import EngineUnavailable
@@ -103,3 +104,21 @@ async def test_what_is_kept_of_all_containers_together_has_an_end() -> None:
         await engine.list_containers({})
     assert engine.asked < 20
     await engine.close()
+
+
+class LyingManager(Services):
+    """Stands for a manager that lists as much as an answer holds."""
+
+    async def _asked(self, method: str, path: str, **_: Any) -> Any:
+        return [{"ID": "1", "Spec": {}}] * 100_000
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda engine: engine.services({}), lambda engine: engine.tasks(), lambda engine: engine.swarm_nodes()],
+)
+async def test_a_list_of_more_than_any_manager_has_is_refused(ask: Callable[[Services], Any]) -> None:
+    manager = LyingManager("/nowhere")
+    with pytest.raises(EngineUnavailable, match="more than 5000"):
+        await ask(manager)
+    await manager.close()

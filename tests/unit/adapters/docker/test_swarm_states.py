@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from adapters.docker.swarm_states import membership, node_state, service_state, task_state
+from adapters.docker.swarm_states import MOST_REPLICAS, membership, node_state, service_state, task_state
+from domain.errors import EngineUnavailable
 from domain.swarm import SwarmRole
 
 
@@ -80,7 +81,27 @@ def test_a_task_that_nobody_has_placed_yet_is_read_too() -> None:
 def test_a_service_is_read_with_its_replicas() -> None:
     answer = {
         "ID": "s1",
-        "Spec": {"Name": "shop", "Mode": {"Replicated": {"Replicas": 3}}, "Labels": {"a": "b"}},
+        "Spec": {"Name": "shop", "Mode": {"Replicated": {"Replicas": 3}}, "Labels": {"seaway.a": "b"}},
     }
     state = service_state(answer)
-    assert (state.id, state.name, state.replicas, state.labels) == ("s1", "shop", 3, {"a": "b"})
+    assert (state.id, state.name, state.replicas, state.labels) == ("s1", "shop", 3, {"seaway.a": "b"})
+
+
+@pytest.mark.parametrize("replicas", [-1, MOST_REPLICAS + 1, 2_000_000_000, "3", None, 1e300])
+def test_a_service_with_replicas_that_none_has_is_refused(replicas: object) -> None:
+    answer = {"ID": "s1", "Spec": {"Name": "shop", "Mode": {"Replicated": {"Replicas": replicas}}}}
+    with pytest.raises(EngineUnavailable, match="replicas up to 1000"):
+        service_state(answer)
+
+
+def test_of_a_task_and_a_service_little_is_kept() -> None:
+    long = "x" * 10_000
+    network = {"Network": {"Spec": {"Name": long}}, "Addresses": [long]}
+    task = {
+        **dict.fromkeys(("ID", "ServiceID", "NodeID", "DesiredState"), long),
+        "Status": {"State": long, "Err": long, "ContainerStatus": {"ContainerID": long}},
+        "NetworksAttachments": [network] * 1000,
+    }
+    assert len(repr(task_state(task))) < 5000
+    service = {"ID": long, "Spec": {"Name": long, "Labels": {"a": long, "seaway.a": long}}}
+    assert len(repr(service_state(service))) < 5000
