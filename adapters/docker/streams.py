@@ -74,7 +74,7 @@ class LogReader:
     """Log lines from a stream that was asked for with times.
 
     The engine writes one frame per message, and cuts messages at 16 KiB: each part starts with a time, and
-    only the last ends with a line end.
+    only the last ends with a line end. What is beyond the limit of a line is dropped.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,8 @@ class LogReader:
             at, begun = self._parts.pop(stream, (engine_time(stamp.decode("ascii", "replace")), b""))
             line = begun + rest
             if line.endswith(b"\n") or len(line) > LINE_LIMIT_BYTES:
-                yield LogEntry(stream, at or datetime.now(UTC), _text(line.removesuffix(b"\n")))
+                text = _text(line.removesuffix(b"\n")[:LINE_LIMIT_BYTES])
+                yield LogEntry(stream, at or datetime.now(UTC), text)
             else:
                 self._parts[stream] = (at or datetime.now(UTC), line)
 

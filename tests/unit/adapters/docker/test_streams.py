@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.docker.states import LogEntry, engine_time
-from adapters.docker.streams import FrameReader, JsonReader, LineReader, LogReader
+from adapters.docker.streams import LINE_LIMIT_BYTES, FrameReader, JsonReader, LineReader, LogReader
 from domain.errors import EngineUnavailable
 
 STAMP = b"2026-01-02T03:04:05.678901234Z "
@@ -70,6 +70,18 @@ def test_a_log_line_without_an_end_comes_out_when_the_stream_ends():
     reader = LogReader()
     assert list(reader.feed(frame(1, STAMP + b"bye"))) == []
     assert list(reader.rest()) == [LogEntry("stdout", AT, "bye")]
+
+
+def test_a_log_line_of_a_size_that_no_engine_writes_is_cut():
+    endless = b"x" * (1 << 20)
+    reader = LogReader()
+    said = frame(1, STAMP + endless) + frame(1, STAMP + endless + b"\n") + frame(2, STAMP + b"next\n")
+    texts = [entry.text for entry in reader.feed(said)]
+    assert [len(text) for text in texts] == [LINE_LIMIT_BYTES, LINE_LIMIT_BYTES, len("next")]
+    # One of exactly that length is whole.
+    assert [len(entry.text) for entry in reader.feed(frame(1, STAMP + b"x" * LINE_LIMIT_BYTES + b"\n"))] == [
+        LINE_LIMIT_BYTES
+    ]
 
 
 def test_json_messages_are_read_line_by_line():
