@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.docker import streams
-from adapters.docker.containers import Containers
+from adapters.docker.containers import INSPECTED_AT_ONCE, Containers
 from adapters.docker.services import Services
 from adapters.docker.states import MOST_LISTED, ContainerState, LogEntry, container_state, listed
 from adapters.docker.streams import SPARE_ENTRIES, last_entries
@@ -102,7 +103,7 @@ async def test_what_is_kept_of_all_containers_together_has_an_end() -> None:
     engine = Liar()
     with pytest.raises(EngineUnavailable, match="more than any engine"):
         await engine.list_containers({})
-    assert engine.asked < 20
+    assert engine.asked < 20 + INSPECTED_AT_ONCE
     await engine.close()
 
 
@@ -122,3 +123,38 @@ async def test_a_list_of_more_than_any_manager_has_is_refused(ask: Callable[[Ser
     with pytest.raises(EngineUnavailable, match="more than 5000"):
         await ask(manager)
     await manager.close()
+
+
+class Slow(Containers):
+    """Stands for an engine behind a slow link; every third container is gone before it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__("/nowhere")
+        self.asked = self.most_asked = 0
+
+    async def call(self, work: Any, **options: Any) -> Any:
+        return [{"Id": f"{number:02}"} for number in reversed(range(30))]
+
+    async def inspect(self, name: str) -> ContainerState | None:
+        self.asked += 1
+        self.most_asked = max(self.most_asked, self.asked)
+        await asyncio.sleep(0.001)
+        self.asked -= 1
+        if int(name) % 3 == 0:
+            return None
+        return container_state(
+            {
+                "Id": name,
+                "Name": f"/{name}",
+                "Config": {"Image": ""},
+                "State": {"Status": "", "Running": True},
+            }
+        )
+
+
+async def test_a_few_containers_are_asked_about_at_once_and_all_are_told_by_name() -> None:
+    engine = Slow()
+    names = [state.name for state in await engine.list_containers({})]
+    assert names == [f"{number:02}" for number in range(30) if number % 3]
+    assert engine.most_asked == INSPECTED_AT_ONCE
+    await engine.close()
