@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 SESSION_PAUSES_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+ANEW_PAUSE_SECONDS: Final = 60.0
 
 Opened = TypeVar("Opened")
 Opener = Callable[[asyncssh.SSHClientConnection], Awaitable[Opened]]
@@ -56,6 +57,9 @@ class SshConnection:
         self._sftp_start = asyncio.Lock()
         self._users = 0
         self._used_at = 0.0
+        self._talks = 0
+        """Those users that a forwarded connection is not, such as commands."""
+        self._anew_at: float | None = None
 
     @property
     def target(self) -> SshTarget:
@@ -85,6 +89,18 @@ class SshConnection:
     async def disconnect(self) -> None:
         """Ends the link; the next use opens another."""
         await self._link.disconnect()
+
+    async def log_in_anew(self) -> bool:
+        """Ends the link so that the next use logs in, for rights that the user got since the last log-in.
+
+        False, and nothing is done, while a command or files are under way, and within a minute after the
+        last time: forwarded connections and servers behind this one lose their way as well.
+        """
+        if self._talks or (self._anew_at is not None and _now() - self._anew_at < ANEW_PAUSE_SECONDS):
+            return False
+        self._anew_at = _now()
+        await self.disconnect()
+        return True
 
     async def close(self) -> None:
         """Ends the link for good; who uses the connection now or later gets ServerUnreachable."""
@@ -237,12 +253,15 @@ class SshConnection:
 
     @asynccontextmanager
     async def _used(self, places: asyncio.Semaphore | None = None) -> AsyncIterator[None]:
+        talks = int(places is not self._forwards)
         self._users += 1
+        self._talks += talks
         try:
             async with places or nullcontext():
                 yield
         finally:
             self._users -= 1
+            self._talks -= talks
             self._used_at = _now()
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import asyncssh
 
@@ -28,6 +29,11 @@ SOCKET_NAME: Final = "sock"
 DIAGNOSIS_LIMIT: Final = timedelta(seconds=15)
 ANSWER_SECONDS: Final = 10.0
 PING: Final = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
+# The group of the socket, those of this link's log-in, and those of a log-in now.
+GROUPS: Final = 'stat -L -c %g -- "$1" && id -G && id -G -- "$2"'
+GROUPS_PAUSE_SECONDS: Final = 60.0
+
+Opened = TypeVar("Opened")
 
 
 class DockerSocketForward:
@@ -45,6 +51,7 @@ class DockerSocketForward:
         self._owned = contextlib.ExitStack()
         self._server: asyncio.Server | None = None
         self._pipes: set[Pipe] = set()
+        self._looked_at: float | None = None
 
     @property
     def socket_path(self) -> str:
@@ -90,8 +97,10 @@ class DockerSocketForward:
         """
         async with self._connection.forwarded():
             try:
-                reader, writer = await self._connection.open_channel(
-                    lambda link: link.open_unix_connection(self._remote_path)
+                reader, writer = await self._with_present_rights(
+                    lambda: self._connection.open_channel(
+                        lambda link: link.open_unix_connection(self._remote_path)
+                    )
                 )
             except asyncssh.ChannelOpenError as error:
                 raise await self._diagnosis(error) from error
@@ -139,7 +148,30 @@ class DockerSocketForward:
         return found.exit_code == 0
 
     async def _open(self) -> FarEnd:
-        return await open_unix(self._connection, self._remote_path)
+        return await self._with_present_rights(lambda: open_unix(self._connection, self._remote_path))
+
+    async def _with_present_rights(self, opening: Callable[[], Awaitable[Opened]]) -> Opened:
+        """What is opened at the socket, if need be on a new link: the user may have joined its group."""
+        try:
+            return await opening()
+        except asyncssh.ChannelOpenError as error:
+            is_forbidden = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+            if is_forbidden or not await self._has_joined() or not await self._connection.log_in_anew():
+                raise
+        return await opening()
+
+    async def _has_joined(self) -> bool:
+        """Whether a log-in now has the socket's group, and the link has not; looked at now and then."""
+        now = asyncio.get_running_loop().time()
+        if self._looked_at is not None and now - self._looked_at < GROUPS_PAUSE_SECONDS:
+            return False
+        self._looked_at = now
+        asked = ["sh", "-c", GROUPS, "sh", self._remote_path, self._connection.target.address.user]
+        found = await self._connection.run(asked, timeout=DIAGNOSIS_LIMIT)
+        if found.exit_code != 0 or len(lines := found.stdout.splitlines()) != 3:
+            return False
+        group, of_link, of_user = (line.split() for line in lines)
+        return group[0] in of_user and group[0] not in of_link
 
     def _accept(self) -> Pipe:
         return Pipe(self._open, self._connection.forwarded, self._pipes)

@@ -194,6 +194,22 @@ class TestRights:
             await engine.close()
         await connection.close()
 
+    async def test_who_becomes_a_member_later_is_let_in_over_the_connection_that_is_there(
+        self, server: SshServer
+    ):
+        connection = SshConnection(way_to(server, "maintainer"))
+        async with DockerSocketForward(connection) as forward:
+            engine = DockerEngine(forward.socket_path)
+            await connection.run(["true"], timeout=LIMIT)
+            await asyncio.to_thread(server.run, "usermod", "-aG", "docker", "maintainer")
+            try:
+                assert (await engine.ping()).version
+                await forward.check()
+            finally:
+                await asyncio.to_thread(server.run, "gpasswd", "-d", "maintainer", "docker")
+            await engine.close()
+        await connection.close()
+
     async def test_who_is_no_member_is_told_how_to_become_one(self, server: SshServer):
         connection = SshConnection(way_to(server, "maintainer"))
         async with DockerSocketForward(connection) as forward:
