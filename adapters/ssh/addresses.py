@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any, Final
 
+from adapters.ssh.look_ups import LookUps
+
+LOOK_UPS: Final = LookUps()
 HEAD_START_SECONDS: Final = 0.25
 """What an address has before the next one is tried as well (RFC 8305, section 8)."""
 
@@ -38,7 +41,7 @@ async def open_socket(host: str, port: int) -> socket.socket:
     Waits for as long as any address may still answer: set a limit. Raises the OSError of the first address
     that failed when none accepts.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await LOOK_UPS.of(host, port)
     waiting = in_turns([Endpoint(family, address) for family, _, _, _, address in found])
     trying: set[asyncio.Task[socket.socket]] = set()
     failures: list[OSError] = []
