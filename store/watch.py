@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.deployments import StepStatus
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus
 from store.columns import now
 from store.database import Database
-from store.tables import Server, ServerEvent, ServerWatch
+from store.tables import Server, ServerEvent, ServerStep, ServerWatch
 
 WATCHED = (ServerStatus.USABLE, ServerStatus.UNREACHABLE, ServerStatus.NOT_USABLE)
 EVENTS_KEPT = timedelta(days=30)
@@ -100,7 +102,8 @@ class WatchStore:
         """Notes it, with an event and the server's status if it was otherwise before: then True.
 
         Nothing happens where the owner is not the owner any more. What somebody does to the server meanwhile
-        (provisioning, removal, a changed host key) is not overwritten by the status.
+        (provisioning, removal, a changed host key) is not overwritten by the status. Nor is what makes it not
+        usable: whoever answers again is as usable as before.
         """
         async with self._database.writing() as session:
             if not await _turned(session, server_id, owner, "is_reachable", is_reachable):
@@ -108,18 +111,7 @@ class WatchStore:
             kind = ServerEventKind.REACHABLE_AGAIN if is_reachable else ServerEventKind.UNREACHABLE
             session.add(ServerEvent(server_id=server_id, kind=kind, message=message))
             if status is not None:
-                values = {
-                    "status": status,
-                    "status_message": "" if is_reachable else message,
-                    "is_reachable": status is not ServerStatus.UNREACHABLE,
-                    "is_usable": status is ServerStatus.USABLE,
-                    "checked_at": now(),
-                }
-                # Seaway's own machine answers late when it is busy, and is never away from itself.
-                watched = and_(col(Server.status).in_(WATCHED), col(Server.is_local).is_(False))
-                await session.exec(
-                    update(Server).where(col(Server.id) == server_id, watched).values(**values)
-                )
+                await _stands(session, server_id, status, "" if is_reachable else message)
         return True
 
     async def found_disk(
@@ -216,3 +208,31 @@ async def _turned(session: AsyncSession, server_id: str, owner: str, flag: str, 
         .values({flag: value})
     )
     return changed.rowcount > 0
+
+
+async def _stands(session: AsyncSession, server_id: str, status: ServerStatus, message: str) -> None:
+    """The server of a watch stands so, as far as a look can tell."""
+    # Seaway's own machine answers late when it is busy, and is never away from itself.
+    watched = and_(
+        col(Server.id) == server_id, col(Server.status).in_(WATCHED), col(Server.is_local).is_(False)
+    )
+    reached = {"is_reachable": status is not ServerStatus.UNREACHABLE, "checked_at": now()}
+    await session.exec(update(Server).where(watched).values(**reached))
+    usable = status is ServerStatus.USABLE
+    may_change = _was_usable(server_id) if usable else col(Server.status) == ServerStatus.USABLE
+    stands = {"status": status, "status_message": message, "is_usable": usable}
+    await session.exec(update(Server).where(watched, may_change).values(**stands))
+
+
+def _was_usable(server_id: str) -> ColumnElement[bool]:
+    """Whether only a look found the server not usable, after every step that it had made it so."""
+    told = select(ServerEvent.message).where(
+        ServerEvent.server_id == server_id, ServerEvent.kind == ServerEventKind.UNREACHABLE
+    )
+    last = told.order_by(col(ServerEvent.at).desc()).limit(1).scalar_subquery()
+    lacking = select(ServerStep.server_id).where(
+        ServerStep.server_id == server_id,
+        col(ServerStep.status).not_in((StepStatus.SUCCEEDED, StepStatus.SKIPPED)),
+    )
+    by_look = or_(col(Server.status) == ServerStatus.UNREACHABLE, col(Server.status_message) == last)
+    return and_(by_look, ~lacking.exists())

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from domain.deployments import StepStatus
 from domain.server_events import ServerEventKind
-from domain.servers import ServerStatus, can_be_cleaned
+from domain.servers import ServerStatus, ServerStepName, can_be_cleaned
 from store.columns import LONGEST_MESSAGE, now
 from store.store import Store
 from store.tables import ServerEvent
@@ -127,6 +128,53 @@ class TestChanges:
         server = await store.servers.get("far")
         assert (server.status, server.is_reachable) == (ServerStatus.USABLE, True)
         assert server.status_message == ""
+
+    @pytest.mark.parametrize("was", [ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE])
+    async def test_a_server_that_was_never_made_usable_is_not_by_answering_again(
+        self, store: Store, was: ServerStatus
+    ):
+        await store.watch.claim("me", LEASE)
+        await store.servers.begin_steps("far")
+        await store.servers.move_step("far", ServerStepName.REACH, StepStatus.SUCCEEDED)
+        await store.servers.move_step("far", ServerStepName.PROXY, StepStatus.FAILED)
+        await store.servers.set("far", status=was, status_message="Port 80 is occupied.", is_usable=False)
+        for is_reachable in (False, True):
+            status = ServerStatus.USABLE if is_reachable else ServerStatus.UNREACHABLE
+            assert await store.watch.found_reachable("far", "me", is_reachable, "A message.", status)
+            server = await store.servers.get("far")
+            assert (server.status, server.status_message) == (was, "Port 80 is occupied.")
+            assert (server.is_reachable, server.is_usable) == (is_reachable, False)
+
+    @pytest.mark.parametrize("found", [ServerStatus.NOT_USABLE, ServerStatus.UNREACHABLE])
+    async def test_what_only_a_look_found_ends_with_the_next_that_finds_it_well(
+        self, store: Store, found: ServerStatus
+    ):
+        await store.watch.claim("me", LEASE)
+        await store.servers.begin_steps("far")
+        for number, name in enumerate(ServerStepName):
+            await store.servers.move_step(
+                "far", name, StepStatus.SKIPPED if number % 2 else StepStatus.SUCCEEDED
+            )
+        for _ in range(2):
+            await store.watch.found_reachable("far", "me", False, "far: Docker does not answer.", found)
+            server = await store.servers.get("far")
+            assert (server.status, server.is_usable) == (found, False)
+            await store.watch.found_reachable("far", "me", True, "It answers.", ServerStatus.USABLE)
+            server = await store.servers.get("far")
+            assert (server.status, server.status_message) == (ServerStatus.USABLE, "")
+            assert (server.is_reachable, server.is_usable) == (True, True)
+
+    async def test_what_somebody_else_found_not_usable_stays_when_the_server_answers_again(
+        self, store: Store
+    ):
+        await store.watch.claim("me", LEASE)
+        await store.watch.found_reachable("far", "me", False, "No answer.", ServerStatus.UNREACHABLE)
+        reason = {"status": ServerStatus.NOT_USABLE, "status_message": "Its proxy does not start."}
+        await store.servers.set("far", **reason)
+        await store.watch.found_reachable("far", "me", True, "It answers.", ServerStatus.USABLE)
+        server = await store.servers.get("far")
+        assert (server.status, server.status_message) == tuple(reason.values())
+        assert (server.is_reachable, server.is_usable) == (True, False)
 
     async def test_the_machine_of_seaway_itself_stays_usable_when_it_answers_late(self, store: Store):
         await store.watch.claim("me", LEASE)
