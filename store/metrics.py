@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, insert, literal
 from sqlalchemy import select as select_columns
 from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.metrics import AS_MEASURED, Measure, Point, Resolution, Values
 from store.database import Database
@@ -132,7 +133,7 @@ class MetricStore:
     ) -> int:
         """Makes the coarser points of all whole steps from `since` (seconds since 1970) to now, anew.
 
-        Steps of which finer points may be gone already are left as they are. Returns where to go on.
+        Steps of which finer points are gone already, or may be, are left as they are. Returns where to go on.
         """
         step, ids = coarser.step_seconds, tuple(server_ids)
         lost = int((now - finer.keep).timestamp())
@@ -141,8 +142,11 @@ class MetricStore:
         end = (int(now.timestamp()) - SETTLING_SECONDS) // step * step
         for start in range(0, len(ids) if begin < end else 0, SERVERS_AT_ONCE):
             of_these = col(MetricPoint.server_id).in_(ids[start : start + SERVERS_AT_ONCE])
-            span = of_these & (col(MetricPoint.at) >= begin) & (col(MetricPoint.at) < end)
             async with self._database.writing() as session:
+                whole = await _whole_from(session, of_these, finer.step_seconds, step)
+                if whole is None:
+                    continue
+                span = of_these & (col(MetricPoint.at) >= max(begin, whole)) & (col(MetricPoint.at) < end)
                 await session.exec(delete(MetricPoint).where(span, col(MetricPoint.step_seconds) == step))
                 finer_points = span & (col(MetricPoint.step_seconds) == finer.step_seconds)
                 await session.exec(_insert_coarser(finer_points, step))
@@ -158,6 +162,20 @@ class MetricStore:
                 of_step = col(MetricPoint.step_seconds) == one.step_seconds
                 await session.exec(delete(MetricPoint).where(of_step, too_old))
             await session.exec(delete(MetricPoint).where(gone))
+
+
+async def _whole_from(session: AsyncSession, whose: ColumnElement[bool], finer: int, step: int) -> int | None:
+    """From where on no finer point is missing of a coarser one that is stored; None where there is none."""
+    # Of all servers, which an index has at once; they lose their points together.
+    oldest = (
+        select(MetricPoint.at).where(col(MetricPoint.step_seconds) == finer).order_by(col(MetricPoint.at))
+    )
+    if (first := (await session.exec(oldest.limit(1))).first()) is None:
+        return None
+    begin = first // step * step
+    of_step = (col(MetricPoint.step_seconds) == step) & (col(MetricPoint.at) == begin)
+    stored = (await session.exec(select(MetricPoint.at).where(whose, of_step).limit(1))).first()
+    return begin if stored is None else -(-first // step) * step
 
 
 def _insert_coarser(finer_points: ColumnElement[bool], step: int) -> Any:

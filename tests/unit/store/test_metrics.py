@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import col, func, select
 
-from domain.metrics import AS_MEASURED, DEFAULT_RESOLUTIONS, Measure, Point, Values, merged
+from domain.metrics import AS_MEASURED, DEFAULT_RESOLUTIONS, Measure, Point, Resolution, Values, merged
 from store.metrics import Subject
 from store.store import Store
 from store.tables import MetricPoint
@@ -98,6 +98,22 @@ async def test_minutes_whose_samples_are_gone_already_stay(store: Store):
     await store.metrics.write([(SERVER, old)], step_seconds=60)
     await store.metrics.roll_up(["local"], finer=MEASURED, coarser=MINUTES, since=0, now=NOW)
     assert await store.metrics.of_server("local", step_seconds=60, since=ALWAYS, until=NOW) == [old]
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+async def test_minutes_stay_when_samples_are_to_be_kept_for_longer_than_they_were(
+    store: Store, is_left: bool
+):
+    old = [point(timedelta(hours=hours, seconds=30), 50, samples=6) for hours in (3, 2, 1)]
+    await store.metrics.write([(SERVER, one) for one in old], step_seconds=60)
+    # Of the last minute that is stored, half the samples are gone.
+    left = [point(timedelta(hours=1), 7), point(timedelta(minutes=30), 9)] if is_left else []
+    await store.metrics.write([(SERVER, one) for one in left])
+    longer = Resolution(AS_MEASURED, timedelta(days=1))
+    await store.metrics.roll_up(["local"], finer=longer, coarser=MINUTES, since=0, now=NOW)
+    found = await store.metrics.of_server("local", step_seconds=60, since=ALWAYS, until=NOW)
+    assert found[: len(old)] == old
+    assert [one.average.cpu_percent for one in found[len(old) :]] == [9.0] * is_left
 
 
 async def test_nothing_is_kept_for_longer_than_it_shall_be(store: Store):
