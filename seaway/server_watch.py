@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -40,8 +41,8 @@ SETTLING_SECONDS: Final = 0.2
 # A server may say that it has as many as it likes.
 MOST_REPLICAS: Final = 1000
 MOST_APPLICATIONS: Final = 5000
-# A name is part of a key in the database; Seaway gives none of half this length.
-LONGEST_NAME: Final = 255
+# What Docker takes for a name. It is part of a key in the database; Seaway gives none of half this length.
+NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 LONGEST_PATH: Final = 4096
 
 
@@ -223,7 +224,11 @@ class ServerWatch:
     async def _own(self, listed: Sequence[ListedContainer]) -> list[ListedContainer]:
         """Replicas of the server's team. A server in other hands may name whatever it likes."""
         named = sorted(
-            (one for one in listed if len(one.name) <= LONGEST_NAME >= len(application_of(one.labels)) > 0),
+            (
+                one
+                for one in listed
+                if NAME.fullmatch(one.name) and NAME.fullmatch(application_of(one.labels))
+            ),
             key=lambda one: one.name,
         )
         # Others than the team's may be many, on a machine of several Seaways.
@@ -291,10 +296,16 @@ class ServerWatch:
             async for event in events:
                 # Whoever asks for what happened since a moment is told that moment's again. What happens at
                 # once to several containers comes in any order.
-                if (since is not None and event.at <= since) or len(event.name) > LONGEST_NAME:
+                if (since is not None and event.at <= since) or not _is_credible(event):
                     continue
                 self._heard_until = max(event.at, self._heard_until or event.at)
                 self._reports.happened()
                 self._changed.set()
                 if (reason := self._deaths.hear(event)) is not None:
                     await self._reports.died(self._id, event, reason)
+
+
+def _is_credible(event: ContainerEvent) -> bool:
+    """Whether an engine of Docker can have sent it, and the database takes its names."""
+    application_id = application_of(event.labels)
+    return all(NAME.fullmatch(name) for name in (event.name, application_id or event.name))

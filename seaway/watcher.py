@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, Self
 from zlib import crc32
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from activities.servers import Servers
 from api.pages.live import wake_pages
@@ -55,6 +56,8 @@ DISK_CHANGES_WITHIN_SECONDS: Final = 3600.0
 # What a server's clock may differ by; what is written together is looked up by its span of time.
 MOST_SKEW_SECONDS: Final = 3600
 LARGEST_NUMBER: Final = 2**53
+# With these the database has not refused what it was given: the same may be written later.
+UNHEARD: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
 GIGABYTE: Final = 10**9
 
 
@@ -105,6 +108,7 @@ class Watcher:
         self._names: dict[str, str] = {}
         self._leased_until = 0.0
         self._points: list[tuple[Subject, Point]] = []
+        self._was_refused = False
         self._filled = asyncio.Event()
         self._waiting: Counter[str] = Counter()
         self._teams: dict[str, str] = {}
@@ -137,6 +141,9 @@ class Watcher:
         self._watches.clear()
         try:
             await self._write()
+        except Exception:
+            logger.exception("what was measured last could not be written")
+        try:
             await self._store.watch.release(self.owner)
         except SQLAlchemyError as error:
             logger.warning("the leases of the watched servers could not be given back: %s", error)
@@ -255,7 +262,17 @@ class Watcher:
 
     async def _write(self) -> None:
         points = tuple(self._points)
-        await self._store.metrics.write(points)
+        try:
+            await self._store.metrics.write(points)
+        except UNHEARD:
+            raise
+        except Exception as error:
+            # A former watcher may have written one of them at this moment; the second try sees it.
+            if not self._was_refused:
+                self._was_refused = True
+                raise
+            logger.error("%d points are left out, for the database refuses them: %s", len(points), error)
+        self._was_refused = False
         del self._points[: len(points)]
         self._waiting = Counter(subject.server_id for subject, _ in self._points)
         if not self._points:

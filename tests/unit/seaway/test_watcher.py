@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DataError, OperationalError
 
 from adapters.docker.watching import ListedContainer
 from adapters.host_commands import Completed
@@ -29,6 +31,7 @@ from store.tables import Application, Environment, Project, Team
 from tests.harness.waiting import eventually
 
 PERIOD_SECONDS = 0.05
+HOSTILE_NAMES = ("a\0", "a\n", "a\ud800", "a b", "ä", "")
 LABELS = {"seaway.application": "shop", "seaway.role": "replica", "seaway.managed": "true"}
 REPLICA = ListedContainer("shop-r-1", "running", LABELS)
 
@@ -275,14 +278,16 @@ class TestOneServer:
         theirs = {**LABELS, "seaway.application": "theirs"}
         made_up = [
             ListedContainer("a" * 256, "running", LABELS),
+            *(ListedContainer(name, "running", LABELS) for name in HOSTILE_NAMES),
+            ListedContainer("a-nul", "running", {**LABELS, "seaway.application": "shop\0"}),
             ListedContainer("a-theirs", "running", theirs),
             *(ListedContainer(f"shop-{number}", "running", LABELS) for number in range(10_000)),
         ]
         server = FakeServer(containers=made_up)
         async with watching(server) as told:
             await eventually(lambda: len(told.points) > 8)
-            server.dies("a" * 256)
-            server.dies("shop-1")
+            for name in ("a" * 256, *HOSTILE_NAMES, "shop-1"):
+                server.dies(name)
             await eventually(lambda: told.deaths == ["shop-1"])
         measured = {subject.replica for subject, _ in told.points}
         assert measured == {"", "shop-0", "shop-1", "shop-10"}
@@ -403,6 +408,41 @@ class TestAllServers:
         span = {"since": now - timedelta(minutes=1), "until": now, "step_seconds": AS_MEASURED}
         assert await store.metrics.of_server("local", **span) == [point]  # type: ignore[arg-type]
         assert await store.metrics.of_server("far", **span) == []  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("error", "tries_left"),
+        [
+            (DataError("INSERT", {}, ValueError("NUL")), 0),
+            (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), 0),
+            (OperationalError("INSERT", {}, OSError("The connection is lost.")), 1),
+        ],
+        ids=["refused", "no text", "connection lost"],
+    )
+    async def test_points_that_the_database_refuses_are_not_tried_for_ever(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, tries_left: int
+    ):
+        watcher = self.watcher(store, FakeServer())
+
+        async def write(points: Sequence[object]) -> None:
+            raise error
+
+        monkeypatch.setattr(store.metrics, "write", write)
+        watcher.used(Subject("local"), Point(int(datetime.now(UTC).timestamp()), 1, Values(), Values()))
+        for _ in range(2):
+            with contextlib.suppress(type(error)):
+                await watcher._write()
+        assert len(watcher._points) == tries_left
+
+    async def test_servers_are_left_to_others_also_when_the_last_points_are_refused(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        async def write(points: Sequence[object]) -> None:
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+
+        monkeypatch.setattr(store.metrics, "write", write)
+        async with self.watcher(store, FakeServer()) as watcher:
+            await eventually(lambda: watcher.watched == {"local", "far"})
+        assert len(await store.watch.claim("another", timedelta(seconds=25))) == 2
 
     async def test_what_a_server_sends_without_end_keeps_back_nobody_elses(self, store: Store):
         watcher = self.watcher(store, FakeServer())
