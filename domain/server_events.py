@@ -89,7 +89,8 @@ class Deaths:
         elif event.action is ContainerAction.OOM:
             self._life(event.name).ran_out_of_memory = True
         elif event.action is ContainerAction.DIE:
-            life = self._lives.pop(event.name, _Life())
+            # Kept until the next start: whoever could not write the death down hears of it again.
+            life = self._lives.get(event.name, _Life())
             if is_proxy(event.labels):
                 return f"The proxy stopped{_end(event, life)}."
             if application_of(event.labels) and not life.was_told_to_end:

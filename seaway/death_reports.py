@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from adapters.traefik.settings import OWNER_LABEL
+from domain.identifiers import derived_identifier
 from domain.server_events import ContainerEvent, ServerEventKind, is_proxy
 from domain.services import application_of
 from store.store import Store
@@ -25,7 +26,7 @@ class DeathReports:
         self._told: dict[tuple[str, str], datetime] = {}
 
     async def tell(self, server_id: str, folders: Sequence[str], event: ContainerEvent, reason: str) -> None:
-        """Writes the death down; `folders` are Seaway's on that server."""
+        """Writes the death down, unless a former watcher has; `folders` are Seaway's on that server."""
         now = datetime.now(UTC)
         self._told = {death: at for death, at in self._told.items() if now - at < SAME_DEATH}
         death = (server_id, event.name)
@@ -33,10 +34,10 @@ class DeathReports:
             return
         if sum(server == server_id for server, _ in self._told) >= MOST_DEATHS:
             return
-        self._told[death] = now
         of_proxy = is_proxy(event.labels)
-        await self._store.watch.record(
+        await self._store.watch.record_once(
             ServerEvent(
+                id=derived_identifier("death", server_id, event.name, event.at.isoformat()),
                 server_id=server_id,
                 kind=ServerEventKind.PROXY_DOWN if of_proxy else ServerEventKind.CONTAINER_DIED,
                 at=min(event.at, now),
@@ -45,6 +46,7 @@ class DeathReports:
                 subject=event.name,
             )
         )
+        self._told[death] = now
 
     async def _is_ours(self, server_id: str, folders: Sequence[str], labels: Mapping[str, str]) -> bool:
         # Another Seaway may use the same engine, or another team the same machine.

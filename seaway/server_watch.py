@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from activities.servers import ServerParts, Servers
 from activities.together import all_or_none
 from adapters.control_groups import read_groups
@@ -90,8 +92,12 @@ class ServerWatch:
         period_seconds: float,
         delay_seconds: float = 0.0,
         folders: Sequence[str] = (),
+        since: datetime | None = None,
     ) -> None:
-        """`folders` are those whose disks matter; the first look is after `delay_seconds`."""
+        """`folders` are those whose disks matter; the first look is after `delay_seconds`.
+
+        What happened `since` then, when maybe nobody watched, is told too.
+        """
         self._id = server_id
         self._servers = servers
         self._reports = reports
@@ -109,6 +115,7 @@ class ServerWatch:
         self._deaths = Deaths()
         self._changed = asyncio.Event()
         self._listing = asyncio.Lock()
+        self._since = since
         self._heard_until: datetime | None = None
 
     async def run(self) -> None:
@@ -242,7 +249,7 @@ class ServerWatch:
             await asyncio.sleep(SETTLING_SECONDS)
             self._changed.clear()
             # What goes wrong here is found by the next look too, and told by it.
-            with contextlib.suppress(SeawayError):
+            with contextlib.suppress(SeawayError, SQLAlchemyError):
                 await self._list_replicas(await self._servers.parts(self._id))
 
     async def _by_engine(
@@ -281,6 +288,8 @@ class ServerWatch:
                 await self._hear()
             except SeawayError as error:
                 logger.debug("the events of the server %s end: %s", self._id, error.message)
+            except SQLAlchemyError as error:
+                logger.warning("watching servers: the database did not take it: %s", error)
             # It ended: something is wrong with the server, or was.
             self._look_now.set()
             lasted = asyncio.get_running_loop().time() - began
@@ -290,19 +299,21 @@ class ServerWatch:
 
     async def _hear(self) -> None:
         parts = await self._servers.parts(self._id)
-        since = self._heard_until
-        happenings = parts.engine.happenings(MANAGED, since)
+        heard_until = self._heard_until
+        happenings = parts.engine.happenings(MANAGED, heard_until or self._since)
         async with aclosing(happenings) as events:  # type: ignore[type-var]
             async for event in events:
                 # Whoever asks for what happened since a moment is told that moment's again. What happens at
                 # once to several containers comes in any order.
-                if (since is not None and event.at <= since) or not _is_credible(event):
+                is_known = heard_until is not None and event.at <= heard_until
+                if is_known or not _is_credible(event):
                     continue
-                self._heard_until = max(event.at, self._heard_until or event.at)
                 self._reports.happened()
                 self._changed.set()
                 if (reason := self._deaths.hear(event)) is not None:
                     await self._reports.died(self._id, event, reason)
+                # Last, so that what could not be told is heard again.
+                self._heard_until = max(event.at, self._heard_until or event.at)
 
 
 def _is_credible(event: ContainerEvent) -> bool:

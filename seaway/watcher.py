@@ -42,6 +42,8 @@ logger = logging.getLogger("seaway.watch")
 # A server whose watcher died has another one after at most 30 s.
 LEASE: Final = timedelta(seconds=25)
 CLAIM_SECONDS: Final = 5.0
+# So long nobody may have watched a server before its watch begins.
+UNWATCHED: Final = LEASE + timedelta(seconds=CLAIM_SECONDS)
 WRITE_SECONDS: Final = 1.0
 ROLL_UP_SECONDS: Final = 60.0
 FORGET_SECONDS: Final = 600.0
@@ -203,6 +205,7 @@ class Watcher:
             # The looks at many servers are spread over the period.
             delay_seconds=crc32(server_id.encode()) % 1000 / 1000 * min(period, CLAIM_SECONDS),
             folders=self._folders(server),
+            since=datetime.now(UTC) - UNWATCHED,
         )
         if server.is_local:
             self._own_begins.set()

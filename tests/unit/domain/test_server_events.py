@@ -24,6 +24,10 @@ def event(
     [
         ([event(A.START), event(A.DIE, exit_code=1)], ["died with exit code 1."]),
         ([event(A.OOM), event(A.DIE, exit_code=137)], ["died with exit code 137, out of memory."]),
+        (
+            [event(A.OOM), event(A.DIE, exit_code=137), event(A.DIE, exit_code=137)],
+            ["died with exit code 137, out of memory."] * 2,
+        ),
         ([event(A.KILL, signal=9), event(A.DIE, exit_code=137)], ["died with exit code 137."]),
         ([event(A.KILL, signal=15), event(A.DIE, exit_code=143)], []),
         ([event(A.KILL, signal=15), event(A.KILL, signal=9), event(A.DIE, exit_code=137)], []),
@@ -37,6 +41,7 @@ def event(
     ids=[
         "it ended by itself",
         "it ran out of memory",
+        "it ran out of memory, which is heard again",
         "somebody killed it",
         "it was asked to stop",
         "it was asked to stop and did not listen",

@@ -53,6 +53,7 @@ class FakeServer:
     )
     events: asyncio.Queue[ContainerEvent | None] = field(default_factory=asyncio.Queue)
     listeners: int = 0
+    since: list[datetime | None] = field(default_factory=list)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def parts(self, server_id: str) -> Any:
@@ -95,6 +96,7 @@ class FakeServer:
         self, labels: Mapping[str, str], since: datetime | None
     ) -> AsyncIterator[ContainerEvent]:
         self.listeners += 1
+        self.since.append(since)
         while (event := await self.events.get()) is not None:
             yield event
         raise EngineUnavailable("The link broke.")
@@ -113,6 +115,7 @@ class Told:
     deaths: list[str] = field(default_factory=list)
     standing: dict[str, ReplicaState] = field(default_factory=dict)
     changes: int = 0
+    refusals: list[Exception] = field(default_factory=list)
 
     async def own(self, server_id: str, application_ids: frozenset[str]) -> frozenset[str]:
         return application_ids - {"theirs"}
@@ -127,6 +130,8 @@ class Told:
         self.standing = {one.name: one.state for one in replicas}
 
     async def died(self, server_id: str, event: ContainerEvent, reason: str) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
         self.deaths.append(event.name)
 
     async def reached(self, server_id: str, error: SeawayError | None) -> None:
@@ -240,6 +245,53 @@ class TestOneServer:
             server.dies("two", moment + timedelta(seconds=1))
             await eventually(lambda: told.deaths == ["one", "two"])
         assert told.changes == 2
+
+    async def test_a_death_that_could_not_be_told_is_heard_again(self):
+        server, moment = FakeServer(), datetime.now(UTC)
+        async with watching(server) as told:
+            server.dies("one", moment)
+            await eventually(lambda: told.deaths == ["one"])
+            told.refusals.append(OperationalError("INSERT", {}, OSError("The connection is lost.")))
+            server.dies("two", moment + timedelta(seconds=1))
+            await eventually(lambda: server.listeners == 2)
+            assert server.since == [None, moment]
+            server.dies("two", moment + timedelta(seconds=1))
+            await eventually(lambda: told.deaths == ["one", "two"])
+
+    async def test_how_replicas_stand_is_asked_again_also_after_the_database_did_not_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(server_watch, "SETTLING_SECONDS", 0.01)
+        server, told = FakeServer(), Told()
+        watch = ServerWatch("far", server, told, period_seconds=3600)  # type: ignore[arg-type]
+        task = asyncio.create_task(watch.run())
+        await eventually(lambda: told.reachable == ["yes"] and server.listeners == 1)
+        lost = [OperationalError("SELECT", {}, OSError("The connection is lost."))]
+
+        async def parts(server_id: str) -> Any:
+            if lost:
+                raise lost.pop()
+            return await FakeServer.parts(server, server_id)
+
+        monkeypatch.setattr(server, "parts", parts)
+        server.containers = [replace(REPLICA, state="exited")]
+        server.dies()
+        await eventually(lambda: not lost)
+        server.dies()
+        await eventually(lambda: told.standing == {"shop-r-1": ReplicaState.EXITED})
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def test_what_happened_before_a_watch_is_told_also_by_a_clock_that_is_late(self):
+        server, told = FakeServer(), Told()
+        since = datetime.now(UTC) - timedelta(seconds=30)
+        watch = ServerWatch("far", server, told, period_seconds=3600, since=since)  # type: ignore[arg-type]
+        task = asyncio.create_task(watch.run())
+        server.dies("one", since - timedelta(minutes=5))
+        await eventually(lambda: told.deaths == ["one"])
+        assert server.since == [since]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def test_what_happens_to_several_at_once_is_heard_in_any_order(self):
         server = FakeServer()
@@ -492,6 +544,42 @@ class TestAllServers:
         await watcher.died("far", death_of("theirs", "theirs-1"), "It died.")
         assert len(await self.events(store, "far")) == MOST_DEATHS
         assert {event.application_id for event in await store.watch.events("far")} == {"shop"}
+
+    async def test_a_death_that_the_database_did_not_take_is_told_the_next_time(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        await an_application(store, "shop", team_id="team")
+        watcher, death = self.watcher(store, FakeServer()), death_of("shop", "shop-1")
+
+        async def lose(event: object) -> None:
+            raise OperationalError("INSERT", {}, OSError("The connection is lost."))
+
+        with monkeypatch.context() as patched:
+            for name in ("record", "record_once"):
+                patched.setattr(store.watch, name, lose)
+            with pytest.raises(OperationalError):
+                await watcher.died("far", death, "It died.")
+        await watcher.died("far", death, "It died.")
+        assert await self.events(store, "far") == [ServerEventKind.CONTAINER_DIED]
+
+    async def test_a_new_watcher_hears_also_what_happened_when_maybe_nobody_watched(self, store: Store):
+        server, began = FakeServer(), datetime.now(UTC)
+        async with self.watcher(store, server):
+            await eventually(lambda: server.listeners == 2)
+        for since in server.since:
+            assert since is not None
+            assert began - timedelta(seconds=30) <= since <= began
+
+    async def test_a_new_watcher_repeats_no_death(self, store: Store):
+        await an_application(store, "shop", team_id="team")
+        told, missed = death_of("shop", "shop-1"), death_of("shop", "shop-2")
+        for deaths in ([told], [told, missed]):
+            watcher = self.watcher(store, FakeServer())
+            for death in deaths:
+                await watcher.died("far", death, "It died.")
+        await self.watcher(store, FakeServer()).died("local", told, "It died.")
+        assert sorted(event.subject for event in await store.watch.events("far")) == ["shop-1", "shop-2"]
+        assert [event.subject for event in await store.watch.events("local")] == ["shop-1"]
 
     async def test_the_end_of_a_proxy_is_told_unless_it_is_another_seaways(self, store: Store):
         watcher = self.watcher(store, FakeServer())
