@@ -126,8 +126,11 @@ def host_point(earlier: HostReading, later: HostReading) -> Point | None:
     return Point(_second(later.at), 1, values, values, later.memory_total_bytes, later.disk_total_bytes)
 
 
-def container_point(earlier: ContainerReading, later: ContainerReading) -> Point | None:
-    """What the container used between two readings; None when it was started anew between them."""
+def container_point(earlier: ContainerReading, later: ContainerReading, at: datetime) -> Point | None:
+    """What the container used between two readings; None when it was started anew between them.
+
+    `at` is the time here: the readings are by the clock of the server, which may be another one.
+    """
     seconds = (later.at - earlier.at).total_seconds()
     cpu = later.cpu_nanoseconds - earlier.cpu_nanoseconds
     received, sent = later.received_bytes - earlier.received_bytes, later.sent_bytes - earlier.sent_bytes
@@ -139,7 +142,7 @@ def container_point(earlier: ContainerReading, later: ContainerReading) -> Point
         received_bytes_per_second=received / seconds,
         sent_bytes_per_second=sent / seconds,
     )
-    return Point(_second(later.at), 1, values, values, later.memory_limit_bytes)
+    return Point(_second(at), 1, values, values, later.memory_limit_bytes)
 
 
 def merged(points: Iterable[Point], step_seconds: int) -> list[Point]:

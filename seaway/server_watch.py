@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -206,9 +206,10 @@ class ServerWatch:
             found = await self._by_kernel(parts, running)
             self._is_engine_blind = self._is_engine_blind or bool(found)
         earlier, self._containers = self._containers, {one.name: one for one in found}
+        now = datetime.now(UTC)
         for reading in found:
             before = earlier.get(reading.name)
-            if before is not None and (point := container_point(before, reading)) is not None:
+            if before is not None and (point := container_point(before, reading, now)) is not None:
                 subject = Subject(self._id, reading.application_id, reading.name)
                 self._reports.used(subject, point)
 

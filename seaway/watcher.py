@@ -55,7 +55,7 @@ LEAST_WAITING_OF_A_SERVER: Final = 2000
 # A disk that fills and empties more often than that is not told of, and not cleaned, until later.
 MOST_DISK_CHANGES: Final = 6
 DISK_CHANGES_WITHIN_SECONDS: Final = 3600.0
-# What a server's clock may differ by; what is written together is looked up by its span of time.
+# What a point's time may differ by; what is written together is looked up by its span of time.
 MOST_SKEW_SECONDS: Final = 3600
 LARGEST_NUMBER: Final = 2**53
 # With these the database has not refused what it was given: the same may be written later.

@@ -86,16 +86,19 @@ class TestServers:
 class TestReplicas:
     def test_two_seconds_of_processor_time_in_ten_are_20_percent_of_one(self):
         later = replace(REPLICA, at=LATER, cpu_nanoseconds=3 * 10**9, received_bytes=2000, sent_bytes=500)
-        point = container_point(REPLICA, later)
+        here = LATER + timedelta(minutes=7)
+        point = container_point(REPLICA, later, here)
         assert point is not None
         assert point.average.cpu_percent == pytest.approx(20)
         assert point.average.received_bytes_per_second == 100
         assert point.average.sent_bytes_per_second == 0
         assert point.memory_total_bytes == 2**30
+        assert (point.at, point.samples) == (int(here.timestamp()), 1)
 
     @pytest.mark.parametrize("counter", ["cpu_nanoseconds", "received_bytes", "sent_bytes"])
     def test_a_counter_that_fell_means_a_new_start(self, counter: str):
-        assert container_point(REPLICA, replace(REPLICA, at=LATER, **{counter: 0})) is None  # type: ignore[arg-type]
+        later = replace(REPLICA, at=LATER, **{counter: 0})  # type: ignore[arg-type]
+        assert container_point(REPLICA, later, LATER) is None
 
 
 class TestDownSampling:

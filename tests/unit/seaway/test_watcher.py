@@ -168,6 +168,13 @@ class TestOneServer:
         assert {point.average.cpu_percent for subject, point in told.points if not subject.replica} == {25.0}
         assert told.reachable == ["yes"]
 
+    async def test_what_replicas_use_is_told_by_the_clock_here(self):
+        began = datetime.now(UTC).replace(microsecond=0)
+        async with watching(FakeServer(began=began - timedelta(minutes=7))) as told:
+            await eventually(lambda: sum(bool(subject.replica) for subject, _ in told.points) > 2)
+        for _, point in told.points:
+            assert began.timestamp() <= point.at <= datetime.now(UTC).timestamp()
+
     async def test_all_replicas_are_told_as_they_stand_also_those_that_do_not_run(self):
         server = FakeServer()
         async with watching(server) as told:
