@@ -68,6 +68,8 @@ class MetricStore:
             return
         times = [at for _, at in rows]
         known = select(*KEY).where(
+            # Points of hundreds of others would be read while nobody else may write.
+            col(MetricPoint.server_id).in_({subject.server_id for subject, _ in rows}),
             col(MetricPoint.step_seconds) == step_seconds,
             col(MetricPoint.at).between(min(times), max(times)),
         )

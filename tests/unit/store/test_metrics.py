@@ -8,6 +8,7 @@ import pytest
 from sqlmodel import col, func, select
 
 from domain.metrics import AS_MEASURED, DEFAULT_RESOLUTIONS, Measure, Point, Resolution, Values, merged
+from store import metrics
 from store.metrics import Subject
 from store.store import Store
 from store.tables import MetricPoint
@@ -56,6 +57,23 @@ async def test_a_second_sample_of_the_same_second_changes_nothing(store: Store):
     await store.metrics.write([(SERVER, second)])
     found = await store.metrics.of_server("local", step_seconds=AS_MEASURED, since=ALWAYS, until=NOW)
     assert found == [first]
+
+
+async def test_only_points_of_the_servers_that_are_written_are_read_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    await store.metrics.write([(Subject(str(number)), point(timedelta(0), 1)) for number in range(20)])
+    read: list[str] = []
+
+    def reading(server_id: str, *rest: str) -> Subject:
+        read.append(server_id)
+        return Subject(server_id, *rest)
+
+    written = [(Subject("1"), point(timedelta(0), 2)), (Subject("local"), point(timedelta(0), 2))]
+    monkeypatch.setattr(metrics, "Subject", reading)
+    await store.metrics.write(written)
+    assert read == ["1"]
+    assert (await rows(store)) == {AS_MEASURED: 21}
 
 
 async def test_minutes_and_quarters_are_what_merging_the_samples_gives(store: Store):
