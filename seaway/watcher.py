@@ -282,19 +282,30 @@ class Watcher:
             self._filled.clear()
 
     async def roll_up(self) -> None:
-        """Makes coarser points of what was measured since the last time."""
+        """Makes coarser points of what was measured since the last time, by whomever."""
         now = datetime.now(UTC)
         for finer, coarser in pairwise(self._settings.kept):
-            done = self._rolled_up[coarser.step_seconds]
+            done = await self._done_of_watched(coarser.step_seconds)
             groups: dict[int, list[str]] = defaultdict(list)
-            for server_id in self._watches:
-                groups[done.get(server_id, 0)].append(server_id)
-            done.clear()
+            for server_id, on in done.items():
+                groups[on].append(server_id)
             for since, server_ids in groups.items():
                 on = await self._store.metrics.roll_up(
                     server_ids, finer=finer, coarser=coarser, since=since, now=now
                 )
                 done.update(dict.fromkeys(server_ids, on))
+
+    async def _done_of_watched(self, step_seconds: int) -> dict[str, int]:
+        """Where to go on, for each server that is watched now."""
+        known = {
+            server_id: on
+            for server_id, on in self._rolled_up[step_seconds].items()
+            if server_id in self._watches
+        }
+        if new := self._watches.keys() - known.keys():
+            known |= await self._store.metrics.newest_of_servers(new, step_seconds=step_seconds)
+        self._rolled_up[step_seconds] = known
+        return known
 
     async def _forget(self) -> None:
         await asyncio.sleep(FORGET_SECONDS)

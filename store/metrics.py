@@ -114,6 +114,22 @@ class MetricStore:
         on_server = and_(col(MetricPoint.server_id) == server_id, col(MetricPoint.replica) != "")
         return dict(await self._read(AS_MEASURED, since, until, on_server))
 
+    async def newest_of_servers(self, server_ids: Iterable[str], *, step_seconds: int) -> dict[str, int]:
+        """When the last point of this step of each server itself begins; 0 where there is none."""
+        ids = tuple(server_ids)
+        query = (
+            select(MetricPoint.server_id, func.max(MetricPoint.at))
+            .where(
+                col(MetricPoint.server_id).in_(ids),
+                col(MetricPoint.application_id) == "",
+                col(MetricPoint.replica) == "",
+                col(MetricPoint.step_seconds) == step_seconds,
+            )
+            .group_by(col(MetricPoint.server_id))
+        )
+        async with self._database.reading() as session:
+            return dict.fromkeys(ids, 0) | dict((await session.exec(query)).all())
+
     async def _read(
         self, step_seconds: int, since: datetime, until: datetime, whose: ColumnElement[bool]
     ) -> list[tuple[Subject, Point]]:

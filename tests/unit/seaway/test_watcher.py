@@ -515,6 +515,38 @@ class TestAllServers:
         span = {"since": now - timedelta(minutes=1), "until": now, "step_seconds": AS_MEASURED}
         assert await store.metrics.of_server("local", **span) == [point]  # type: ignore[arg-type]
 
+    async def test_points_are_rolled_up_from_where_it_ended_also_after_a_new_start_or_a_failure(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        since: dict[str, int] = {}
+        errors: list[Exception] = []
+
+        async def roll_up(server_ids: Sequence[str], **options: Any) -> int:
+            if options["coarser"].step_seconds == 60:
+                since.update(dict.fromkeys(server_ids, options["since"]))
+            if errors:
+                raise errors.pop()
+            return 120_000
+
+        await store.metrics.write([(Subject("local"), Point(6000, 1, Values(), Values()))], step_seconds=60)
+        monkeypatch.setattr(store.metrics, "roll_up", roll_up)
+        watcher = self.watcher(store, FakeServer())
+        watches: Any = dict.fromkeys(["local", "far"])
+        watcher._watches = watches
+        await watcher.roll_up()
+        assert since == {"local": 6000, "far": 0}
+        errors.append(OperationalError("INSERT", {}, OSError("The connection is lost.")))
+        with pytest.raises(OperationalError):
+            await watcher.roll_up()
+        await watcher.roll_up()
+        assert since == {"local": 120_000, "far": 120_000}
+        # Whoever had it meanwhile has gone further, or not so far.
+        del watches["local"]
+        await watcher.roll_up()
+        watches["local"] = None
+        await watcher.roll_up()
+        assert since == {"local": 6000, "far": 120_000}
+
     async def test_only_applications_of_its_team_are_a_servers(self, store: Store):
         await an_application(store, "shop", team_id="team")
         await an_application(store, "theirs", team_id="others")

@@ -111,6 +111,15 @@ async def test_rolling_up_again_changes_nothing_and_goes_on_where_it_was(store: 
     assert later[:-1] == first
 
 
+async def test_where_to_go_on_is_the_last_point_of_the_server_itself(store: Store):
+    older, newer = point(timedelta(hours=2), 1), point(timedelta(hours=1), 1)
+    for subject, one in ((SERVER, older), (SERVER, newer), (REPLICA, point(timedelta(0), 1))):
+        await store.metrics.write([(subject, one)], step_seconds=60)
+    await store.metrics.write([(SERVER, point(timedelta(0), 1))])
+    newest = await store.metrics.newest_of_servers(["local", "far"], step_seconds=60)
+    assert newest == {"local": newer.at, "far": 0}
+
+
 async def test_minutes_whose_samples_are_gone_already_stay(store: Store):
     old = point(timedelta(hours=3), 50, samples=6)
     await store.metrics.write([(SERVER, old)], step_seconds=60)
