@@ -69,10 +69,13 @@ class _Life:
 class Deaths:
     """Tells from a server's events which replicas died by themselves, and not because they were to end.
 
-    A proxy is never to end for long, so each of its deaths is told.
+    A proxy is never to end for long, so each of its deaths is told, but for one that was asked for before
+    anybody watched: that is how a proxy is replaced when Seaway starts, or makes the server usable anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, began: datetime | None = None) -> None:
+        """`began` is when the watch did; what happened before may be heard too."""
+        self._began = began
         self._lives: dict[str, _Life] = {}
 
     def hear(self, event: ContainerEvent) -> str | None:
@@ -92,6 +95,9 @@ class Deaths:
             # Kept until the next start: whoever could not write the death down hears of it again.
             life = self._lives.get(event.name, _Life())
             if is_proxy(event.labels):
+                was_before = self._began is not None and event.at < self._began
+                if life.was_told_to_end and was_before:
+                    return None
                 return f"The proxy stopped{_end(event, life)}."
             if application_of(event.labels) and not life.was_told_to_end:
                 return _reason(event, life)

@@ -112,7 +112,7 @@ class ServerWatch:
         self._told: bool | None = None
         self._failing_since: float | None = None
         self._look_now = asyncio.Event()
-        self._deaths = Deaths()
+        self._deaths = Deaths(began=datetime.now(UTC))
         self._changed = asyncio.Event()
         self._listing = asyncio.Lock()
         self._since = since

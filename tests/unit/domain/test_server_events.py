@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_every_end_of_a_proxy_is_told(events: list[ContainerEvent]):
     deaths = Deaths()
     assert [reason for reason in map(deaths.hear, events) if reason] == [
         "The proxy stopped with exit code 0."
+    ]
+
+
+@pytest.mark.parametrize(("signal", "told"), [(15, 0), (9, 1)])
+def test_a_proxy_that_was_replaced_before_the_watch_began_is_not_told(signal: int, told: int):
+    began = datetime.now(UTC) + timedelta(seconds=5)
+    deaths = Deaths(began)
+    events = [event(A.KILL, signal=signal, role="proxy"), event(A.DIE, role="proxy")]
+    assert len([reason for reason in map(deaths.hear, events) if reason]) == told
+    assert [deaths.hear(replace(one, at=began)) for one in events] == [
+        None,
+        "The proxy stopped with exit code 0.",
     ]
 
 
