@@ -39,8 +39,8 @@ class RuntimeView(Protocol):
         """`running:healthy`, `exited`, `unknown:unknown` and the like; never raises."""
         ...
 
-    async def statuses(self) -> dict[str, str]:
-        """The status of every application that has containers; others have exited."""
+    async def statuses(self, *, team_id: str) -> dict[str, str]:
+        """The status of the team's applications that have containers; others have exited."""
         ...
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:

@@ -37,7 +37,7 @@ async def load_applications(context: ApiContext, principal: Principal) -> Sequen
     """All of the team, oldest first."""
     rows = await context.store.applications.list(team_id=principal.team_id)
     places = await context.store.projects.places(team_id=principal.team_id)
-    statuses = await context.runtime.statuses()
+    statuses = await context.runtime.statuses(team_id=principal.team_id)
     releases = await context.store.releases.of_all(team_id=principal.team_id)
     names = await _server_names(context, principal.team_id)
     local_ids = await context.store.servers.local_ids()

@@ -44,19 +44,22 @@ class ServersView:
             return UNKNOWN
         return _status([placed.state for placed in replicas])
 
-    async def statuses(self) -> dict[str, str]:
-        """The state of every application that has replicas, or a server that does not answer."""
-        servers = await self._store.servers.deployable()
+    async def statuses(self, *, team_id: str) -> dict[str, str]:
+        """The state of the team's applications that have replicas, or a server that does not answer.
+
+        Only the team's own servers are asked: nobody waits for, or reads, what another team's answer.
+        """
+        servers = await self._store.servers.deployable(team_id=team_id)
         answers = await self._answers([one.id for one in servers], {ROLE_LABEL: REPLICA_ROLE})
-        grouped: dict[tuple[str, str], list[ContainerState]] = defaultdict(list)
-        for server, answer in zip(servers, answers, strict=True):
+        grouped: dict[str, list[ContainerState]] = defaultdict(list)
+        for answer in answers:
             for placed in answer or ():
-                grouped[placed.state.labels.get(APPLICATION_LABEL, ""), server.team_id].append(placed.state)
+                grouped[placed.state.labels.get(APPLICATION_LABEL, "")].append(placed.state)
         # Labels say what a server's owner wants them to: nobody speaks for another team's applications.
-        teams = await self._store.applications.teams_of({application_id for application_id, _ in grouped})
+        teams = await self._store.applications.teams_of(grouped.keys())
         found = {
             application_id: _status(replicas)
-            for (application_id, team_id), replicas in grouped.items()
+            for application_id, replicas in grouped.items()
             if teams.get(application_id) == team_id
         }
         silent = {server.id for server, answer in zip(servers, answers, strict=True) if answer is None}

@@ -91,9 +91,11 @@ class ServerStore:
         async with self._database.writing() as session:
             await session.exec(update(Server).where(mine).values(unsettled_since=None))
 
-    async def deployable(self) -> Sequence[Server]:
-        """Every team's servers that can have been deployed to, oldest first."""
+    async def deployable(self, *, team_id: str | None = None) -> Sequence[Server]:
+        """The servers that can have been deployed to, oldest first: the team's, else every team's."""
         query = select(Server).where(or_(col(Server.is_local), col(Server.data_folder) != ""))
+        if team_id is not None:
+            query = query.where(Server.team_id == team_id)
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Server.created_at)))).all()
 

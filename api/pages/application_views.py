@@ -47,7 +47,7 @@ class ApplicationReader:
         store = self._context.store
         applications = await store.applications.list(team_id=self._visitor.team_id)
         latest = await store.deployments.list_latest(team_id=self._visitor.team_id)
-        statuses = await self._context.runtime.statuses()
+        statuses = await self._context.runtime.statuses(team_id=self._visitor.team_id)
         rows = [
             await self._row(application, latest.get(application.id), statuses.get(application.id, "exited"))
             for application in applications

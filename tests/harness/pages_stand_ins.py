@@ -86,7 +86,7 @@ class StatedRuntime:
     async def status(self, application_id: str) -> str:
         return self.states.get(application_id, "exited")
 
-    async def statuses(self) -> dict[str, str]:
+    async def statuses(self, *, team_id: str) -> dict[str, str]:
         return dict(self.states)
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:

@@ -98,12 +98,14 @@ class FixedRuntime:
 
     known: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[object, ...]] = field(default_factory=list)
+    teams_asked_for: list[str] = field(default_factory=list)
     lines: Sequence[str] = ("first", "second")
 
     async def status(self, application_id: str) -> str:
         return self.known.get(application_id, "exited")
 
-    async def statuses(self) -> dict[str, str]:
+    async def statuses(self, *, team_id: str) -> dict[str, str]:
+        self.teams_asked_for.append(team_id)
         return self.known
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:

@@ -205,6 +205,7 @@ async def test_the_status_is_what_the_runtime_sees(
     resources = (await client.get(f"/servers/{server}/resources")).json()
     assert [(one["uuid"], one["status"]) for one in resources] == [(uuid, "running:healthy")]
     assert (await client.get("/resources")).json() == resources
+    assert set(seaway.runtime.teams_asked_for) == {seaway.mine.team.id}
     domains = (await client.get(f"/servers/{server}/domains")).json()
     host = str(application["domains"]).removeprefix("http://")
     assert domains == [{"ip": "127.0.0.1", "domains": [host]}]

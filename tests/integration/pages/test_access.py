@@ -190,7 +190,7 @@ async def test_below_the_api_the_answer_stays_json(visit: Visit) -> None:
 async def test_a_fault_of_ours_is_a_page_that_gives_nothing_away(
     visit: Visit, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken() -> dict[str, str]:
+    async def broken(*, team_id: str) -> dict[str, str]:
         raise RuntimeError("the secret of the engine")
 
     monkeypatch.setattr(world.runtime, "statuses", broken)

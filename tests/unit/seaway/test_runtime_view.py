@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -60,8 +61,10 @@ class Talker:
 
     def __init__(self, labels: object) -> None:
         self.labels = labels
+        self.asked = 0
 
     async def list_containers(self, _labels: object) -> list[Any]:
+        self.asked += 1
         if self.labels is None:
             raise KeyError("State")
         return [SimpleNamespace(status="running", restart_count=0, labels=self.labels)]
@@ -70,8 +73,8 @@ class Talker:
 def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
     """Our application `shop` lives on our server; another team has one of its own."""
 
-    async def deployable() -> list[Any]:
-        return [SimpleNamespace(id="ours", team_id="us"), SimpleNamespace(id="theirs", team_id="them")]
+    async def deployable(*, team_id: str) -> list[Any]:
+        return [SimpleNamespace(id={"us": "ours", "them": "theirs"}[team_id], team_id=team_id)]
 
     async def parts(server_id: str) -> Any:
         return SimpleNamespace(engine={"ours": ours, "theirs": theirs}[server_id], swarm=None)
@@ -79,7 +82,7 @@ def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
     async def silent() -> frozenset[str]:
         return frozenset()
 
-    async def teams_of(ids: set[str]) -> dict[str, str]:
+    async def teams_of(ids: Collection[str]) -> dict[str, str]:
         return {"shop": "us"} if "shop" in ids else {}
 
     async def applications_on(_servers: object) -> list[str]:
@@ -97,13 +100,20 @@ def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
 
 async def test_a_server_of_another_team_does_not_speak_for_an_application():
     shop = {"seaway.application": "shop"}
-    assert await view_of_two_teams(Talker({}), Talker(shop)).statuses() == {}
-    assert (await view_of_two_teams(Talker(shop), Talker(shop)).statuses()).keys() == {"shop"}
+    view = view_of_two_teams(Talker(shop), Talker(shop))
+    assert await view.statuses(team_id="them") == {}
+    assert (await view.statuses(team_id="us")).keys() == {"shop"}
 
 
-async def test_a_server_that_answers_nonsense_hides_nobody_elses_applications():
-    view = view_of_two_teams(Talker({"seaway.application": "shop"}), Talker(None))
-    assert (await view.statuses())["shop"].startswith("running")
+async def test_a_team_neither_asks_nor_waits_for_the_servers_of_others():
+    theirs = Talker(None)
+    view = view_of_two_teams(Talker({"seaway.application": "shop"}), theirs)
+    assert (await view.statuses(team_id="us"))["shop"].startswith("running")
+    assert theirs.asked == 0
+
+
+async def test_a_server_that_answers_nonsense_leaves_its_team_its_pages():
+    assert await view_of_two_teams(Talker({}), Talker(None)).statuses(team_id="them") == {}
 
 
 @pytest.fixture(autouse=True)
