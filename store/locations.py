@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
-from sqlalchemy import and_, exists, or_
+from sqlalchemy import ColumnElement, and_, exists, or_
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -14,7 +15,7 @@ from domain.deployments import DeploymentStatus
 from store.applications import ApplicationStore
 from store.database import Database
 from store.deployments import OPEN_STATUSES, DeploymentStore
-from store.tables import Application, Deployment, ServerRelease
+from store.tables import Application, Deployment, Server, ServerRelease
 from store.tables.applications import DesiredState
 
 WITHOUT_WAY_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, DeploymentStatus.SUPERSEDED)
@@ -22,7 +23,11 @@ WITHOUT_WAY_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, Deploym
 
 
 class LocationStore:
-    """Answers for the applications of all teams: what is configured takes effect with a release only."""
+    """Answers what lives on a server, and where: what is configured takes effect with a release only.
+
+    A server serves its own team only, so only that team's applications are looked at. They are opened in a
+    thread, one after the other: there may be thousands, and each may be large.
+    """
 
     def __init__(
         self, database: Database, applications: ApplicationStore, deployments: DeploymentStore
@@ -38,14 +43,16 @@ class LocationStore:
         wanted = set(server_ids)
         serving = select(ServerRelease.application_id).where(col(ServerRelease.server_id).in_(wanted))
         async with self._database.reading() as session:
-            rows = (await session.exec(select(Application))).all()
+            rows = (await session.exec(select(Application).where(_of_teams_with(wanted)))).all()
             released = () if configured_only else (await session.exec(serving)).all()
-            moving = () if configured_only else (await session.exec(_under_way_or_unwritten())).all()
-        found = set(released)
-        found |= {one.application_id for one in moving if wanted & self._servers_of(self._released([one]))}
-        return [
-            row.id for row in rows if row.id in found or wanted & self._servers_of([self._configured(row)])
-        ]
+            moving = () if configured_only else (await session.exec(_under_way_or_unwritten(wanted))).all()
+
+        def found() -> list[str]:
+            there = set(released)
+            there |= {one.application_id for one in moving if _is_for(wanted, self._released([one]))}
+            return [row.id for row in rows if row.id in there or _is_for(wanted, [self._configured(row)])]
+
+        return await asyncio.to_thread(found)
 
     async def servers_of(self, application: Application) -> Sequence[str]:
         """The ids of its configured servers, in their order, and of those where it serves besides."""
@@ -56,54 +63,74 @@ class LocationStore:
 
     async def applications_with_edge(self, server_id: str) -> Sequence[str]:
         """The ids of those whose edge the server is, as configured or as released."""
-        query = select(Application, Deployment).join(
-            Deployment, col(Deployment.id) == col(Application.current_deployment_id), isouter=True
+        query = (
+            select(Application, Deployment)
+            .join(Deployment, col(Deployment.id) == col(Application.current_deployment_id), isouter=True)
+            .where(_of_teams_with({server_id}))
         )
         async with self._database.reading() as session:
             rows = (await session.exec(query)).all()
-        found = []
-        for row, current in rows:
-            known = [self._configured(row)]
-            if current is not None and row.desired_state != DesiredState.STOPPED:
-                known += self._released([current])
-            if server_id in {one.routing.edge_server_id for one in known}:
-                found.append(row.id)
-        return found
+
+        def has_edge(row: Application, current: Deployment | None) -> bool:
+            runs = [] if current is None or row.desired_state == DesiredState.STOPPED else [current]
+            known = chain(map(self._configured, [row]), self._released(runs))
+            return any(one.routing.edge_server_id == server_id for one in known)
+
+        return await asyncio.to_thread(lambda: [row.id for row, current in rows if has_edge(row, current)])
 
     async def has_mounted_folders(self, server_id: str) -> bool:
         """Whether any of them mounts a folder of the server, now or after a rollback."""
-        snapshots = select(Deployment).where(col(Deployment.status).not_in(WITHOUT_WAY_BACK))
+        is_here = _of_teams_with({server_id})
+        snapshots = (
+            select(Deployment)
+            .join(Application, col(Application.id) == col(Deployment.application_id))
+            .where(is_here, col(Deployment.status).not_in(WITHOUT_WAY_BACK))
+        )
         async with self._database.reading() as session:
-            applications = (await session.exec(select(Application))).all()
+            applications = (await session.exec(select(Application).where(is_here))).all()
             deployments = (await session.exec(snapshots)).all()
 
         def found() -> bool:
-            configurations = [*map(self._configured, applications), *self._released(deployments)]
             return any(
                 server_id in one.server_ids and volume.kind is VolumeKind.BIND
-                for one in configurations
+                for one in chain(map(self._configured, applications), self._released(deployments))
                 for volume in one.runtime.volumes
             )
 
-        # Each snapshot is opened, and there may be thousands.
         return await asyncio.to_thread(found)
 
     def _configured(self, application: Application) -> ApplicationConfiguration:
         return self._applications.configured(application)[0]
 
-    def _released(self, deployments: Iterable[Deployment]) -> list[ApplicationConfiguration]:
-        return [self._deployments.released(one) for one in deployments if one.snapshot_sealed is not None]
-
-    @staticmethod
-    def _servers_of(configurations: Iterable[ApplicationConfiguration]) -> set[str]:
-        return {server_id for one in configurations for server_id in one.server_ids}
+    def _released(self, deployments: Iterable[Deployment]) -> Iterator[ApplicationConfiguration]:
+        return (self._deployments.released(one) for one in deployments if one.snapshot_sealed is not None)
 
 
-def _under_way_or_unwritten() -> SelectOfScalar[Deployment]:
-    """Deployments that are open, or that run since before it was written down which server has what."""
+def _is_for(server_ids: set[str], configurations: Iterable[ApplicationConfiguration]) -> bool:
+    return any(not server_ids.isdisjoint(one.server_ids) for one in configurations)
+
+
+def _of_teams_with(server_ids: Collection[str]) -> ColumnElement[bool]:
+    """Applications of the teams that these servers belong to."""
+    teams = select(Server.team_id).where(col(Server.id).in_(server_ids))
+    return col(Application.team_id).in_(teams)
+
+
+def _under_way_or_unwritten(server_ids: Collection[str]) -> SelectOfScalar[Deployment]:
+    """Deployments that are open, or that run since before it was written down which server has what.
+
+    They are those of the teams that these servers belong to.
+    """
     written = exists().where(col(ServerRelease.application_id) == col(Deployment.application_id))
-    runs = exists().where(
+    runs = and_(
         col(Application.current_deployment_id) == col(Deployment.id),
         col(Application.desired_state) != DesiredState.STOPPED,
     )
-    return select(Deployment).where(or_(col(Deployment.status).in_(OPEN_STATUSES), and_(runs, ~written)))
+    return (
+        select(Deployment)
+        .join(Application, col(Application.id) == col(Deployment.application_id))
+        .where(
+            _of_teams_with(server_ids),
+            or_(col(Deployment.status).in_(OPEN_STATUSES), and_(runs, ~written)),
+        )
+    )

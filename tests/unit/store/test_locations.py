@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from domain.configuration import ApplicationConfiguration, ImageSource
 from domain.deployments import DeploymentStatus
 from store.releases import HeldRelease
 from store.store import Store
-from store.tables import Application, Deployment
+from store.tables import Application, Deployment, Server, Team
 
 HERE, THERE = "far", "local"
 
@@ -19,7 +21,7 @@ async def store(servers_store: Store) -> Store:
 
 
 async def add(store: Store, *server_ids: str) -> Application:
-    team_id = (await store.servers.get(HERE)).team_id
+    team_id = (await store.servers.get(server_ids[0])).team_id
     project = await store.projects.create(team_id=team_id, name="Project")
     environment = await store.projects.environment(project.id, "production")
     row = Application(team_id=team_id, environment_id=environment.id, name="shop", configuration_sealed="")
@@ -88,3 +90,47 @@ async def test_what_runs_since_before_it_was_written_down_is_where_its_release_w
     await store.deployments.update(release.id, status=DeploymentStatus.FINISHED)
     await store.applications.set_state(shop.id, desired_state="running", current_deployment_id=release.id)
     assert await is_on(store, HERE)
+
+
+@pytest.fixture
+def opened(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, threading.Thread]]:
+    """What was opened of what is sealed, and in which thread."""
+    opened: list[tuple[str, threading.Thread]] = []
+    decrypt = store.encryption.decrypt
+
+    def watched(sealed: str) -> str:
+        opened.append((sealed, threading.current_thread()))
+        return decrypt(sealed)
+
+    monkeypatch.setattr(store.encryption, "decrypt", watched)
+    return opened
+
+
+async def test_what_other_teams_have_is_not_opened(
+    store: Store, opened: list[tuple[str, threading.Thread]]
+) -> None:
+    async with store.database.writing() as session:
+        session.add(Team(id="others", name="Dunes"))
+        await session.flush()
+        session.add(Server(id="theirs", team_id="others", name="theirs"))
+    shop = await add(store, HERE)
+    await begin(store, await add(store, "theirs"))
+    opened.clear()
+    assert await store.locations.applications_on({THERE}) == []
+    assert await store.locations.applications_with_edge(THERE) == []
+    assert not await store.locations.has_mounted_folders(THERE)
+    assert {sealed for sealed, _ in opened} == {shop.configuration_sealed, shop.written_sealed}
+
+
+async def test_what_is_opened_leaves_the_event_loop_alone(
+    store: Store, opened: list[tuple[str, threading.Thread]]
+) -> None:
+    shop = await add(store, HERE)
+    release = await begin(store, shop)
+    await store.applications.set_state(shop.id, desired_state="running", current_deployment_id=release.id)
+    opened.clear()
+    assert await store.locations.applications_on({HERE}) == [shop.id]
+    assert await store.locations.applications_with_edge(HERE) == []
+    assert not await store.locations.has_mounted_folders(HERE)
+    assert opened
+    assert threading.main_thread() not in {thread for _, thread in opened}
