@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from pydantic import SecretStr
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.configuration import REVEAL, ApplicationConfiguration, Domain, EnvironmentVariable
+from domain.configuration_limits import check_size, check_storages, check_variables
 from domain.errors import Conflict, NotFound
 from store.columns import now
 from store.database import Database
@@ -47,9 +48,10 @@ class ApplicationStore:
     ) -> Application:
         """Writes a new application and claims its domains.
 
-        Raises Conflict when its name is taken in the environment, or a domain by another application.
+        Raises Conflict when its name is taken in the environment, or a domain by another application, and
+        InvalidInput for more than an application may have.
         """
-        application.configuration_sealed = self._seal(configuration)
+        application.configuration_sealed = self._seal_within_limits(configuration, None)
         application.written_sealed = self._keys.encrypt(json.dumps(dict(written or {})))
         async with self._database.writing() as session:
             await _refuse_taken_name(session, application)
@@ -101,12 +103,13 @@ class ApplicationStore:
     async def update(self, application: Application, configuration: ApplicationConfiguration) -> Application:
         """Writes name, description and configuration; claims the new domains and lets go of the old.
 
-        A domain that the running release still serves stays claimed until a later release drops it.
+        A domain that the running release still serves stays claimed until a later release drops it. Raises
+        InvalidInput for more than an application may have.
         """
         async with self._database.writing() as session:
             row = await _require(session, application.id, None)
+            row.configuration_sealed = self._seal_within_limits(configuration, self._unsealed(row))
             row.name, row.description = application.name, application.description
-            row.configuration_sealed = self._seal(configuration)
             row.updated_at = now()
             await _refuse_taken_name(session, row)
             session.add(row)
@@ -116,12 +119,14 @@ class ApplicationStore:
     async def modify(self, application_id: str, *, team_id: str, edit: Edit) -> Application:
         """Changes name, description and configuration in one transaction, so that no change is lost.
 
-        Domains are claimed and let go of as in `update`. Raises NotFound, Conflict, and what `edit` does.
+        Domains are claimed and let go of as in `update`. Raises NotFound, Conflict, InvalidInput for more
+        than an application may have, and what `edit` does.
         """
         async with self._database.writing() as session:
             row = await _require(session, application_id, team_id, lock=True)
-            configuration, written = edit(row, self._unsealed(row), self._written(row))
-            row.configuration_sealed = self._seal(configuration)
+            present = self._unsealed(row)
+            configuration, written = edit(row, present, self._written(row))
+            row.configuration_sealed = self._seal_within_limits(configuration, present)
             row.written_sealed = self._keys.encrypt(json.dumps(dict(written)))
             row.updated_at = now()
             await _refuse_taken_name(session, row)
@@ -154,10 +159,14 @@ class ApplicationStore:
     async def set_variables(
         self, application_id: str, variables: Sequence[tuple[Variable, SecretStr]]
     ) -> Sequence[Variable]:
-        """Makes or replaces each variable by its key, all of them or none."""
+        """Makes or replaces each variable by its key, all of them or none.
+
+        Raises InvalidInput for more than an application may have.
+        """
         written = []
         async with self._database.writing() as session:
             existing = {(v.key, v.is_preview): v for v in await _variables(session, application_id)}
+            count, size = len(existing), _size_of(existing.values())
             for given, value in variables:
                 row = existing.get((given.key, given.is_preview), given)
                 if row is not given:
@@ -170,6 +179,7 @@ class ApplicationStore:
                 existing[(row.key, row.is_preview)] = row
                 session.add(row)
                 written.append(row)
+            check_variables(len(existing), _size_of(existing.values()), count_before=count, size_before=size)
         return written
 
     async def delete_variable(self, application_id: str, *, variable_id: str = "", key: str = "") -> None:
@@ -219,10 +229,19 @@ class ApplicationStore:
             ):
                 await session.exec(statement)
 
+    def _seal_within_limits(
+        self, configuration: ApplicationConfiguration, present: ApplicationConfiguration | None
+    ) -> str:
+        """Raises InvalidInput for more than an application may have, unless there is even more at present."""
+        count_before = len(present.runtime.volumes) if present is not None else 0
+        check_storages(len(configuration.runtime.volumes), before=count_before)
+        document = _document(configuration)
+        size_before = len(_document(present).encode()) if present is not None else 0
+        check_size(len(document.encode()), before=size_before)
+        return self._keys.encrypt(document)
+
     def _seal(self, configuration: ApplicationConfiguration) -> str:
-        return self._keys.encrypt(
-            configuration.model_copy(update={"environment": ()}).model_dump_json(context=REVEAL)
-        )
+        return self._keys.encrypt(_document(configuration))
 
     def _unsealed(self, application: Application) -> ApplicationConfiguration:
         document = self._keys.decrypt(application.configuration_sealed)
@@ -234,6 +253,15 @@ class ApplicationStore:
             return {}
         written: dict[str, object] = json.loads(self._keys.decrypt(application.written_sealed))
         return written
+
+
+def _document(configuration: ApplicationConfiguration) -> str:
+    return configuration.model_copy(update={"environment": ()}).model_dump_json(context=REVEAL)
+
+
+def _size_of(variables: Iterable[Variable]) -> int:
+    """How large their values are, roughly: sealed they have a third more."""
+    return sum(len(variable.value_sealed) for variable in variables) * 3 // 4
 
 
 async def _require(

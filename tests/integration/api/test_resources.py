@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from api.shapes.answers import number_of
+from domain import configuration_limits
+from domain.configuration import ApplicationConfiguration, Volume, VolumeKind
 from tests.integration.api.conftest import Seaway
 
 
@@ -154,6 +156,29 @@ async def test_variables_are_made_changed_and_deleted(
     assert (await client.delete(f"{path}/{variable['uuid']}")).status_code == 404
 
 
+async def test_an_application_has_so_many_variables_and_no_more(
+    client: httpx.AsyncClient, application: dict[str, object]
+) -> None:
+    path = f"/applications/{application['uuid']}/envs"
+    many = [{"key": f"KEY_{number}", "value": "x"} for number in range(1000)]
+    assert (await client.patch(f"{path}/bulk", json={"data": many})).status_code == 201
+    refused = await client.post(path, json={"key": "ONE_MORE", "value": "x"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["variables"])
+    assert (await client.patch(path, json={"key": "KEY_1", "value": "y"})).status_code == 201
+    assert len((await client.get(path)).json()) == 1000
+
+
+async def test_the_variables_of_an_application_have_a_size_together(
+    client: httpx.AsyncClient, application: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration_limits, "MOST_BYTES", 100_000)
+    path = f"/applications/{application['uuid']}/envs"
+    assert (await client.post(path, json={"key": "FIRST", "value": "x" * 60_000})).status_code == 201
+    refused = await client.post(path, json={"key": "SECOND", "value": "x" * 60_000})
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["variables"])
+    assert [one["key"] for one in (await client.get(path)).json()] == ["FIRST"]
+
+
 async def test_a_variable_can_be_set_to_an_empty_value(
     client: httpx.AsyncClient, application: dict[str, object]
 ) -> None:
@@ -271,6 +296,42 @@ async def test_a_wrong_storage_is_refused(
 ) -> None:
     answer = await client.post(f"/applications/{application['uuid']}/storages", json=body)
     assert (answer.status_code, list(answer.json()["errors"])) == (422, [field])
+
+
+async def test_the_files_of_an_application_have_a_size_together(
+    client: httpx.AsyncClient, application: dict[str, object]
+) -> None:
+    path = f"/applications/{application['uuid']}/storages"
+    body = {"type": "file", "content": "x" * (5 * 1024**2)}
+    made = [await client.post(path, json=body | {"mount_path": f"/etc/{number}"}) for number in range(4)]
+    assert [one.status_code for one in made] == [201, 201, 201, 422]
+    assert list(made[-1].json()["errors"]) == ["configuration"]
+    assert "at most 16 MiB" in made[-1].text
+    assert len((await client.get(path)).json()["file_storages"]) == 3
+
+
+async def test_an_application_has_so_many_storages_and_no_more(
+    seaway: Seaway, client: httpx.AsyncClient, application: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/applications/{application['uuid']}/storages"
+    volumes = [Volume(kind=VolumeKind.NAMED, source="data", target=f"/data/{n}") for n in range(101)]
+    row = await seaway.store.applications.get(str(application["uuid"]))
+    configuration, _ = seaway.store.applications.configured(row)
+
+    def having(count: int) -> ApplicationConfiguration:
+        runtime = configuration.runtime.model_copy(update={"volumes": tuple(volumes[:count])})
+        return configuration.model_copy(update={"runtime": runtime})
+
+    await seaway.store.applications.update(row, having(100))
+    refused = await client.post(path, json={"type": "persistent", "name": "a", "mount_path": "/one/more"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["storages"])
+    with monkeypatch.context() as earlier:
+        earlier.setattr(configuration_limits, "MOST_STORAGES", 101)
+        await seaway.store.applications.update(row, having(101))
+    # Whoever has more since earlier can still change the rest, and delete them one by one.
+    assert (await client.patch(f"/applications/{row.id}", json={"description": "x"})).status_code == 200
+    first = (await client.get(path)).json()["persistent_storages"][0]
+    assert (await client.delete(f"{path}/{first['uuid']}")).status_code == 200
 
 
 async def test_two_things_are_not_mounted_at_one_place(
