@@ -7,12 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fastapi import FastAPI
 
+from seaway.parts import ApiServer
+from seaway.settings import Settings
 from workflows import names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,11 +45,16 @@ def compose(
     )
 
 
+def configuration(environment: dict[str, str]) -> dict[str, Any]:
+    answer = compose("config", "--format", "json", environment=environment)
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout)
+    return found
+
+
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    answer = compose("config", "--format", "json", environment=REQUIRED)
-    assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout)["services"]
+    found: dict[str, Any] = configuration(REQUIRED)["services"]
     return found
 
 
@@ -71,6 +80,36 @@ def test_nothing_is_published_beyond_the_loopback_address(services: dict[str, An
     }
 
     assert published == {"api": ["127.0.0.1"], "temporal-ui": ["127.0.0.1"]}
+
+
+ELSEWHERE = {"SEAWAY_FRONT_SUBNET": "10.9.8.0/28", "SEAWAY_FRONT_GATEWAY": "10.9.8.1"}
+
+
+@pytest.mark.parametrize("moved", [{}, ELSEWHERE], ids=["as it is", "moved"])
+def test_the_api_believes_who_visitors_are_from_where_its_published_port_comes(
+    moved: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = configuration(REQUIRED | moved)
+    api, [addresses] = found["services"]["api"], found["networks"]["front"]["ipam"]["config"]
+    believed = api["environment"]["FORWARDED_ALLOW_IPS"]
+
+    assert api["environment"].items() >= found["services"]["worker"]["environment"].items()
+    assert believed == addresses["gateway"]
+    assert ip_address(believed) in ip_network(addresses["subnet"])
+    # Ports are published by the only network that is not internal; nobody else is in that.
+    assert set(api["networks"]) == {"inside", "front"}
+    assert found["networks"]["inside"]["internal"] is True
+    assert [name for name, one in found["services"].items() if "front" in one["networks"]] == ["api"]
+
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", believed)
+    server = ApiServer(FastAPI(), Settings(data_dir=tmp_path))
+    assert server._server.config.forwarded_allow_ips == believed
+
+
+def test_a_proxy_elsewhere_can_be_named() -> None:
+    api = configuration(REQUIRED | {"FORWARDED_ALLOW_IPS": "10.0.0.7"})["services"]["api"]
+
+    assert api["environment"]["FORWARDED_ALLOW_IPS"] == "10.0.0.7"
 
 
 def test_each_part_starts_only_after_what_it_needs(services: dict[str, Any]) -> None:
