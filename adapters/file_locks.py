@@ -32,6 +32,16 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
+def exclusive_if_free(path: Path) -> Iterator[bool]:
+    """Holds the lock file `path` as `exclusive` does; False, at once, where somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def owned_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A new folder `prefix…` in `parent`, removed at the end; its lock shows that it is in use."""
     while True:

@@ -118,7 +118,7 @@ class GitMirrors:
             _publish(tree, destination)
 
     async def collect_garbage(self, *, unused_for: timedelta) -> list[Path]:
-        """Removes the mirrors without a new commit for so long, and packs the others; returns the removed."""
+        """Removes the mirrors that nobody used for so long, and packs the others; returns the removed."""
         return await self._mirrors.collect_garbage(unused_for)
 
     async def _references(

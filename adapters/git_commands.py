@@ -146,5 +146,10 @@ def list_entries(mirror: Path, commit: str, paths: Sequence[str]) -> list[str]:
 
 
 def collect_garbage(mirror: Path) -> list[str]:
-    """Packs the mirror and forgets what nothing leads to since two weeks."""
-    return ["git", f"--git-dir={mirror}", "gc", "--quiet"]
+    """Packs the mirror where that is worth while, and forgets what nothing leads to since two weeks.
+
+    Each fetch leaves a pack, or loose objects. Few of them do no harm, and are left alone at once.
+    """
+    limits = ("gc.auto=500", "gc.autoPackLimit=10", "gc.autoDetach=false")
+    options = [part for limit in limits for part in ("-c", limit)]
+    return ["git", f"--git-dir={mirror}", *options, "gc", "--auto", "--quiet"]

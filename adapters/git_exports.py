@@ -11,7 +11,7 @@ from typing import Final
 from adapters import git_commands
 from adapters.git_access import GitCredential
 from adapters.git_failures import MISSING_LOCALLY, UNAVAILABLE, failure_of
-from adapters.git_mirrors import Mirrors
+from adapters.git_mirrors import Mirrors, mark_used
 from adapters.git_sizes import Allowance
 from adapters.git_submodules import Submodule, parse_commits, parse_submodules, submodule_address
 from adapters.git_trees import place_for_submodule, uses_lfs
@@ -71,6 +71,7 @@ async def _write_files(mirrors: Mirrors, wanted: Export) -> str | None:
         **mirrors.home.environment(wanted.address.scheme),
         "GIT_INDEX_FILE": str(wanted.index),
     }
+    await asyncio.to_thread(mark_used, mirror)
     # A commit that lacks something is listed as far as it goes; writing it tells what is missing.
     await mirrors.git(git_commands.list_sizes(mirror, wanted.commit), environment, wanted.allowance.take)
     arguments = git_commands.export(mirror, wanted.commit, wanted.tree)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from adapters import git_commands
-from adapters.file_locks import exclusive, owned_folder, remove_abandoned
+from adapters.file_locks import exclusive, exclusive_if_free, owned_folder, remove_abandoned
 from adapters.git_access import GitCredential, GitHome
 from adapters.git_failures import MISSING_LOCALLY, NOT_OUR_COMMIT, failure_of
 from adapters.processes import Completed, OnLine, run
-from domain.errors import SourceUnavailable, UnknownRevision
+from domain.errors import SeawayError, SourceUnavailable, UnknownRevision
 from domain.git_references import RepositoryAddress, is_full_commit
+
+logger = logging.getLogger(__name__)
 
 # Lines; a long commit message or a list of submodules must come back whole.
 LONGEST_ANSWER: Final = 100_000
@@ -116,16 +119,29 @@ class Mirrors:
         return await asyncio.to_thread(_read, self.path(address, credential), commit)
 
     async def collect_garbage(self, unused_for: timedelta) -> list[Path]:
-        """Removes the mirrors without a new commit for so long, packs the others; returns the removed."""
+        """Removes the mirrors that nobody used for so long, packs the others; returns the removed.
+
+        Those that somebody is fetching into are left for the next time, and what cannot be done with one
+        is logged: others have their turn all the same.
+        """
         removed = []
         for mirror in sorted(self.home.root.glob("*.git")):
-            async with self._locked(mirror):
-                if await asyncio.to_thread(_idle, mirror) > unused_for:
-                    await asyncio.to_thread(shutil.rmtree, mirror)
-                    removed.append(mirror)
-                else:
-                    await self.git(git_commands.collect_garbage(mirror), self.home.environment())
+            try:
+                async with self._locked_if_free(mirror) as is_free:
+                    if is_free and await self._removed_or_packed(mirror, unused_for):
+                        removed.append(mirror)
+            except (SeawayError, OSError) as error:
+                logger.warning("the mirror %s is neither packed nor removed: %s", mirror.name, error)
         return removed
+
+    async def _removed_or_packed(self, mirror: Path, unused_for: timedelta) -> bool:
+        if await asyncio.to_thread(_idle, mirror) <= unused_for:
+            packed = await self.git(git_commands.collect_garbage(mirror), self.home.environment())
+            if packed.exit_code != 0:
+                logger.warning("the mirror %s cannot be packed: %s", mirror.name, packed.output)
+            return False
+        await asyncio.to_thread(_remove, mirror)
+        return True
 
     async def _make(self, mirror: Path, environment: Mapping[str, str]) -> None:
         if await asyncio.to_thread((mirror / "HEAD").is_file):
@@ -159,6 +175,17 @@ class Mirrors:
         async with self._locks.setdefault(mirror, asyncio.Lock()), exclusive(mirror.with_suffix(".lock")):
             yield
 
+    @contextlib.asynccontextmanager
+    async def _locked_if_free(self, mirror: Path) -> AsyncIterator[bool]:
+        """As `_locked`, but False, and not locked, where that would be to wait."""
+        lock = self._locks.setdefault(mirror, asyncio.Lock())
+        if lock.locked():
+            yield False
+            return
+        async with lock:
+            with exclusive_if_free(mirror.with_suffix(".lock")) as is_free:
+                yield is_free
+
 
 def unknown_revision(address: RepositoryAddress, revision: str) -> UnknownRevision:
     """The error for a name that means nothing in this repository."""
@@ -171,6 +198,12 @@ def unknown_revision(address: RepositoryAddress, revision: str) -> UnknownRevisi
 def _remove_locks(mirror: Path) -> None:
     for lock in mirror.rglob("*.lock"):
         lock.unlink(missing_ok=True)
+
+
+def _remove(mirror: Path) -> None:
+    # Half a mirror would look like a whole one: it leaves its place first, in one move.
+    with owned_folder(mirror.parent, f"{mirror.name}.tmp-") as workplace:
+        mirror.rename(workplace / "mirror")
 
 
 def _description_path(mirror: Path, commit: str) -> Path:
@@ -194,8 +227,15 @@ def _write(mirror: Path, description: Description) -> None:
     temporary.replace(path)
 
 
+def mark_used(mirror: Path) -> None:
+    """Somebody needs what the mirror has, however old that is."""
+    with contextlib.suppress(OSError):
+        os.utime(mirror / "seaway")
+
+
 def _idle(mirror: Path) -> timedelta:
-    """How long ago a new commit was last written down."""
-    marks = [mark for mark in (mirror / "seaway", mirror) if mark.exists()]
-    newest = max((mark.stat().st_mtime for mark in marks), default=0.0)
+    """How long ago a new commit was last written down, or files were; else how long ago it was made."""
+    # Packing changes the folder of the mirror itself, and must not count as a use.
+    marks = [mark for mark in (mirror / "seaway", mirror / "HEAD") if mark.exists()]
+    newest = marks[0].stat().st_mtime if marks else 0.0
     return timedelta(seconds=time.time() - newest)

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         return f"{self.instance}-proxy"
 
     @property
+    def mirrors_folder(self) -> Path:
+        """Where the worker keeps the repositories that it builds from."""
+        return self.data_dir / "mirrors"
+
+    @property
     def commands_folder(self) -> Path:
         """Where the processes that run one-off commands show that they live."""
         return self.data_dir / "commands"

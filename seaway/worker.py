@@ -76,7 +76,7 @@ def build_worker(
 ) -> Worker:
     """A worker with all its parts put together; run it with `async with` or `run()`."""
     surroundings = surroundings_of(settings)
-    mirrors, buildkit = GitMirrors(settings.data_dir / "mirrors"), BuildKit()
+    mirrors, buildkit = GitMirrors(settings.mirrors_folder), BuildKit()
     # A killed worker's logins must not wait for the next build.
     buildkit.remove_abandoned()
     slots = BuildSlotActivities(store, WorkflowSlotKeepers(client, store, task_queue))
