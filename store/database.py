@@ -19,6 +19,9 @@ from domain.errors import StartUpError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MILLISECONDS = 15_000
+CONNECT_TIMEOUT_SECONDS = 10
+STATEMENT_TIMEOUT_MILLISECONDS = 60_000
+"""Far more than any statement of ours takes. Migrations have connections of their own, without this limit."""
 
 
 def asynchronous_url(url: str) -> str:
@@ -43,6 +46,30 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _limits_of_postgresql(url: str) -> dict[str, Any]:
+    """Nobody waits without end for a database that is gone, or behind a link that is cut.
+
+    What the URL says itself comes first.
+    """
+    limits = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        # Milliseconds in which what was sent has to be received; the others are for when we only wait.
+        "tcp_user_timeout": STATEMENT_TIMEOUT_MILLISECONDS,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    return {name: value for name, value in limits.items() if name not in make_url(url).query}
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    # As a statement and not with the start of the connection, which poolers such as PgBouncer refuse.
+    cursor = connection.cursor()
+    cursor.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MILLISECONDS}")
+    cursor.close()
+    connection.commit()
+
+
 def _begin(connection: Any) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
@@ -57,12 +84,16 @@ class Database:
         self._is_sqlite = self.url.startswith("sqlite")
         # Values of a statement that fails must not reach the log: they may be private.
         options: dict[str, Any] = {"hide_parameters": True}
-        options |= {} if self._is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
+        if not self._is_sqlite:
+            limits = _limits_of_postgresql(self.url)
+            options |= {"pool_size": 10, "pool_pre_ping": True, "connect_args": limits}
         self.engine: AsyncEngine = create_async_engine(self.url, **options)
         self._writing_engine = self.engine.execution_options(writes=True)
         if self._is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin)
+        else:
+            event.listen(self.engine.sync_engine, "connect", _prepare_postgresql)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
