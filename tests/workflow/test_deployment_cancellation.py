@@ -43,6 +43,7 @@ async def expect_cancelled(bench: Bench, handle: WorkflowHandle[Any, Any], undos
     assert (finish.status, finish.error_code) == (DeploymentStatus.CANCELLED, "cancelled")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", UNDO_CASES, ids=str)
 async def test_a_cancelled_step_has_stopped_before_anything_is_undone(bench: Bench, case: UndoCase) -> None:
     plan_with_everything(bench, host_ports=case.host_ports)

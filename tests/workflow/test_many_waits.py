@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from temporalio import activity
 
 from activities import messages as m
@@ -15,6 +16,7 @@ from tests.workflow.fake_activities import LIMIT_SECONDS
 WAITS = 100
 
 
+@pytest.mark.thorough
 async def test_a_release_has_its_turn_while_a_hundred_activities_of_the_worker_wait(bench: Bench) -> None:
     may_end = asyncio.Event()
     waiting: set[str] = set()
