@@ -50,7 +50,7 @@ def application_url(http_port: int) -> str:
     return f"http://{HOST}" if http_port == 80 else f"http://{HOST}:{http_port}"
 
 
-def summary(credentials: Credentials, folder: Path) -> str:
+def summary(credentials: Credentials, data_folder: Path) -> str:
     """What the user gets to read at the end."""
     return "\n".join(
         [
@@ -59,9 +59,9 @@ def summary(credentials: Credentials, folder: Path) -> str:
             f"  Dashboard      {credentials.url}",
             f"  Log-in         {credentials.email}  {credentials.password}",
             f"  Temporal       {credentials.temporal_url}",
-            f"  Seaway's log   {folder / 'seaway.log'}",
+            f"  Seaway's log   {_demo_folder(data_folder) / 'seaway.log'}",
             "",
-            f"For the command `seaway`:  export SEAWAY_DATA_DIR={shlex.quote(str(folder.resolve()))}",
+            f"For the command `seaway`:  export SEAWAY_DATA_DIR={shlex.quote(str(data_folder.resolve()))}",
             "Seaway goes on running. `make down` stops it; the application keeps serving.",
         ]
     )
@@ -98,7 +98,7 @@ def _run(data_folder: Path) -> None:
             print("Deploying the example application …", flush=True)
             client.deploy(application, on_status=lambda status: print(f"  {status}", flush=True))
     _wait_until_it_serves(credentials.http_port, page)
-    print(summary(credentials, folder))
+    print(summary(credentials, data_folder))
 
 
 def _ensure_seaway(seaway: BackgroundSeaway, data_folder: Path) -> Credentials:

@@ -13,7 +13,10 @@ def test_the_summary_names_every_address_and_the_log_in() -> None:
 
     for part in ("http://example.localhost:8080", "http://d:8001", "http://t:8233", "me@example.org  word"):
         assert part in text
-    assert "export SEAWAY_DATA_DIR='/data/of the demo'" in text
+    # There Seaway keeps the log-in; what is the demo's own lies in a folder below.
+    assert text.count("/data/of the demo/") == 1
+    assert "/data/of the demo/demo/seaway.log" in text
+    assert "export SEAWAY_DATA_DIR='/data/of the demo'\n" in text
     assert "token" not in text
 
 
