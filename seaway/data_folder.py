@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import IO, Final
 
 from domain.errors import StartUpError
+
+TURN_SECONDS: Final = 60.0
+TURN_PAUSE_SECONDS: Final = 0.1
 
 
 def keep_private() -> None:
@@ -48,3 +53,30 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+@contextlib.asynccontextmanager
+async def in_turn(folder: Path) -> AsyncIterator[None]:
+    """The processes that share the folder do one after the other what the block does.
+
+    The lock goes with its process, however that ends. Raises StartUpError when no turn comes within a minute.
+    """
+    with (folder / "first-run.lock").open("a") as lock:
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                # Only asking tells when another process is done.
+                while not _locked(lock):  # noqa: ASYNC110
+                    await asyncio.sleep(TURN_PAUSE_SECONDS)
+        except TimeoutError as error:
+            raise StartUpError(
+                f"Another process of Seaway has been preparing {folder} for a minute. Look at its log."
+            ) from error
+        yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

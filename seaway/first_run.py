@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from domain.domains import sslip_wildcard
 from domain.servers import NO_ENGINE
+from seaway.data_folder import in_turn
 from seaway.local_proxy import has_engine
 from seaway.settings import Settings
 from store.store import Store
@@ -25,8 +26,14 @@ async def prepare(store: Store, settings: Settings) -> None:
     """Makes the first account with a token for the `seaway` command, a project, and the local server.
 
     The log-in is in its file before there is an account, and the token comes last, so a start that was
-    interrupted is known by its file and finished by the next one.
+    interrupted is known by its file and finished by the next one. API and workers that start together on an
+    empty database take turns: the first one makes all of it.
     """
+    async with in_turn(settings.data_dir):
+        await _prepare(store, settings)
+
+
+async def _prepare(store: Store, settings: Settings) -> None:
     known = _known(settings.credentials_path)
     if await store.access.has_users():
         if "password" not in known or "token" in known:

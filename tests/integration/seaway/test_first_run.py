@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from domain.errors import StartUpError
 from domain.servers import NO_ENGINE, ServerStatus
-from seaway import first_run
+from seaway import data_folder, first_run
 from seaway.first_run import prepare
 from seaway.settings import Settings
 from store.access import AccessStore
@@ -112,3 +114,20 @@ async def test_the_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch:
         with pytest.raises(KilledError):
             first_run.write_credentials(path, {"token": "two"})
     assert json.loads(path.read_text()) == {"token": "one"}
+
+
+async def test_an_api_and_workers_that_start_together_make_one_account(store: Store, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    await asyncio.gather(*[prepare(store, settings) for _ in range(4)])
+    await assert_ready(store, settings)
+    assert len(await store.servers.all_local()) == 1
+
+
+async def test_a_process_that_prepares_for_ever_keeps_the_others_for_a_while_only(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_folder, "TURN_SECONDS", 0.2)
+    async with data_folder.in_turn(tmp_path):
+        with pytest.raises(StartUpError, match="Another process of Seaway"):
+            await prepare(store, Settings(data_dir=tmp_path))
+    await prepare(store, Settings(data_dir=tmp_path))
