@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +35,24 @@ async def postgresql(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 
 
 @pytest.fixture
-async def cluster(
-    engine: docker.DockerClient,
-    base_images: BaseImages,
-    postgresql: str,
-    temporal_server: TemporalServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Installation]:
-    """An API that runs alone, and no worker yet."""
-    folder = tmp_path_factory.mktemp("cluster")
-    settings = {
+def shared(postgresql: str, temporal_server: TemporalServer) -> dict[str, str]:
+    """The settings of all parts: one database, one Temporal, one key."""
+    return {
         "SEAWAY_DATABASE_URL": postgresql,
         "TEMPORAL_ADDRESS": temporal_server.address,
         "SEAWAY_SECRET_KEYS": Fernet.generate_key().decode(),
     }
-    async with installed(folder, engine, **settings) as installation:
+
+
+@pytest.fixture
+async def cluster(
+    engine: docker.DockerClient,
+    base_images: BaseImages,
+    shared: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Installation]:
+    """An API that runs alone, and no worker yet."""
+    async with installed(tmp_path_factory.mktemp("cluster"), engine, **shared) as installation:
         await installation.start("api", ready="Ready: API")
         yield installation
 
@@ -58,24 +61,29 @@ async def cluster(
 async def without_engine(
     engine: docker.DockerClient,
     base_images: BaseImages,
-    postgresql: str,
-    temporal_server: TemporalServer,
+    shared: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installation]:
-    """An API and a worker as in containers of their own: where an engine's socket would be, there is none."""
+    """An API and two workers as in containers of their own, which start together on an empty database.
+
+    Where an engine's socket would be, there is none.
+    """
     folder = tmp_path_factory.mktemp("cluster")
-    settings = {
-        "SEAWAY_DATABASE_URL": postgresql,
-        "TEMPORAL_ADDRESS": temporal_server.address,
-        "SEAWAY_SECRET_KEYS": Fernet.generate_key().decode(),
+    own = {
         "DOCKER_HOST": f"unix://{folder / 'docker.sock'}",
         "SEAWAY_WATCH_SECONDS": "1",
         "SEAWAY_SERVER_CHECK_SECONDS": "1",
     }
-    async with installed(folder, engine, **settings) as installation:
-        await installation.start("api", ready="Ready: API")
-        with SeawayProcess(["worker"], log_path=folder / "worker.log", env=installation.settings) as worker:
-            await worker.wait_for_output("Ready: worker")
+    async with installed(folder, engine, **shared, **own) as installation:
+        logs = [folder / f"worker-{number}.log" for number in (1, 2)]
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(SeawayProcess(["worker"], log_path=log, env=installation.settings))
+                for log in logs
+            ]
+            await installation.start("api", ready="Ready: API")
+            for worker in workers:
+                await worker.wait_for_output("Ready: worker")
             yield installation
 
 
@@ -103,9 +111,10 @@ async def test_without_an_engine_seaways_own_server_is_not_usable_until_there_is
 
     # Longer than anything that is done again and again takes to come by.
     await asyncio.sleep(2 * LOOK_SECONDS)
-    said = (seaway.folder / "worker.log").read_text().splitlines()
-    assert len([line for line in said if "Docker" in line]) == 1, said
-    assert not [line for line in said if "ERROR" in line or "Traceback" in line], said
+    for log in sorted(seaway.folder.glob("worker-*.log")):
+        said = log.read_text().splitlines()
+        assert len([line for line in said if "Docker" in line]) == 1, said
+        assert not [line for line in said if "ERROR" in line or "Traceback" in line], said
     assert (await local_of(seaway))["status_message"] == NO_ENGINE
     assert await seaway.ask("GET", f"/servers/{seaway.server}/events") == []
 
