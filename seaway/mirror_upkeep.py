@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
 
@@ -17,17 +19,26 @@ FIRST_PAUSE_SECONDS: Final = 600.0
 PAUSE_SECONDS: Final = 86_400.0
 
 
-class MirrorUpkeep:
-    """Packs the mirrors that are used and removes the others, soon after the start and then once a day."""
+@contextlib.asynccontextmanager
+async def mirrors_kept(mirrors: GitMirrors) -> AsyncIterator[None]:
+    """Meanwhile mirrors are packed once a day, and those that nobody uses removed."""
+    keeping = asyncio.create_task(_keep(mirrors))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
-    def __init__(self, mirrors: GitMirrors) -> None:
-        self._mirrors = mirrors
-        self._pause_seconds = FIRST_PAUSE_SECONDS
 
-    async def look_after(self) -> None:
-        """Once, when it is due. What goes wrong with a mirror is logged, and tried again the next day."""
-        await asyncio.sleep(self._pause_seconds)
-        self._pause_seconds = PAUSE_SECONDS
-        removed = await self._mirrors.collect_garbage(unused_for=UNUSED_FOR)
-        if removed:
-            logger.info("%d mirrors of repositories that nobody used any more are removed", len(removed))
+async def _keep(mirrors: GitMirrors) -> None:
+    await asyncio.sleep(FIRST_PAUSE_SECONDS)
+    while True:
+        try:
+            removed = await mirrors.collect_garbage(unused_for=UNUSED_FOR)
+        except Exception:
+            # What fails today may work tomorrow, and nothing else depends on it.
+            logger.exception("the mirrors of repositories could not be looked after")
+        else:
+            if removed:
+                logger.info("%d mirrors that nobody used any more are removed", len(removed))
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from adapters.git import GitMirrors
 from adapters.ssh.forwarding import DockerSocketForward
 from api.application import create_api
 from api.context import ApiContext, ApiSettings
@@ -29,6 +30,7 @@ from seaway import __version__, console_log
 from seaway.data_folder import keep_private
 from seaway.first_run import prepare
 from seaway.local_engine import LocalEngine
+from seaway.mirror_upkeep import mirrors_kept
 from seaway.reconciliation import close_lost_deployments
 from seaway.registry_checks import EngineRegistryChecks
 from seaway.runtime_view import ServersView
@@ -134,6 +136,21 @@ def api_of(parts: Installation, client: Client) -> FastAPI:
     return create_api(context, pages=pages_router())
 
 
+@contextlib.asynccontextmanager
+async def upkeep(
+    parts: Installation, client: Client, *, has_local: Callable[[], bool] = lambda: True
+) -> AsyncIterator[None]:
+    """What a worker process looks after meanwhile: servers, and its mirrors of repositories.
+
+    `has_local` is whether a Docker Engine runs beside it.
+    """
+    watcher = watcher_of(
+        parts.store, parts.servers, parts.settings, ServerCleanUps(client), has_local=has_local
+    )
+    async with watcher, mirrors_kept(GitMirrors(parts.settings.mirrors_folder)):
+        yield
+
+
 class ApiServer:
     """Uvicorn within our own event loop; it ends when told to, not by signals of its own."""
 
@@ -226,9 +243,7 @@ async def _worker(settings: Settings) -> None:
         await close_lost_deployments(parts.store, client)
         await ensure_schedules(client, settings)
         under_way = await ensure_server_workflows(parts.store, client)
-        clean_ups = ServerCleanUps(client)
-        watcher = watcher_of(parts.store, parts.servers, settings, clean_ups, has_local=engine.was_seen)
         worker = build_worker(client, parts.store, parts.servers, settings)
-        async with worker, watcher, engine.expected():
+        async with worker, upkeep(parts, client, has_local=engine.was_seen), engine.expected():
             await correct_states(parts.store, client, under_way)
             await until_signal(lambda: print("Ready: worker polls", flush=True))  # noqa: T201

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 
 from adapters.docker.engine import DockerEngine
-from api.server_clean_up import ServerCleanUps
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
 from seaway.local_proxy import require_engine, start_proxy
@@ -20,6 +19,7 @@ from seaway.parts import (
     installation,
     removing_abandoned_commands,
     until_signal,
+    upkeep,
 )
 from seaway.ports import require_free
 from seaway.reconciliation import close_lost_deployments
@@ -27,7 +27,6 @@ from seaway.schedules import ensure_schedules
 from seaway.server_workflows import correct_states, ensure_server_workflows
 from seaway.settings import Settings
 from seaway.temporal_server import EmbeddedTemporal, connect
-from seaway.watcher import watcher_of
 from seaway.worker import build_worker
 
 
@@ -58,7 +57,7 @@ async def _up(settings: Settings, began: float) -> None:
                 await proxy
                 await parts.store.servers.open_local()
                 await correct_states(parts.store, client, under_way)
-                async with watcher_of(parts.store, parts.servers, settings, ServerCleanUps(client)):
+                async with upkeep(parts, client):
                     await until_signal(lambda: _announce(settings, began))
     finally:
         if temporal is not None:

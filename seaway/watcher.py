@@ -20,7 +20,6 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLA
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from activities.servers import Servers
-from adapters.git import GitMirrors
 from api.pages.live import wake_pages
 from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
@@ -32,7 +31,6 @@ from domain.server_systems import status_after
 from domain.servers import ServerStatus
 from seaway.death_reports import DeathReports
 from seaway.local_upkeep import LocalUpkeep
-from seaway.mirror_upkeep import MirrorUpkeep
 from seaway.server_watch import ServerWatch
 from seaway.settings import Settings
 from store.metrics import Subject
@@ -92,13 +90,11 @@ class Watcher:
         happened: Callable[[], None] = lambda: None,
         disk_filled: Callable[[str], Coroutine[None, None, object]] | None = None,
         look_after_local: Callable[[str], Coroutine[None, None, None]] | None = None,
-        look_after_mirrors: Callable[[], Coroutine[None, None, None]] | None = None,
         has_local: Callable[[], bool] = lambda: True,
     ) -> None:
         """`happened` is called when something changed that pages may show; `disk_filled` with a server's id
         when its disk has come above the threshold; `look_after_local` again and again with the id of
         Seaway's own server, where this process watches it; that is left to others unless `has_local`.
-        `look_after_mirrors` is called again and again, and waits itself until it is due.
         """
         self._store = store
         self._servers = servers
@@ -106,7 +102,6 @@ class Watcher:
         self.happened = happened
         self._disk_filled = disk_filled
         self._look_after_local = look_after_local
-        self._look_after_mirrors = look_after_mirrors
         self._has_local = has_local
         self._own_begins = asyncio.Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_identifier()}"
@@ -132,15 +127,13 @@ class Watcher:
         return frozenset(self._watches)
 
     async def __aenter__(self) -> Self:
-        rounds: list[tuple[Callable[[], Coroutine[None, None, None]], float]] = [
+        rounds = (
             (self._claim, CLAIM_SECONDS),
             (self._write_when_there_is_something, WRITE_SECONDS),
             (self.roll_up, ROLL_UP_SECONDS),
             (self._forget, 0.0),
             (self._look_after_own, 0.0),
-        ]
-        if self._look_after_mirrors is not None:
-            rounds.append((self._look_after_mirrors, 0.0))
+        )
         self._tasks = [asyncio.create_task(self._again_and_again(*one)) for one in rounds]
         return self
 
@@ -402,7 +395,6 @@ def watcher_of(
         happened=wake_pages,
         disk_filled=disk_filled,
         look_after_local=upkeep.look_after,
-        look_after_mirrors=MirrorUpkeep(GitMirrors(settings.mirrors_folder)).look_after,
         has_local=has_local,
     )
 

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.git import GitMirrors
 from seaway import mirror_upkeep
+from seaway.parts import Installation, upkeep
 from seaway.settings import Settings
-from seaway.watcher import watcher_of
 from store.store import Store
 from tests.harness.waiting import eventually
 
@@ -30,8 +30,8 @@ async def test_a_worker_collects_the_garbage_of_its_mirrors_again_and_again(
     monkeypatch.setattr(mirror_upkeep, "PAUSE_SECONDS", 0.01)
     nobody: Any = None
     settings = Settings(data_dir=tmp_path, clean_up_minutes=0)
-    watcher = watcher_of(servers_store, nobody, settings, nobody, has_local=lambda: False)
-    async with watcher:
+    parts = Installation(settings, servers_store, nobody, nobody)
+    async with upkeep(parts, nobody, has_local=lambda: False):
 
         async def is_repeated() -> bool:
             return len(asked) > 2
