@@ -7,30 +7,29 @@ import contextlib
 import logging
 import os
 import socket
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 from zlib import crc32
 
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.servers import Servers
 from api.pages.live import wake_pages
 from api.server_clean_up import ServerCleanUps
 from domain.errors import HostKeyChanged, NotFound, SeawayError
 from domain.identifiers import new_identifier
-from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Measure, Point, Resolution, is_disk_above
+from domain.metrics import DEFAULT_RESOLUTIONS, HostReading, Point, Resolution, is_disk_above
 from domain.replica_states import StandingReplica
 from domain.server_events import ContainerEvent
 from domain.server_systems import status_after
 from domain.servers import ServerStatus
 from seaway.death_reports import DeathReports
 from seaway.local_upkeep import LocalUpkeep
+from seaway.metric_points import MetricPoints
 from seaway.server_watch import ServerWatch
 from seaway.settings import Settings
 from store.metrics import Subject
@@ -44,22 +43,12 @@ LEASE: Final = timedelta(seconds=25)
 CLAIM_SECONDS: Final = 5.0
 # So long nobody may have watched a server before its watch begins.
 UNWATCHED: Final = LEASE + timedelta(seconds=CLAIM_SECONDS)
-WRITE_SECONDS: Final = 1.0
 ROLL_UP_SECONDS: Final = 60.0
 FORGET_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
-# What waits to be written while the database does not answer: half an hour of a hundred servers. None takes
-# the places of the others.
-MOST_WAITING: Final = 20_000
-LEAST_WAITING_OF_A_SERVER: Final = 2000
 # A disk that fills and empties more often than that is not told of, and not cleaned, until later.
 MOST_DISK_CHANGES: Final = 6
 DISK_CHANGES_WITHIN_SECONDS: Final = 3600.0
-# What a point's time may differ by; what is written together is looked up by its span of time.
-MOST_SKEW_SECONDS: Final = 3600
-LARGEST_NUMBER: Final = 2**53
-# With these the database has not refused what it was given: the same may be written later.
-UNHEARD: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
 GIGABYTE: Final = 10**9
 
 
@@ -109,17 +98,13 @@ class Watcher:
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._names: dict[str, str] = {}
         self._leased_until = 0.0
-        self._points: list[tuple[Subject, Point]] = []
-        self._was_refused = False
-        self._filled = asyncio.Event()
-        self._waiting: Counter[str] = Counter()
+        self.points = MetricPoints(store.metrics, self._settings.kept)
         self._teams: dict[str, str] = {}
         self._own: dict[str, frozenset[str]] = {}
         self._is_disk_above: dict[str, bool] = {}
         self._disk_changes: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MOST_DISK_CHANGES))
         self._deaths = DeathReports(store)
         self._replicas: dict[str, Sequence[StandingReplica]] = {}
-        self._rolled_up: dict[int, dict[str, int]] = defaultdict(dict)
 
     @property
     def watched(self) -> frozenset[str]:
@@ -129,8 +114,8 @@ class Watcher:
     async def __aenter__(self) -> Self:
         rounds = (
             (self._claim, CLAIM_SECONDS),
-            (self._write_when_there_is_something, WRITE_SECONDS),
-            (self.roll_up, ROLL_UP_SECONDS),
+            (self.points.write_when_there_are_some, 0.0),
+            (self._roll_up, ROLL_UP_SECONDS),
             (self._forget, 0.0),
             (self._look_after_own, 0.0),
         )
@@ -142,7 +127,7 @@ class Watcher:
         await _end([*self._tasks, *self._watches.values()])
         self._watches.clear()
         try:
-            await self._write()
+            await self.points.write()
         except Exception:
             logger.exception("what was measured last could not be written")
         try:
@@ -237,12 +222,7 @@ class Watcher:
 
     def used(self, subject: Subject, point: Point) -> None:
         """See `Reports`."""
-        most = max(MOST_WAITING // max(len(self._watches), 1), LEAST_WAITING_OF_A_SERVER)
-        # One number that the database refuses would keep back what all servers use.
-        if self._waiting[subject.server_id] < most and _is_plausible(point):
-            self._points.append((subject, point))
-            self._waiting[subject.server_id] += 1
-        self._filled.set()
+        self.points.add(subject, point, servers=len(self._watches))
 
     async def own(self, server_id: str, application_ids: frozenset[str]) -> frozenset[str]:
         """See `Reports`."""
@@ -258,59 +238,13 @@ class Watcher:
         self._own[server_id] = known
         return known
 
-    async def _write_when_there_is_something(self) -> None:
-        await self._filled.wait()
-        await asyncio.sleep(WRITE_SECONDS)
-        await self._write()
-
-    async def _write(self) -> None:
-        points = tuple(self._points)
-        try:
-            await self._store.metrics.write(points)
-        except UNHEARD:
-            raise
-        except Exception as error:
-            # A former watcher may have written one of them at this moment; the second try sees it.
-            if not self._was_refused:
-                self._was_refused = True
-                raise
-            logger.error("%d points are left out, for the database refuses them: %s", len(points), error)
-        self._was_refused = False
-        del self._points[: len(points)]
-        self._waiting = Counter(subject.server_id for subject, _ in self._points)
-        if not self._points:
-            self._filled.clear()
-
-    async def roll_up(self) -> None:
-        """Makes coarser points of what was measured since the last time, by whomever."""
-        now = datetime.now(UTC)
-        for finer, coarser in pairwise(self._settings.kept):
-            done = await self._done_of_watched(coarser.step_seconds)
-            groups: dict[int, list[str]] = defaultdict(list)
-            for server_id, on in done.items():
-                groups[on].append(server_id)
-            for since, server_ids in groups.items():
-                on = await self._store.metrics.roll_up(
-                    server_ids, finer=finer, coarser=coarser, since=since, now=now
-                )
-                done.update(dict.fromkeys(server_ids, on))
-
-    async def _done_of_watched(self, step_seconds: int) -> dict[str, int]:
-        """Where to go on, for each server that is watched now."""
-        known = {
-            server_id: on
-            for server_id, on in self._rolled_up[step_seconds].items()
-            if server_id in self._watches
-        }
-        if new := self._watches.keys() - known.keys():
-            known |= await self._store.metrics.newest_of_servers(new, step_seconds=step_seconds)
-        self._rolled_up[step_seconds] = known
-        return known
+    async def _roll_up(self) -> None:
+        await self.points.roll_up(self.watched)
 
     async def _forget(self) -> None:
         await asyncio.sleep(FORGET_SECONDS)
         if self._watches:
-            await self._store.metrics.forget_old(self._settings.kept, datetime.now(UTC))
+            await self.points.forget_old()
             await self._store.watch.forget_old()
             await self._store.replicas.forget_gone()
 
@@ -397,15 +331,6 @@ def watcher_of(
         look_after_local=upkeep.look_after,
         has_local=has_local,
     )
-
-
-def _is_plausible(point: Point) -> bool:
-    """Whether the numbers are such as servers have: what they say of themselves may be anything."""
-    values = (point.average, point.maximum)
-    numbers: list[float] = [point.memory_total_bytes, point.disk_total_bytes]
-    numbers += [one.of(measure) for one in values for measure in Measure]
-    is_now = abs(point.at - datetime.now(UTC).timestamp()) <= MOST_SKEW_SECONDS
-    return is_now and all(0 <= number <= LARGEST_NUMBER for number in numbers)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
