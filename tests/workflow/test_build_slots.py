@@ -148,7 +148,7 @@ async def test_a_server_that_a_release_goes_on_without_has_its_slot_back_at_once
     await yard.until([], [], server="anvil")
 
     proving.release()
-    await ending(running)
+    assert (await ending(running)).status is DeploymentStatus.FINISHED
 
 
 async def test_a_server_builds_two_at_once_and_the_others_wait_for_their_turn(yard: Yard) -> None:
@@ -199,8 +199,8 @@ async def test_a_project_with_many_builds_lets_another_one_pass(yard: Yard) -> N
 
     for one in held:
         one.release()
-    for handle in handles:
-        await ending(handle)
+    ended = [(await ending(handle)).status for handle in handles]
+    assert ended == [DeploymentStatus.FINISHED] * 4
 
 
 async def test_a_deployment_whose_image_exists_takes_no_slot(yard: Yard) -> None:

@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities import messages as m
 from activities import signatures as s
+from domain.deployments import DeploymentStatus
 from tests.harness.waiting import eventually
 from tests.workflow.bench import Bench, ending
 from tests.workflow.fake_activities import LIMIT_SECONDS
@@ -31,6 +32,7 @@ async def test_a_release_has_its_turn_while_a_hundred_activities_of_the_worker_w
     bench.fakes.real[s.CLEAN_UP_SERVER.name] = wait
     cleaning = await bench.clean(*[f"server-{number}" for number in range(WAITS)])
     await eventually(lambda: len(waiting) == WAITS, LIMIT_SECONDS, describe=lambda: f"{len(waiting)} waits")
-    await ending(await bench.deploy())
+    assert (await ending(await bench.deploy())).status is DeploymentStatus.FINISHED
+    assert len(waiting) == WAITS
     may_end.set()
     await ending(cleaning)

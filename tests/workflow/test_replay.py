@@ -38,7 +38,8 @@ def test_every_recorded_scenario_has_its_history() -> None:
 
 @pytest.mark.parametrize("name", [*SCENARIOS, *KEPT])
 async def test_a_recorded_history_replays(name: str) -> None:
-    await replayer().replay_workflow(recorded(name))
+    result = await replayer().replay_workflow(recorded(name))
+    assert result.replay_failure is None
 
 
 @pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)

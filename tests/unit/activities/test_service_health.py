@@ -124,8 +124,10 @@ async def test_a_crash_may_be_made_good_and_three_are_too_many() -> None:
 
 async def test_what_broke_before_a_scaling_is_not_counted_against_it() -> None:
     old = [dataclasses.replace(BROKEN, id=f"b{number}") for number in range(5)]
-    await proven(lambda _: [*old, TASK, OTHER], is_scaled=True)
-    await refused(lambda _: [*old, TASK, OTHER])
+    verdict = await proven(lambda _: [*old, TASK, OTHER], is_scaled=True)
+    assert verdict, "it says what proved it"
+    error = await refused(lambda _: [*old, TASK, OTHER])
+    assert error.message.startswith("Replica 1 keeps crashing")
 
 
 async def test_a_node_without_the_image_ends_the_release_at_once() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import re
-import time
+import threading
 import uuid
 from pathlib import PurePosixPath
 
@@ -165,14 +165,18 @@ async def test_stop_and_remove_do_not_mind_what_is_gone(docker_engine, container
 
 async def test_an_engine_answers_while_many_containers_take_their_time_to_stop(docker_engine, container):
     label, grace, count = uuid.uuid4().hex, 8, 12
-    script = "trap '' TERM; while :; do sleep 1; done"
+    script = "trap 'echo asked' TERM; while :; do sleep 0.1; done"
     names = [
         (await container("sh", "-c", script, labels={"seaway.test": label}, init=False)).name
         for _ in range(count)
     ]
     began = asyncio.get_running_loop().time()
     stops = [asyncio.create_task(docker_engine.stop(name, grace)) for name in names]
-    await asyncio.sleep(0.5)  # all have been asked for
+
+    async def are_asked() -> bool:
+        return all([await docker_engine.logs(name, 1) == ["asked"] for name in names])
+
+    await eventually(are_asked, grace)
     await docker_engine.ping()
     assert len(await docker_engine.list_containers({"seaway.test": label})) == count
     assert not any(stop.done() for stop in stops)
@@ -186,24 +190,32 @@ async def test_who_waits_for_the_turn_of_a_long_call_is_within_the_limit_or_has_
 ):
     monkeypatch.setattr(connection, "LONG_CALL_THREADS", 1)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_SECONDS", 0)
-    engine = DockerEngine(engine_path, call_timeout_seconds=1)
-    await engine.ping()
-    ended: list[int] = []
+    engine = DockerEngine(engine_path, call_timeout_seconds=0.1)
+    ended: list[str] = []
+    may_end, loop = threading.Event(), asyncio.get_running_loop()
 
-    def work(number: int, _client: object) -> None:
-        time.sleep(1)
-        ended.append(number)
+    def hold(_client: object) -> None:
+        may_end.wait(60)
+        ended.append("holder")
 
-    calls = [
-        asyncio.create_task(engine.call(functools.partial(work, number), extra_seconds=0.9))
-        for number in range(4)
+    def work(name: str, _client: object) -> None:
+        ended.append(name)
+
+    holder = asyncio.create_task(engine.call(hold, extra_seconds=60))
+    began = loop.time()
+    first, second, third = [
+        asyncio.create_task(engine.call(functools.partial(work, name), extra_seconds=0.1))
+        for name in ("first", "second", "third")
     ]
-    await asyncio.sleep(0.2)
-    calls[1].cancel()
-    await asyncio.wait([calls[1]], timeout=0.5)
-    assert calls[1].cancelled()
-    await asyncio.gather(calls[0], *calls[2:])
-    assert ended == [0, 2, 3]
+    # All of them wait for longer than any of them may take.
+    await eventually(lambda: loop.time() - began > 1)
+    assert not any(call.done() for call in (holder, first, second, third))
+    second.cancel()
+    await asyncio.wait([second])
+    assert second.cancelled()
+    may_end.set()
+    await asyncio.gather(holder, first, third)
+    assert ended == ["holder", "first", "third"]
     await engine.close()
 
 
