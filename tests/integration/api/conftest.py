@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import httpx
@@ -28,10 +29,13 @@ from store.columns import now
 from store.database import Database
 from store.encryption import KeyRing
 from store.store import Store
-from store.tables import Application, Deployment, Project, Server, Team, User
+from store.tables import Application, Deployment, PrivateKey, Project, Server, Team, User
 from tests.harness.refilled_database import RefilledDatabase
 
 WRITTEN_AT = datetime(2026, 5, 4, 3, 2, 1, 123, tzinfo=UTC)
+ADDRESS = "192.0.2.7"
+"""Of the server of mine that tests add."""
+
 SETTINGS = ApiSettings(
     public_url="http://seaway.test",
     temporal_ui_url="http://temporal.test",
@@ -298,3 +302,27 @@ async def application(seaway: Seaway, client: httpx.AsyncClient) -> dict[str, ob
     assert answer.status_code == 201, answer.text
     created: dict[str, object] = answer.json()
     return created
+
+
+@pytest.fixture
+async def key(seaway: Seaway) -> PrivateKey:
+    """A key of mine."""
+    key = PrivateKey(team_id=seaway.mine.team.id, name="key", private_key_sealed="")
+    async with seaway.store.database.writing() as session:
+        session.add(key)
+    return key
+
+
+@pytest.fixture
+async def server(client: httpx.AsyncClient, key: PrivateKey) -> dict[str, Any]:
+    """A server of mine that nobody has reached yet."""
+    answer = await client.post("/servers", json={"ip": ADDRESS, "private_key_uuid": key.id})
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+async def audited(seaway: Seaway) -> list[tuple[str, str]]:
+    """The actions of my team with their summaries, oldest first."""
+    events = await seaway.store.audit.list(team_id=seaway.mine.team.id)
+    return [(event.action, event.summary) for event in reversed(events)]
