@@ -6,16 +6,19 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import docker
 import docker.errors
 import requests
 
+from tests.harness.killed_runs import remove_left_over
 from tests.harness.locks import exclusive, shared_folder
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
-START_LIMIT_SECONDS = 60.0
+# An engine that was killed takes its time: it starts what runs on it, and cleans up, before it answers.
+START_LIMIT_SECONDS = 300.0
 # A login shell of an ordinary user lacks the folders of the system's daemons.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
@@ -30,8 +33,8 @@ def ensure_engine(
     """The address of an engine that answers, for `DOCKER_HOST`; starts `dockerd` where none does.
 
     What `DOCKER_HOST` names is used and never started here. A started engine is left running for
-    later runs; its pid and log are `dockerd.pid` and `dockerd.log` in `shared_folder()`. Several processes
-    may call this at the same time. Raises EngineMissing.
+    later runs; its pid and log are `dockerd.pid` and `dockerd.log` in `shared_folder()`. What killed runs
+    left on it is removed. Several processes may call this at the same time. Raises EngineMissing.
 
     A second engine beside another needs a `wrapper` such as `unshare --net`: every dockerd takes `docker0`
     for its own, and one that is told to have no bridge deletes it.
@@ -44,9 +47,11 @@ def ensure_engine(
     address = f"unix://{socket}"
     if answers(address):
         return address
-    with exclusive("engine"):
+    with exclusive("engine", timeout_seconds=START_LIMIT_SECONDS + 60):
         if not answers(address):  # another process may have started it meanwhile
+            started_at = datetime.now(UTC)
             _start(address, extra_arguments, wrapper)
+            _forget_killed_runs(address, started_at)
     return address
 
 
@@ -78,6 +83,14 @@ def daemon_path(search_path: str = SEARCH_PATH) -> str:
             "install it (Debian, Ubuntu: apt-get install -y docker.io) and try again"
         )
     return found
+
+
+def _forget_killed_runs(address: str, before: datetime) -> None:
+    client = connect(address)
+    try:
+        remove_left_over(client, before)
+    finally:
+        client.close()
 
 
 def _start(address: str, extra_arguments: Sequence[str], wrapper: Sequence[str]) -> None:

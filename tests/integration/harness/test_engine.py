@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,22 +40,11 @@ def test_the_running_engine_is_found_and_not_started_again(
 
 async def test_an_engine_is_started_where_none_runs_and_found_by_the_next_call(own_folder: Path) -> None:
     listens = own_folder / "docker.sock"
-    # Apart from the engine that may run already: own data, and a network namespace of its own, because
-    # without one this engine would delete the other one's bridge.
     bridge = default_bridge()
-    own_network = ["unshare", "--net", "--"]
-    apart = [
-        f"--data-root={own_folder}/data",
-        f"--exec-root={own_folder}/exec",
-        f"--pidfile={own_folder}/engine.pid",
-        "--bridge=none",
-        "--iptables=false",
-        "--ip-forward=false",
-    ]
     assert not answers(f"unix://{listens}")
 
-    address = ensure_engine(listens, apart, own_network)
-    pid = int((own_folder / "dockerd.pid").read_text())
+    address = ensure_engine(listens, apart_in(own_folder), OWN_NETWORK)
+    pid = daemon_of(own_folder)
     try:
         client = connect(address)
         assert client.containers.list() == []
@@ -63,8 +54,91 @@ async def test_an_engine_is_started_where_none_runs_and_found_by_the_next_call(o
         assert network_namespace(pid) != network_namespace(os.getpid())
         assert default_bridge() == bridge
     finally:
-        os.kill(pid, signal.SIGTERM)
-        await eventually(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 30)
+        await end(pid)
+
+
+async def test_what_killed_runs_left_is_gone_when_the_engine_is_started_again(own_folder: Path) -> None:
+    """A run that was killed left 150 containers once, and the next could not wait for the engine's start."""
+    listens = own_folder / "docker.sock"
+    client = connect(ensure_engine(listens, apart_in(own_folder), OWN_NETWORK))
+    try:
+        tests, foreign = "seaway-test-0a1b2c3d", "shop-seaway-test-"
+        image = make_image(client, "seaway/a1:r1")
+        client.images.get(image).tag("shared", "1")
+        for network in (tests, foreign):
+            client.networks.create(network)
+        make_container(client, "replica", image, tests, volume="a1-data")
+        make_container(client, "between", "shared:1", tests)
+        client.networks.get(foreign).connect("between")
+        make_container(client, "shop", "shared:1", foreign, volume="shop-data")
+        client.close()
+    finally:
+        await end(daemon_of(own_folder))
+
+    client = connect(ensure_engine(listens, apart_in(own_folder), OWN_NETWORK))
+    try:
+        left = client.containers.list(all=True)
+        assert {container.name for container in left} == {"between", "shop"}
+        assert {tag for each in client.images.list() for tag in each.tags} == {"shared:1"}
+        assert [volume.name for volume in client.volumes.list()] == ["shop-data"]
+        networks = {network.name for network in client.networks.list()}
+        assert foreign in networks
+        client.close()
+    finally:
+        await end(daemon_of(own_folder))
+
+
+OWN_NETWORK = ("unshare", "--net", "--")
+
+
+def apart_in(folder: Path) -> list[str]:
+    """Arguments of an engine apart from the one that may run already.
+
+    It has own data, and a network namespace of its own (OWN_NETWORK), because without one this engine would
+    delete the other one's bridge.
+    """
+    return [
+        f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/engine.pid",
+        "--bridge=none",
+        "--iptables=false",
+        "--ip-forward=false",
+    ]
+
+
+def daemon_of(folder: Path) -> int:
+    """The process of the engine that was started with this shared folder."""
+    return int((folder / "dockerd.pid").read_text())
+
+
+async def end(pid: int) -> None:
+    """Returns when this engine, a child of ours, has ended."""
+    os.kill(pid, signal.SIGTERM)
+    await eventually(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 30)
+
+
+def make_image(client: docker.DockerClient, tag: str) -> str:
+    """The tag of an image with nothing in it, for containers that are never started."""
+    archive = io.BytesIO()
+    tarfile.open(fileobj=archive, mode="w").close()
+    repository, _, name = tag.partition(":")
+    client.api.import_image_from_data(archive.getvalue(), repository=repository, tag=name)
+    return tag
+
+
+def make_container(
+    client: docker.DockerClient, name: str, image: str, network: str, volume: str | None = None
+) -> None:
+    """A container of the application `a1`, never started."""
+    client.containers.create(
+        image,
+        ["/none"],
+        name=name,
+        network=network,
+        labels={"seaway.application": "a1"},
+        volumes={volume: {"bind": "/data", "mode": "rw"}} if volume else {},
+    )
 
 
 def network_namespace(pid: int) -> str:
