@@ -11,13 +11,16 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.configuration import ApplicationConfiguration, VolumeKind
-from domain.deployments import DeploymentStatus
+from domain.deployments import DeploymentStatus, StepName, StepStatus
 from store.applications import ApplicationStore
 from store.database import Database
 from store.deployments import OPEN_STATUSES, DeploymentStore
-from store.tables import Application, Deployment, Server, ServerRelease
+from store.tables import Application, Deployment, DeploymentStep, Server, ServerRelease
 from store.tables.applications import DesiredState
 
+TAKES_AWAY = (StepName.EDGE, StepName.STOP_OLD, StepName.CLEAN_UP)
+"""Steps by which a deployment takes from a server what the application had there."""
+UNDONE = (StepStatus.PENDING, StepStatus.RUNNING)
 WITHOUT_WAY_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, DeploymentStatus.SUPERSEDED)
 """No rollback leads to a deployment in these states, and it goes on no more."""
 
@@ -39,24 +42,35 @@ class LocationStore:
     async def applications_on(
         self, server_ids: Collection[str], *, configured_only: bool = False
     ) -> Sequence[str]:
-        """The ids of those that are configured for any of these, serve there, or are being released there."""
+        """The ids of those that are configured for any of these, serve there, or are being released there.
+
+        Those that are on their way from there are among them until nothing of them is left to be taken away.
+        """
         wanted = set(server_ids)
         serving = select(ServerRelease.application_id).where(col(ServerRelease.server_id).in_(wanted))
         async with self._database.reading() as session:
             rows = (await session.exec(select(Application).where(_of_teams_with(wanted)))).all()
             released = () if configured_only else (await session.exec(serving)).all()
             moving = () if configured_only else (await session.exec(_under_way_or_unwritten(wanted))).all()
+            leaving = () if configured_only else (await session.exec(_leaving(wanted))).all()
 
         def found() -> list[str]:
-            there = set(released)
+            there = {*released, *leaving}
             there |= {one.application_id for one in moving if _is_for(wanted, self._released([one]))}
             return [row.id for row in rows if row.id in there or _is_for(wanted, [self._configured(row)])]
 
         return await asyncio.to_thread(found)
 
     async def servers_of(self, application: Application) -> Sequence[str]:
-        """The ids of its configured servers, in their order, and of those where it serves besides."""
-        query = select(ServerRelease.server_id).where(ServerRelease.application_id == application.id)
+        """The ids of its configured servers, in their order, and of those where it serves besides.
+
+        A server that was removed is not among them, although it is still written down what it had.
+        """
+        query = (
+            select(ServerRelease.server_id)
+            .join(Server, col(Server.id) == col(ServerRelease.server_id))
+            .where(ServerRelease.application_id == application.id)
+        )
         async with self._database.reading() as session:
             serving = (await session.exec(query.order_by(col(ServerRelease.server_id)))).all()
         return tuple(dict.fromkeys([*self._configured(application).server_ids, *serving]))
@@ -133,4 +147,30 @@ def _under_way_or_unwritten(server_ids: Collection[str]) -> SelectOfScalar[Deplo
             _of_teams_with(server_ids),
             or_(col(Deployment.status).in_(OPEN_STATUSES), and_(runs, ~written)),
         )
+    )
+
+
+def _leaving(server_ids: Collection[str]) -> SelectOfScalar[str]:
+    """The ids of applications that open deployments have yet to take from any of these servers.
+
+    What serves is written down before that. Steps know servers by their names, of which a team has each once.
+    """
+    return (
+        select(Deployment.application_id)
+        .join(Application, col(Application.id) == col(Deployment.application_id))
+        .join(DeploymentStep, col(DeploymentStep.deployment_id) == col(Deployment.id))
+        .join(
+            Server,
+            and_(
+                col(Server.team_id) == col(Application.team_id),
+                col(Server.name) == col(DeploymentStep.server),
+            ),
+        )
+        .where(
+            col(Server.id).in_(server_ids),
+            col(Deployment.status).in_(OPEN_STATUSES),
+            col(DeploymentStep.name).in_(TAKES_AWAY),
+            col(DeploymentStep.status).in_(UNDONE),
+        )
+        .distinct()
     )

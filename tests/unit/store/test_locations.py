@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from domain.configuration import ApplicationConfiguration, ImageSource
-from domain.deployments import DeploymentStatus
+from domain.deployments import DeploymentStatus, Step, StepName, StepStatus
 from store.releases import HeldRelease
 from store.store import Store
 from store.tables import Application, Deployment, Server, Team
@@ -36,9 +36,9 @@ async def add(store: Store, *server_ids: str) -> Application:
     return await store.applications.create(row, configuration)
 
 
-async def begin(store: Store, shop: Application) -> Deployment:
+async def begin(store: Store, shop: Application, *steps: Step) -> Deployment:
     row = await store.deployments.record(Deployment(application_id=shop.id))
-    return await store.deployments.begin(row.id, await store.applications.configuration(shop.id), ())
+    return await store.deployments.begin(row.id, await store.applications.configuration(shop.id), steps)
 
 
 async def move(store: Store, shop: Application, *server_ids: str) -> None:
@@ -71,6 +71,42 @@ async def test_it_lives_where_it_is_being_released_and_then_where_it_serves(stor
     assert await store.locations.applications_on({HERE}, configured_only=True) == []
     await store.releases.record(shop.id, release.id, {THERE: HeldRelease(release.id, release.id)})
     assert not await is_on(store, HERE)
+
+
+@pytest.mark.parametrize("name", [StepName.STOP_OLD, StepName.CLEAN_UP, StepName.EDGE])
+async def test_it_lives_where_it_was_until_it_is_taken_away(store: Store, name: StepName) -> None:
+    """Once a server was given up while an old version was draining there, which cut its visitors off."""
+    shop = await add(store, HERE)
+    await move(store, shop, THERE)
+    steps = [Step(name=one, server=(await store.servers.get(HERE)).name) for one in (StepName.BUILD, name)]
+    release = await begin(store, shop, *steps)
+    await store.releases.record(shop.id, release.id, {THERE: HeldRelease(release.id, release.id)})
+    for status in (StepStatus.PENDING, StepStatus.RUNNING):
+        await store.deployments.set_step(release.id, name, steps[1].server, status)
+        assert await store.locations.applications_on({HERE}) == [shop.id]
+        assert await store.locations.applications_on({HERE}, configured_only=True) == []
+    await store.deployments.set_step(release.id, name, steps[1].server, StepStatus.SUCCEEDED)
+    assert not await is_on(store, HERE)
+
+
+async def test_what_a_deployment_left_undone_keeps_no_server(store: Store) -> None:
+    shop = await add(store, HERE)
+    await move(store, shop, THERE)
+    there = (await store.servers.get(HERE)).name
+    release = await begin(store, shop, Step(name=StepName.STOP_OLD, server=there))
+    await store.deployments.update(release.id, status=DeploymentStatus.FAILED)
+    assert not await is_on(store, HERE)
+
+
+async def test_a_server_that_was_removed_is_none_of_its_servers(store: Store) -> None:
+    """Once the removal of the last server was refused because of one that was gone."""
+    shop = await add(store, THERE)
+    release = await begin(store, shop)
+    held = HeldRelease(release.id, release.id)
+    await store.releases.record(shop.id, release.id, {HERE: held, THERE: held})
+    assert set(await store.locations.servers_of(shop)) == {HERE, THERE}
+    await store.servers.forget(HERE)
+    assert await store.locations.servers_of(shop) == (THERE,)
 
 
 async def test_what_failed_or_stands_still_keeps_no_server(store: Store) -> None:
