@@ -127,7 +127,7 @@ async def clean_server(
     names = await parts.engine.images_with_prefix("seaway/")
     tunnels = await parts.swarm.tunnels.names() if parts.swarm is not None else frozenset[str]()
     # Read after the engine: of a deployment that begins now, nothing is in these lists.
-    busy = {deployment.application_id for deployment in await store.deployments.list_all_open()}
+    busy = await store.deployments.busy_applications()
     known = await _known(store, names, {one.application_id for one in ended}, busy)
     containers = containers_to_remove(ended, known, now())
     for name in containers:
@@ -135,8 +135,7 @@ async def clean_server(
 
     async def is_idle(application_id: str) -> bool:
         # Asked before each removal: a deployment that begins later looks in vain for the image at once.
-        under_way = await store.deployments.list_all_open()
-        return all(one.application_id != application_id for one in under_way)
+        return not await store.deployments.is_busy(application_id)
 
     images = [
         name

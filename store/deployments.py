@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import and_, func
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,10 +22,12 @@ from store.encryption import KeyRing
 from store.tables import Application, Deployment, DeploymentStep
 
 OPEN_STATUSES = (DeploymentStatus.QUEUED, DeploymentStatus.IN_PROGRESS)
+WITHOUT_SNAPSHOT = defer(cast(QueryableAttribute[str | None], Deployment.snapshot_sealed), raiseload=True)
+"""For lists: a snapshot may have tens of megabytes, and a list many of them."""
 
 
 class DeploymentStore:
-    """Reads and writes deployments; every write may be repeated."""
+    """Reads and writes deployments; every write may be repeated. Those that are listed have no snapshot."""
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database = database
@@ -77,6 +81,7 @@ class DeploymentStore:
             ).one()
             query = (
                 select(Deployment)
+                .options(WITHOUT_SNAPSHOT)
                 .where(of_application)
                 .order_by(col(Deployment.requested_at).desc(), col(Deployment.id))
             )
@@ -94,14 +99,16 @@ class DeploymentStore:
             .subquery()
         )
         query = select(Deployment).join(ranked, col(Deployment.id) == ranked.c.id)
+        query = query.options(WITHOUT_SNAPSHOT).where(ranked.c.position == 1)
         async with self._database.reading() as session:
-            rows = (await session.exec(query.where(ranked.c.position == 1))).all()
+            rows = (await session.exec(query)).all()
         return {row.application_id: row for row in rows}
 
     async def list_open(self, *, team_id: str) -> Sequence[Deployment]:
         """The team's queued and running deployments, oldest first."""
         query = (
             select(Deployment)
+            .options(WITHOUT_SNAPSHOT)
             .join(Application, col(Application.id) == col(Deployment.application_id))
             .where(Application.team_id == team_id, col(Deployment.status).in_(OPEN_STATUSES))
             .order_by(col(Deployment.requested_at))
@@ -111,16 +118,34 @@ class DeploymentStore:
 
     async def list_all_open(self) -> Sequence[Deployment]:
         """Every team's queued and running deployments, oldest first."""
-        query = select(Deployment).where(col(Deployment.status).in_(OPEN_STATUSES))
+        query = select(Deployment).options(WITHOUT_SNAPSHOT).order_by(col(Deployment.requested_at))
         async with self._database.reading() as session:
-            return (await session.exec(query.order_by(col(Deployment.requested_at)))).all()
+            return (await session.exec(query.where(col(Deployment.status).in_(OPEN_STATUSES)))).all()
+
+    async def busy_applications(self) -> frozenset[str]:
+        """The ids of all applications, of every team, that have a queued or running deployment."""
+        query = select(Deployment.application_id).where(col(Deployment.status).in_(OPEN_STATUSES))
+        async with self._database.reading() as session:
+            return frozenset((await session.exec(query.distinct())).all())
+
+    async def is_busy(self, application_id: str) -> bool:
+        """Whether the application has a queued or running deployment."""
+        query = select(Deployment.id).where(
+            Deployment.application_id == application_id, col(Deployment.status).in_(OPEN_STATUSES)
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(query.limit(1))).first() is not None
 
     async def list_finished(self, application_id: str) -> Sequence[Deployment]:
         """The application's successful deployments that have an image, newest first."""
-        query = select(Deployment).where(
-            Deployment.application_id == application_id,
-            Deployment.status == DeploymentStatus.FINISHED,
-            Deployment.image != "",
+        query = (
+            select(Deployment)
+            .options(WITHOUT_SNAPSHOT)
+            .where(
+                Deployment.application_id == application_id,
+                Deployment.status == DeploymentStatus.FINISHED,
+                Deployment.image != "",
+            )
         )
         async with self._database.reading() as session:
             return (await session.exec(query.order_by(col(Deployment.finished_at).desc()))).all()
