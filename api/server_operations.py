@@ -89,7 +89,7 @@ class ServerOperations:
             raise NotPossibleNow(
                 f"Applications live on the server '{server.name}': {_listed(applications)}. Delete or move "
                 "them first, or remove the server with everything on it. One that was given another server "
-                "moves with its next deployment."
+                "moves with its next deployment, and is here until that has finished."
             )
         shared = [one for one in applications if await self._lives_elsewhere_too(one, server)]
         if shared:
