@@ -125,6 +125,11 @@ def list_sizes(mirror: Path, commit: str) -> list[str]:
     return ["git", f"--git-dir={mirror}", "ls-tree", "-r", "-t", "--long", commit]
 
 
+def list_objects(mirror: Path, commit: str) -> list[str]:
+    """Looks for every file and folder of a commit, and fails where the mirror lacks one; prints none."""
+    return ["git", f"--git-dir={mirror}", "rev-list", "--objects", "--no-walk", "--quiet", commit]
+
+
 def fetch_lfs(mirror: Path, address: RepositoryAddress, commit: str) -> list[str]:
     """Fetches the large files of one commit into the mirror."""
     return [

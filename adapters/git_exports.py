@@ -50,11 +50,12 @@ async def export(mirrors: Mirrors, wanted: Export) -> None:
     """
     spent = wanted.allowance.spent
     output = await _write_files(mirrors, wanted)
-    if output is not None:
-        wanted.allowance.spent = spent
-        await mirrors.obtain(wanted.address, wanted.commit, wanted.credential)
-        await asyncio.to_thread(_empty, wanted)
-        output = await _write_files(mirrors, wanted)
+    for obtain in (mirrors.obtain, mirrors.obtain_anew):
+        if output is not None:
+            wanted.allowance.spent = spent
+            await obtain(wanted.address, wanted.commit, wanted.credential)
+            await asyncio.to_thread(_empty, wanted)
+            output = await _write_files(mirrors, wanted)
     if output is not None:
         raise SourceUnavailable(f"The mirror lacks parts of {wanted.commit[:12]}.", detail=output)
     if wanted.lfs and await asyncio.to_thread(uses_lfs, wanted.tree):

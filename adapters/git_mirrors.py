@@ -81,27 +81,49 @@ class Mirrors:
         """Brings the mirror up to date and describes the commit, fetching it by its id if need be."""
         mirror = self.path(address, credential)
         async with self._locked(mirror):
-            with self.home.access(address, credential) as environment:
-                await self._make(mirror, environment)
-                await self._fetch(mirror, address, environment)
-                description = await self.describe(mirror, commit, environment)
-                if description is None and is_full_commit(commit):
-                    arguments = git_commands.fetch_commit(mirror, address, commit)
-                    completed = await self.git(arguments, environment)
-                    if completed.exit_code != 0 and not NOT_OUR_COMMIT.search(completed.output):
-                        raise failure_of(address, completed.output)
-                    description = await self.describe(mirror, commit, environment)
+            return await self._obtain(mirror, address, commit, credential)
+
+    async def obtain_anew(
+        self, address: RepositoryAddress, commit: str, credential: GitCredential | None
+    ) -> Description:
+        """As `obtain`, but by way of a new mirror where this one lacks parts of the commit.
+
+        What a reference of the mirror leads to is never fetched again, whether it is there or not.
+        """
+        mirror = self.path(address, credential)
+        async with self._locked(mirror):
+            # Somebody else may have made it anew while this one waited.
+            found = await self.git(git_commands.list_objects(mirror, commit), self.home.environment())
+            if found.exit_code != 0:
+                logger.warning("the mirror %s lacks parts of %s and is made anew", mirror.name, commit)
+                await asyncio.to_thread(_remove, mirror)
+            return await self._obtain(mirror, address, commit, credential)
+
+    async def _obtain(
+        self, mirror: Path, address: RepositoryAddress, commit: str, credential: GitCredential | None
+    ) -> Description:
+        with self.home.access(address, credential) as environment:
+            await self._make(mirror, environment)
+            await self._fetch(mirror, address, environment)
+            description = await self._describe(mirror, commit, environment)
+            if description is None and is_full_commit(commit):
+                arguments = git_commands.fetch_commit(mirror, address, commit)
+                completed = await self.git(arguments, environment)
+                if completed.exit_code != 0 and not NOT_OUR_COMMIT.search(completed.output):
+                    raise failure_of(address, completed.output)
+                description = await self._describe(mirror, commit, environment)
         if description is None:
             raise unknown_revision(address, commit)
         return description
 
-    async def describe(
+    async def _describe(
         self, mirror: Path, revision: str, environment: Mapping[str, str]
     ) -> Description | None:
-        """What the mirror itself knows of a commit; None if it lacks it."""
-        known = await asyncio.to_thread(_read, mirror, revision)
-        if known is not None:
-            return known
+        """What Git says of a commit, which is written down; None if the mirror lacks it.
+
+        What was written down of it before is no answer: that stays where its branch was rewritten, and Git
+        has forgotten the commit.
+        """
         completed = await self.git(git_commands.describe(mirror, revision), environment)
         if completed.exit_code != 0:
             return None
@@ -115,7 +137,10 @@ class Mirrors:
     async def known(
         self, address: RepositoryAddress, commit: str, credential: GitCredential | None
     ) -> Description | None:
-        """What was written down of a commit when it was fetched; no process is started."""
+        """What was written down of a commit when it was fetched; no process is started.
+
+        It is true for ever, but the mirror need not have the commit any more.
+        """
         return await asyncio.to_thread(_read, self.path(address, credential), commit)
 
     async def collect_garbage(self, unused_for: timedelta) -> list[Path]:
@@ -202,7 +227,10 @@ def _remove_locks(mirror: Path) -> None:
 
 def _remove(mirror: Path) -> None:
     # Half a mirror would look like a whole one: it leaves its place first, in one move.
-    with owned_folder(mirror.parent, f"{mirror.name}.tmp-") as workplace:
+    with (
+        owned_folder(mirror.parent, f"{mirror.name}.tmp-") as workplace,
+        contextlib.suppress(FileNotFoundError),
+    ):
         mirror.rename(workplace / "mirror")
 
 

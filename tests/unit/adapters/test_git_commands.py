@@ -72,6 +72,12 @@ def test_large_files_are_fetched_from_the_address_without_its_credentials() -> N
     ]  # fmt: skip
 
 
+def test_every_object_of_one_commit_is_looked_for_and_none_of_its_ancestors() -> None:
+    assert git_commands.list_objects(MIRROR, COMMIT) == [
+        "git", "--git-dir=/mirrors/1.git", "rev-list", "--objects", "--no-walk", "--quiet", COMMIT,
+    ]  # fmt: skip
+
+
 def test_paths_of_submodules_are_never_read_as_patterns_or_options() -> None:
     assert git_commands.list_entries(MIRROR, COMMIT, ["*", "-x"]) == [
         "git", "--literal-pathspecs", "--git-dir=/mirrors/1.git", "ls-tree", COMMIT, "--", "*", "-x",

@@ -18,6 +18,7 @@ from tests.harness.processes import REPOSITORY_ROOT
 from tests.harness.waiting import eventually
 from tests.integration.adapters.git.git_calls import check_out, files, resolve
 from tests.integration.adapters.git_servers import (
+    ENVIRONMENT,
     Repository,
 )
 
@@ -145,6 +146,53 @@ class TestCheckOut:
         with pytest.raises(UnknownRevision):
             await check_out(mirrors, repository.url, "0123456789" * 4, tmp_path / "tree")
 
+    @pytest.mark.parametrize("change", ["rewritten", "deleted"])
+    async def test_a_commit_that_its_branch_left_is_fetched_again_once_the_mirror_forgot_it(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path, change: str
+    ) -> None:
+        repository.git("switch", "--quiet", "--create", "topic")
+        commit = repository.commit({"app.txt": "topic"})
+        assert await resolve(mirrors, repository.url, "topic") == commit
+        if change == "rewritten":
+            repository.git("commit", "--quiet", "--amend", "--message=Rewritten")
+        else:
+            repository.git("switch", "--quiet", "main")
+            repository.git("branch", "--quiet", "-D", "topic")
+        repository.git("commit", "--quiet", "--allow-empty", "--message=Next")
+        await resolve(mirrors, repository.url, repository.git("branch", "--show-current"))
+        forget_what_nothing_leads_to(tmp_path / "mirrors")
+        assert await resolve(mirrors, repository.url, "main", commit) == commit
+        tree = await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+        assert files(tree) == {"app.txt": "topic"}
+
+    async def test_a_commit_that_is_forgotten_here_and_there_is_unknown(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
+    ) -> None:
+        commit = await resolve(mirrors, repository.url)
+        repository.git("commit", "--quiet", "--amend", "--message=Rewritten")
+        await resolve(mirrors, repository.url)
+        forget_what_nothing_leads_to(tmp_path / "mirrors")
+        repository.git("reflog", "expire", "--expire=now", "--all")
+        repository.git("gc", "--quiet", "--prune=now")
+        with pytest.raises(UnknownRevision, match=f"no branch, tag or commit '{commit}'"):
+            await check_out(mirrors, repository.url, commit, tmp_path / "tree")
+
+    @pytest.mark.parametrize("on_a_branch", [True, False])
+    @pytest.mark.parametrize("part", ["", "^{tree}", ":app.txt"])
+    async def test_what_a_damaged_mirror_lacks_comes_into_a_new_one(
+        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path, part: str, on_a_branch: bool
+    ) -> None:
+        commit = repository.commit({"app.txt": "two"})
+        if not on_a_branch:
+            repository.git("reset", "--quiet", "--hard", "HEAD^")
+        assert await resolve(mirrors, repository.url, commit=commit) == commit
+        lost = repository.git("rev-parse", f"{commit}{part}")
+        [path] = (tmp_path / "mirrors").glob(f"*.git/objects/{lost[:2]}/{lost[2:]}")
+        path.unlink()
+        trees = [tmp_path / "trees" / name for name in "abc"]
+        await asyncio.gather(*(check_out(mirrors, repository.url, commit, tree) for tree in trees))
+        assert [files(tree) for tree in trees] == [{"app.txt": "two"}] * 3
+
 
 class TestHostileCommits:
     """A few objects that unpack to more than a machine has."""
@@ -193,3 +241,10 @@ def nested(repository: Repository, *, folders: int, deep: int) -> str:
     commit = repository.git("commit-tree", "-m", "Nested", entry.split()[2]).strip()
     repository.git("update-ref", "refs/heads/main", commit)
     return commit
+
+
+def forget_what_nothing_leads_to(root: Path) -> None:
+    """As Git does by itself after two weeks."""
+    for mirror in root.glob("*.git"):
+        arguments = ["git", f"--git-dir={mirror}", "gc", "--quiet", "--prune=now"]
+        subprocess.run(arguments, env=ENVIRONMENT, check=True)
