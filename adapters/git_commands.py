@@ -150,11 +150,19 @@ def list_entries(mirror: Path, commit: str, paths: Sequence[str]) -> list[str]:
     return ["git", "--literal-pathspecs", f"--git-dir={mirror}", "ls-tree", commit, "--", *paths]
 
 
-def collect_garbage(mirror: Path) -> list[str]:
-    """Packs the mirror where that is worth while, and forgets what nothing leads to since two weeks.
+def pack_references(mirror: Path) -> list[str]:
+    """Writes all references to one file. It locks them, so no fetch may run beside it."""
+    return ["git", f"--git-dir={mirror}", "pack-refs", "--all", "--prune"]
+
+
+def collect_garbage() -> list[str]:
+    """Packs a mirror where that is worth while, and forgets what nothing leads to since two weeks.
 
     Each fetch leaves a pack, or loose objects. Few of them do no harm, and are left alone at once.
+
+    It is to run in the mirror's folder. A mirror that is removed meanwhile takes it along, and it cannot
+    touch the one that takes its place. It leaves references alone, see `pack_references`.
     """
-    limits = ("gc.auto=500", "gc.autoPackLimit=10", "gc.autoDetach=false")
+    limits = ("gc.auto=500", "gc.autoPackLimit=10", "gc.autoDetach=false", "gc.packRefs=false")
     options = [part for limit in limits for part in ("-c", limit)]
-    return ["git", f"--git-dir={mirror}", *options, "gc", "--auto", "--quiet"]
+    return ["git", "--git-dir=.", *options, "gc", "--auto", "--quiet"]

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,10 @@ logger = logging.getLogger(__name__)
 # Lines; a long commit message or a list of submodules must come back whole.
 LONGEST_ANSWER: Final = 100_000
 
+# A repack of what is large takes hours, and is in vain if it is stopped. Git itself takes one of more than
+# twelve hours for dead (git-gc(1)).
+PACKING_LIMIT: Final = timedelta(hours=11)
+
 COMMANDS_AT_ONCE: Final = 50
 """Each is a process of the worker, with its own memory; what more there are wait for their turn."""
 
@@ -47,10 +50,14 @@ class Description:
 
 
 class Mirrors:
-    """Finds, makes, fetches and mends mirrors. Fetches into one mirror never run side by side."""
+    """Finds, makes, fetches, mends, packs and removes mirrors, for which each has two locks.
+
+    One is for whoever fetches into it, makes or removes it: these never run side by side, and wait for each
+    other. The other is for whoever packs it, which goes on beside them and keeps nobody waiting.
+    """
 
     def __init__(self, home: GitHome, transfer_limit: timedelta) -> None:
-        """`transfer_limit` is for a single command, such as one fetch."""
+        """`transfer_limit` is for a single command, such as one fetch; packing has `PACKING_LIMIT`."""
         self.home = home
         self._transfer_limit = transfer_limit
         self._locks: dict[Path, asyncio.Lock] = {}
@@ -65,12 +72,22 @@ class Mirrors:
         self, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine | None = None
     ) -> Completed:
         """Runs one Git command in an empty folder. Waiting for its turn does not count against its limit."""
+        return await self._run(arguments, environment, self.home.empty, self._transfer_limit, on_line)
+
+    async def _run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        limit: timedelta,
+        on_line: OnLine | None = None,
+    ) -> Completed:
         async with self._places:
             return await run(
                 arguments,
                 environment=environment,
-                cwd=self.home.empty,
-                timeout=self._transfer_limit,
+                cwd=folder,
+                timeout=limit,
                 on_line=on_line,
                 kept_lines=LONGEST_ANSWER,
             )
@@ -146,13 +163,13 @@ class Mirrors:
     async def collect_garbage(self, unused_for: timedelta) -> list[Path]:
         """Removes the mirrors that nobody used for so long, packs the others; returns the removed.
 
-        Those that somebody is fetching into are left for the next time, and what cannot be done with one
-        is logged: others have their turn all the same.
+        Those that somebody is fetching into or packing are left for the next time, and what cannot be done
+        with one is logged: others have their turn all the same.
         """
         removed = []
         for mirror in sorted(self.home.root.glob("*.git")):
             try:
-                async with self._locked_if_free(mirror) as is_free:
+                with exclusive_if_free(mirror.with_suffix(".packing")) as is_free:
                     if is_free and await self._removed_or_packed(mirror, unused_for):
                         removed.append(mirror)
             except (SeawayError, OSError) as error:
@@ -160,13 +177,28 @@ class Mirrors:
         return removed
 
     async def _removed_or_packed(self, mirror: Path, unused_for: timedelta) -> bool:
-        if await asyncio.to_thread(_idle, mirror) <= unused_for:
-            packed = await self.git(git_commands.collect_garbage(mirror), self.home.environment())
-            if packed.exit_code != 0:
-                logger.warning("the mirror %s cannot be packed: %s", mirror.name, packed.output)
-            return False
-        await asyncio.to_thread(_remove, mirror)
-        return True
+        """To be called with the lock for packing. True if the mirror is removed."""
+        async with self._locked_if_free(mirror) as is_free:
+            if not is_free:
+                return False
+            if await asyncio.to_thread(_idle, mirror) > unused_for:
+                await asyncio.to_thread(_remove, mirror)
+                return True
+            prefix = f"{mirror.name}.tmp-"
+            await asyncio.to_thread(remove_abandoned, self.home.root, prefix)
+            # Nobody else fetches or packs: these are of a killed Git, and would make every packing fail.
+            await asyncio.to_thread(_remove_locks, mirror, "**")
+            environment = self.home.environment()
+            packed = await self.git(git_commands.pack_references(mirror), environment)
+        if packed.exit_code == 0:
+            # Fetches and exports go on meanwhile. What they bring is not touched, what they read stays until
+            # it is in the new pack, and what nothing leads to stays for two weeks. Should a fetch find again
+            # what is just being forgotten, an export notices, and the mirror is made anew.
+            arguments = git_commands.collect_garbage()
+            packed = await self._run(arguments, environment, mirror, PACKING_LIMIT)
+        if packed.exit_code != 0:
+            logger.warning("the mirror %s cannot be packed: %s", mirror.name, packed.output)
+        return False
 
     async def _make(self, mirror: Path, environment: Mapping[str, str]) -> None:
         if await asyncio.to_thread((mirror / "HEAD").is_file):
@@ -177,7 +209,7 @@ class Mirrors:
             made = await self.git(git_commands.initialize(workplace / "mirror"), environment)
             if made.exit_code != 0:
                 raise SourceUnavailable("A mirror of the repository cannot be made.", detail=made.output)
-            await asyncio.to_thread(shutil.rmtree, mirror, ignore_errors=True)
+            await asyncio.to_thread(_remove, mirror)
             (workplace / "mirror").rename(mirror)
 
     async def _fetch(self, mirror: Path, address: RepositoryAddress, environment: Mapping[str, str]) -> None:
@@ -185,10 +217,11 @@ class Mirrors:
         arguments = git_commands.fetch(mirror, address)
         completed = await self.git(arguments, environment)
         if completed.exit_code != 0 and ".lock" in completed.output:
-            await asyncio.to_thread(_remove_locks, mirror)
+            # Not those below objects, which may be of a `git gc` that runs.
+            await asyncio.to_thread(_remove_locks, mirror, ".", "refs/**")
             completed = await self.git(arguments, environment)
         if completed.exit_code != 0 and MISSING_LOCALLY.search(completed.output):
-            await asyncio.to_thread(shutil.rmtree, mirror)
+            await asyncio.to_thread(_remove, mirror)
             await self._make(mirror, environment)
             completed = await self.git(arguments, environment)
         if completed.exit_code != 0:
@@ -220,13 +253,15 @@ def unknown_revision(address: RepositoryAddress, revision: str) -> UnknownRevisi
     )
 
 
-def _remove_locks(mirror: Path) -> None:
-    for lock in mirror.rglob("*.lock"):
-        lock.unlink(missing_ok=True)
+def _remove_locks(mirror: Path, *folders: str) -> None:
+    for folder in folders:
+        for lock in mirror.glob(f"{folder}/*.lock"):
+            lock.unlink(missing_ok=True)
 
 
 def _remove(mirror: Path) -> None:
-    # Half a mirror would look like a whole one: it leaves its place first, in one move.
+    # Half a mirror would look like a whole one: it leaves its place first, in one move. And what still packs
+    # it goes along.
     with (
         owned_folder(mirror.parent, f"{mirror.name}.tmp-") as workplace,
         contextlib.suppress(FileNotFoundError),

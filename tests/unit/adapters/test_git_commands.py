@@ -84,6 +84,16 @@ def test_paths_of_submodules_are_never_read_as_patterns_or_options() -> None:
     ]  # fmt: skip
 
 
+def test_references_are_packed_apart_from_the_objects_beside_which_others_fetch() -> None:
+    assert git_commands.pack_references(MIRROR) == [
+        "git", "--git-dir=/mirrors/1.git", "pack-refs", "--all", "--prune",
+    ]  # fmt: skip
+    assert git_commands.collect_garbage() == [
+        "git", "--git-dir=.", "-c", "gc.auto=500", "-c", "gc.autoPackLimit=10", "-c", "gc.autoDetach=false",
+        "-c", "gc.packRefs=false", "gc", "--auto", "--quiet",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("0123abc", True), ("012345", False), ("release", False), (COMMIT, False), ("0123abcg", False)],

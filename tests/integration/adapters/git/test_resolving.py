@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
-import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters import git_mirrors, processes
-from adapters.file_locks import exclusive
 from adapters.git import GitMirrors
 from domain.errors import RepositoryRefused, UnknownRevision
 from domain.git_references import parse_repository
@@ -177,56 +173,3 @@ class TestResolve:
         for path in [repository.path, *repository.path.rglob("*")]:
             os.chown(path, 12345, 12345, follow_symlinks=False)
         assert len(await resolve(mirrors, repository.url)) == 40
-
-    async def test_mirrors_that_nobody_used_are_removed_and_others_stay(
-        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
-    ) -> None:
-        commit = await resolve(mirrors, repository.url)
-        assert await mirrors.collect_garbage(unused_for=timedelta(days=30)) == []
-        tree = await check_out(mirrors, repository.url, commit, tmp_path / "tree")
-        assert files(tree) == {"app.txt": "one"}
-        assert len(await mirrors.collect_garbage(unused_for=timedelta(0))) == 1
-        assert list((tmp_path / "mirrors").glob("*.git*")) == []
-        tree = await check_out(mirrors, repository.url, commit, tmp_path / "again")
-        assert files(tree) == {"app.txt": "one"}
-
-    async def test_packing_is_no_use_of_a_mirror_and_writing_files_of_an_old_commit_is(
-        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
-    ) -> None:
-        await resolve(mirrors, repository.url)
-        for number in range(12):
-            commit = repository.commit({"app.txt": f"{number}", f"{number}.txt": "new"}, "Next")
-            await resolve(mirrors, repository.url)
-            [mirror] = (tmp_path / "mirrors").glob("*.git")
-            repack = ["git", f"--git-dir={mirror}", "repack", "--quiet"]
-            await asyncio.to_thread(subprocess.run, repack, check=True)
-        assert len([*mirror.glob("objects/pack/*.pack")]) > 10
-        long_ago = time.time() - timedelta(days=40).total_seconds()
-        os.utime(mirror / "seaway", (long_ago, long_ago))
-        await check_out(mirrors, repository.url, commit, tmp_path / "tree")
-        assert await mirrors.collect_garbage(unused_for=timedelta(days=30)) == []
-        assert len([*mirror.glob("objects/pack/*.pack")]) == 1
-        os.utime(mirror / "seaway", (long_ago, long_ago))
-        assert await mirrors.collect_garbage(unused_for=timedelta(days=30)) == [mirror]
-
-    async def test_a_mirror_that_somebody_fetches_into_is_neither_waited_for_nor_removed(
-        self, mirrors: GitMirrors, repository: Repository, tmp_path: Path
-    ) -> None:
-        await resolve(mirrors, repository.url)
-        [mirror] = (tmp_path / "mirrors").glob("*.git")
-        async with asyncio.timeout(5), exclusive(mirror.with_suffix(".lock")):
-            assert await mirrors.collect_garbage(unused_for=timedelta(0)) == []
-        assert mirror.is_dir()
-
-    async def test_what_cannot_be_done_with_one_mirror_does_not_keep_the_others(
-        self,
-        mirrors: GitMirrors,
-        repository: Repository,
-        tmp_path: Path,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        await resolve(mirrors, repository.url)
-        for name in ("0.git", "0.lock"):
-            (tmp_path / "mirrors" / name).mkdir()
-        assert len(await mirrors.collect_garbage(unused_for=timedelta(0))) == 1
-        assert "0.git" in caplog.text
