@@ -170,8 +170,9 @@ class DockerSocketForward:
         found = await self._connection.run(asked, timeout=DIAGNOSIS_LIMIT)
         if found.exit_code != 0 or len(lines := found.stdout.splitlines()) != 3:
             return False
-        group, of_link, of_user = (line.split() for line in lines)
-        return group[0] in of_user and group[0] not in of_link
+        # Any of them may be empty: what a server answers is its own affair.
+        group, of_link, of_user = lines
+        return group in of_user.split() and group not in of_link.split()
 
     def _accept(self) -> Pipe:
         return Pipe(self._open, self._connection.forwarded, self._pipes)

@@ -63,7 +63,8 @@ class Pipe(asyncssh.SSHForwarder):
     """The near end. It opens the far end when somebody connects, and reads nothing before that.
 
     The end of input travels each way by itself, as Docker's attached streams and BuildKit's sessions need.
-    When the far end cannot be opened, the connection is reset: an orderly end would look like an answer.
+    When the far end cannot be opened, for whatever reason, the connection is reset: an orderly end would look
+    like an answer.
     """
 
     def __init__(self, open_far_end: OpenFarEnd, place: Place, open_pipes: set[Pipe]) -> None:
@@ -112,6 +113,8 @@ class Pipe(asyncssh.SSHForwarder):
                 await self._ended.wait()
         except (SeawayError, asyncssh.Error, OSError) as error:
             logger.debug("A forwarded connection could not be opened: %s", error)
+        finally:
+            # However it ended: who connected would wait for an answer of nobody. What is closed stays so.
             self.abort()
 
 

@@ -103,6 +103,19 @@ async def test_a_link_is_kept_where_a_new_one_would_be_refused_too(worker: Any) 
     assert worker.log_ins == 0
 
 
+@pytest.mark.parametrize("said", [" \n1\n1\n", "\n\n\n", "999\n\n\n", "1 2\n1\n1 2\n"])
+async def test_an_answer_about_groups_that_is_none_leaves_the_refusal_as_it_is(said: str) -> None:
+    worker: Any = Worker()
+
+    async def run(*_: object, **__: object) -> Completed:
+        return Completed(0, said, "")
+
+    worker.run = run
+    with pytest.raises(asyncssh.ChannelOpenError):
+        await open_at(worker)
+    assert worker.log_ins == 0
+
+
 async def test_groups_are_looked_at_only_now_and_then() -> None:
     worker: Any = Worker(groups="1000")
     forward = DockerSocketForward(worker)
