@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import httpx
 
@@ -19,6 +21,28 @@ from domain.errors import DeadlineExceeded, SeawayError
 BODY_LIMIT_BYTES = 64 * 1024
 OUTPUT_LINES = 3
 LONGEST_OUTPUT_LINE = 500
+
+LONGEST_CONTENT_TYPE: Final = 200
+CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.ASCII | re.IGNORECASE)
+CODECS: Final = {
+    "iso-8859-1": "iso-8859-1",
+    "iso8859-1": "iso-8859-1",
+    "latin-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "iso-8859-15": "iso-8859-15",
+    "iso8859-15": "iso-8859-15",
+    "latin-9": "iso-8859-15",
+    "windows-1252": "windows-1252",
+    "cp1252": "windows-1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+}
+"""What a text may be in that is not UTF-8, by the names that answers give it; ASCII is UTF-8.
+
+No other, because the application chooses: Python has codecs that unpack (`zip`), that give no text (`hex`),
+and whose time grows with the square of the length (`punycode`, `idna`). These take one step for each byte.
+"""
 
 # Runs a command in the container: (argv, on_line, timeout in seconds) -> exit code.
 Execute = Callable[[Sequence[str], Callable[[str], None], float], Awaitable[int]]
@@ -112,7 +136,14 @@ async def _bounded_body(answer: httpx.Response) -> str:
         body += chunk
         if len(body) >= BODY_LIMIT_BYTES:
             break
-    return bytes(body[:BODY_LIMIT_BYTES]).decode("utf-8", "replace")
+    codec = _codec(answer.headers.get("Content-Type", ""))
+    return bytes(body[:BODY_LIMIT_BYTES]).decode(codec, "replace")
+
+
+def _codec(content_type: str) -> str:
+    """How to read what has this type: as it says, where that is one of `CODECS`, and otherwise as UTF-8."""
+    said = CHARSET.search(content_type[:LONGEST_CONTENT_TYPE])
+    return CODECS.get(said[1].lower(), "utf-8") if said else "utf-8"
 
 
 async def _probe_tcp(host: str, port: int, reach: Reach) -> tuple[bool, str]:

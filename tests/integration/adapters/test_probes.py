@@ -96,6 +96,31 @@ async def test_an_expected_text_must_be_in_the_body():
     assert "without the text 'halt'" in outcome.detail
 
 
+@pytest.mark.parametrize(
+    ("content_type", "codec"),
+    [
+        ("text/html", "utf-8"),
+        ("text/html; charset=utf-8", "utf-8"),
+        ("text/html; charset=US-ASCII", "utf-8"),
+        ("text/html; charset=iso-8859-1", "iso-8859-1"),
+        ("text/html;Charset=ISO-8859-1;level=1", "iso-8859-1"),
+        ('text/html; charset = "latin1"', "iso-8859-1"),
+        ("text/html; charset=iso-8859-15", "iso-8859-15"),
+        ("text/html; charset=windows-1252", "windows-1252"),
+        ("text/html; charset=utf-16", "utf-16"),
+        ("text/html; charset=UTF-16BE", "utf-16-be"),
+    ],
+)
+async def test_an_expected_text_is_found_in_the_characters_that_the_answer_is_in(
+    content_type: str, codec: str
+):
+    body = "alles größer".encode(codec)
+    async with serving(answering("200 OK", body, f"Content-Type: {content_type}\r\n")) as port:
+        outcome = await ask(HealthCheck(expected_text="größer"), port)
+        assert outcome.ok, outcome.detail
+        assert not (await ask(HealthCheck(expected_text="kleiner"), port)).ok
+
+
 async def test_an_endless_body_ends_the_probe_at_its_bound_or_its_limit():
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -77,7 +77,17 @@ async def test_a_proxys_answer_is_not_unpacked() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["Content-Encoding: identity", "Content-Type: text/plain; charset=hex", "X-Other: gzip"]
+    "header",
+    [
+        "Content-Encoding: identity",
+        "X-Other: gzip",
+        "Content-Type: text/plain; charset=hex",
+        "Content-Type: text/plain; charset=punycode",
+        "Content-Type: text/plain; charset*=hex''iso-8859-1",
+        "Content-Type: text/plain; charset=",
+        "Content-Type: " + '";' * 30_000,
+    ],
+    ids=lambda header: header[:60],
 )
 async def test_what_is_not_compressed_is_read_whatever_it_says_of_its_characters(header: str) -> None:
     async with answering("all fine: größer".encode(), header) as port:
