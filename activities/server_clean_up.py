@@ -15,6 +15,7 @@ from activities.clean_up import surplus_images
 from activities.deleted_applications import TakenAway, take_deleted_away
 from activities.pulled_names import take_off
 from activities.servers import ServerParts, Servers
+from adapters.traefik.tunnels import ProxyTunnels
 from domain.clean_up import KnownApplication, containers_to_remove, images_to_remove
 from domain.errors import NotFound, SeawayError
 from domain.server_events import ServerEventKind
@@ -123,9 +124,10 @@ async def clean_server(
     Of the cache of builds so much stays, and all of it where others use the engine: it does not tell whose
     the cache is, so it may be limited only where all of it may be taken for Seaway's.
     """
+    if parts.swarm is not None:
+        await _remove_tunnels(parts.swarm.tunnels, store)
     ended = await parts.engine.ended_containers()
     names = await parts.engine.images_with_prefix("seaway/")
-    tunnels = await parts.swarm.tunnels.names() if parts.swarm is not None else frozenset[str]()
     # Read after the engine: of a deployment that begins now, nothing is in these lists.
     busy = await store.deployments.busy_applications()
     known = await _known(store, names, {one.application_id for one in ended}, busy)
@@ -143,12 +145,20 @@ async def clean_server(
         if await is_idle(_application_of(name)) and await parts.engine.remove_image(name)
     ]
     pulled = await take_off(parts.engine, store, server_id, lambda one: is_idle(one.application_id))
-    if parts.swarm is not None and not busy:
-        # Only releases open any, for their health checks. A worker that was killed then has left them.
-        for name in tunnels:
-            await parts.swarm.tunnels.remove(name)
     freed, note = await _limit_cache(parts, keep_cache_bytes)
     return CleanedUp(containers, (*images, *pulled), freed, note)
+
+
+async def _remove_tunnels(tunnels: ProxyTunnels, store: Store) -> None:
+    """Removes the tunnels that a killed worker has left: releases open them, for their health checks.
+
+    A release that opens one of the same name writes its file once. So there is a look before each whether any
+    has begun, and nothing that takes long between what was seen and what is done.
+    """
+    for name in await tunnels.names():
+        if await store.deployments.busy_applications():
+            return
+        await tunnels.remove(name)
 
 
 def _application_of(image: str) -> str:

@@ -277,6 +277,53 @@ async def test_ways_to_tasks_that_a_killed_worker_left_go_while_no_release_may_n
     assert await folder.names() == {application}
 
 
+async def test_a_release_that_begins_during_a_clean_up_keeps_its_way_to_its_tasks(
+    store, servers, engine, base, tmp_path, monkeypatch
+):
+    """Its way may have the name of one that was left, and it writes the file of it only once."""
+    application, _ = await application_with_releases(store, ["old", "new"])
+    local = (await store.servers.deployable())[0].id
+    folder = LocalRouteFolder(tmp_path / "routes")
+    await folder.prepare()
+    tunnels = ProxyTunnels(folder, UNUSED, 0, UNUSED)
+    parts = replace(await servers.parts(local), swarm=SwarmParts(tunnels, "proxy"))
+    left = [tunnel_name(host, 3000) for host in ("10.0.0.7", "10.0.0.8")]
+    image = f"seaway/{application}:old"
+    engine.images.get(base).tag(*image.split(":"))
+    remove_image, remove_tunnel = parts.engine.remove_image, tunnels.remove
+    begun: list[str] = []
+
+    async def begin() -> None:
+        begun.append((await store.deployments.record(Deployment(application_id=application))).id)
+        for name in left:
+            await folder.write(name, "{}")
+
+    async def removing_image(name: str) -> bool:
+        await begin()
+        return await remove_image(name)
+
+    async def removing_tunnel(name: str) -> None:
+        await remove_tunnel(name)
+        await begin()
+
+    for name in left:
+        await folder.write(name, "{}")
+    try:
+        monkeypatch.setattr(parts.engine, "remove_image", removing_image)
+        await clean_server(parts, store, local, keep_cache_bytes=ALL)
+        assert len(begun) == 1
+        assert await folder.names() == set(left)
+
+        await store.deployments.update(begun[0], status=DeploymentStatus.FAILED)
+        monkeypatch.setattr(tunnels, "remove", removing_tunnel)
+        await clean_server(parts, store, local, keep_cache_bytes=ALL)
+        assert len(begun) == 2
+        assert await folder.names() == set(left)
+    finally:
+        if engine.images.list(image):
+            engine.images.remove(image)
+
+
 async def test_what_cannot_be_taken_of_a_deleted_application_leaves_nothing_else_uncleaned(
     store, servers, engine, base, monkeypatch
 ):
