@@ -75,6 +75,8 @@ class EngineConnection:
         self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="engine-call")
         # Replicas that take their time to stop must not make the engine look dead to everybody else.
         self._long_calls = ThreadPoolExecutor(LONG_CALL_THREADS, thread_name_prefix="engine-long-call")
+        self._long_call_limits: dict[asyncio.Future[Any], float] = {}
+        """Of those that have a thread: when they must have ended, as the event loop counts."""
         self._readers = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="engine-stream")
         self._open: set[EngineStream] = set()
 
@@ -103,7 +105,8 @@ class EngineConnection:
     ) -> Result:
         """Run `work(client)` in a thread; `extra_seconds` is what it may take beyond an ordinary call.
 
-        With them it is a long call: those have threads of their own, and the wait for one does not count.
+        With them it is a long call: those have threads of their own. The wait for one does not count, as long
+        as a call that has one is within its limit; after that it may take as long as an ordinary call.
 
         A cancelled call is waited for: what it began at the engine is then done, so that the undo that
         follows finds it. One that `changes_nothing` is left to itself, and one that still waits for a thread
@@ -112,17 +115,22 @@ class EngineConnection:
         limit = self._call_timeout_seconds + CONNECT_TIMEOUT_SECONDS + extra_seconds
         loop, begun = asyncio.get_running_loop(), asyncio.Event()
 
+        def has_begun() -> None:
+            begun.set()
+            if extra_seconds:
+                self._long_call_limits[future] = loop.time() + limit
+                future.add_done_callback(self._long_call_limits.pop)
+
         def begin() -> Result:
-            loop.call_soon_threadsafe(begun.set)
+            loop.call_soon_threadsafe(has_begun)
             return work(self._connected())
 
         submitted = self._submitted(self._long_calls if extra_seconds else self._calls, begin)
         future = asyncio.wrap_future(submitted)
         try:
-            async with asyncio.timeout(None if extra_seconds else limit) as timer:
-                if extra_seconds:
-                    await begun.wait()
-                    timer.reschedule(loop.time() + limit)
+            if extra_seconds:
+                await self._turn(begun)
+            async with asyncio.timeout(limit):
                 return await asyncio.shield(future)
         except asyncio.CancelledError:
             future.add_done_callback(_take_failure)
@@ -132,7 +140,26 @@ class EngineConnection:
         except TimeoutError as error:
             future.add_done_callback(_take_failure)
             submitted.cancel()
-            raise self._unavailable("no answer in time") from error
+            reason = "no answer in time"
+            if extra_seconds and not begun.is_set():
+                reason = "it has not ended earlier calls in time, and no more can begin"
+            raise self._unavailable(reason) from error
+
+    async def _turn(self, begun: asyncio.Event) -> None:
+        """Waits until a long call has begun. Raises TimeoutError where none ends that should have ended.
+
+        A thread is not free when its caller is told that there is no answer in time: an engine that sends a
+        byte now and then keeps it. Whoever waits behind calls within their limits waits on, however many.
+        """
+        loop = asyncio.get_running_loop()
+        asked, grace = loop.time(), self._call_timeout_seconds + CONNECT_TIMEOUT_SECONDS
+        while not begun.is_set():
+            until = max([asked, *self._long_call_limits.values()]) + grace
+            if loop.time() >= until:
+                raise TimeoutError
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await begun.wait()
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -192,30 +192,41 @@ async def test_who_waits_for_the_turn_of_a_long_call_is_within_the_limit_or_has_
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_SECONDS", 0)
     engine = DockerEngine(engine_path, call_timeout_seconds=0.1)
     ended: list[str] = []
-    may_end, loop = threading.Event(), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
+    may_end = [threading.Event(), threading.Event()]
 
-    def hold(_client: object) -> None:
-        may_end.wait(60)
+    def hold(event: threading.Event, _client: object) -> None:
+        event.wait(60)
         ended.append("holder")
 
     def work(name: str, _client: object) -> None:
         ended.append(name)
 
-    holder = asyncio.create_task(engine.call(hold, extra_seconds=60))
-    began = loop.time()
+    async def longer_than_any_of_them_may_take() -> None:
+        began = loop.time()
+        await eventually(lambda: loop.time() - began > 1)
+
+    holders = [
+        asyncio.create_task(engine.call(functools.partial(hold, event), extra_seconds=60))
+        for event in may_end
+    ]
     first, second, third = [
         asyncio.create_task(engine.call(functools.partial(work, name), extra_seconds=0.1))
         for name in ("first", "second", "third")
     ]
-    # All of them wait for longer than any of them may take.
-    await eventually(lambda: loop.time() - began > 1)
-    assert not any(call.done() for call in (holder, first, second, third))
+    await longer_than_any_of_them_may_take()
+    assert not any(call.done() for call in (*holders, first, second, third))
+    may_end[0].set()
+    await holders[0]
+    # The wait for whoever has the turn now is as good.
+    await longer_than_any_of_them_may_take()
+    assert not any(call.done() for call in (holders[1], first, second, third))
     second.cancel()
     await asyncio.wait([second])
     assert second.cancelled()
-    may_end.set()
-    await asyncio.gather(holder, first, third)
-    assert ended == ["holder", "first", "third"]
+    may_end[1].set()
+    await asyncio.gather(holders[1], first, third)
+    assert ended == ["holder", "holder", "first", "third"]
     await engine.close()
 
 

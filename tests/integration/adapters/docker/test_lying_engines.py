@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters import bounded_answers
-from adapters.docker import DockerEngine, bounded_client, images
+from adapters.docker import DockerEngine, bounded_client, connection, images, remains
 from adapters.docker.connection import EngineRefusal
 from adapters.docker.registry_logins import client_configuration
 from domain.errors import EngineUnavailable
@@ -219,3 +219,51 @@ async def test_a_log_without_end_is_given_up(liar: Liar, lying_engine: DockerEng
         with pytest.raises(EngineUnavailable, match="more lines"):
             await lying_engine.logs("any", 10)
     assert lying_engine.open_streams == 0
+
+
+async def test_an_engine_whose_answers_never_end_does_not_answer_those_who_wait_for_a_turn_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for module, name, value in (
+        (connection, "LONG_CALL_THREADS", 2),
+        (connection, "CONNECT_TIMEOUT_SECONDS", 0.1),
+        (remains, "PRUNE_LIMIT_SECONDS", 0.1),
+    ):
+        monkeypatch.setattr(module, name, value)
+    may_end = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while "/version" in (await reader.readuntil(b"\r\n\r\n")).decode().partition("\r\n")[0]:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(VERSION), VERSION))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not may_end.is_set():
+                writer.write(b" ")
+                await writer.drain()
+                # Far within the limit for the next byte, again and again.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(may_end.wait(), 0.02)
+        writer.close()
+
+    server = await asyncio.start_unix_server(trickle, tmp_path / "engine.sock")
+    engine = DockerEngine(str(tmp_path / "engine.sock"), call_timeout_seconds=0.5)
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            for reasons in (
+                {"no answer in time"},
+                {"it has not ended earlier calls in time, and no more can begin"},
+            ):
+                calls = [engine.build_cache_bytes() for _ in range(2)]
+                failures = await asyncio.gather(*calls, return_exceptions=True)
+                told = [failure.detail for failure in failures if isinstance(failure, EngineUnavailable)]
+                assert len(told) == len(calls)
+                assert set(told) == reasons
+            may_end.set()
+            # Its answers end: there are turns again, for an answer that is none.
+            with pytest.raises(EngineUnavailable) as caught:
+                await engine.build_cache_bytes()
+            assert "earlier calls" not in caught.value.detail
+    finally:
+        may_end.set()
+        await engine.close()
+        server.close()
