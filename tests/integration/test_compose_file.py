@@ -150,6 +150,17 @@ def test_any_setting_reaches_api_and_workers_but_the_files_own_come_first(tmp_pa
         assert environment["SEAWAY_DATA_DIR"] == "/var/lib/seaway"
 
 
+@pytest.mark.parametrize("name", [".env", "seaway.env"])
+def test_the_files_with_secrets_go_into_no_commit_and_no_image(name: str) -> None:
+    assert name in (ROOT / "docs/production.md").read_text()
+    assert name in (ROOT / ".gitignore").read_text().splitlines()
+
+    # All stays out of the image but what is let in by name.
+    everything, *let_in = (ROOT / ".dockerignore").read_text().splitlines()
+    assert everything == "**"
+    assert f"!{name}" not in let_in
+
+
 def test_the_state_of_the_database_is_kept_in_a_named_volume(services: dict[str, Any]) -> None:
     data = [v for v in services["postgres"]["volumes"] if v["target"] == "/var/lib/postgresql/data"]
 
