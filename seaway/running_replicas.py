@@ -54,9 +54,11 @@ async def running_replica(
 
 
 def _nobody_answers(name: str, last: SeawayError) -> SeawayError:
-    return type(last)(
-        f"No server of '{name}' answers; of the last one: {last.message} `--server` asks only the one that "
-        "it names.",
+    # Subclasses are made from other things than a message.
+    kind = EngineUnavailable if isinstance(last, EngineUnavailable) else ServerUnreachable
+    return kind(
+        f"No server of '{name}' answers; `--server` asks only the one that it names. Of the last one: "
+        f"{last.message}",
         detail=last.detail,
     )
 
