@@ -55,7 +55,8 @@ class Terminals(Protocol):
     ) -> AbstractAsyncContextManager[TerminalSession]:
         """In a fresh container of the application's current image, on its first server or the one named.
 
-        `server` is a name, an address or an id. Raises NotPossibleNow without an image, NotFound.
+        `server` is a name, an address or an id. Servers that have been removed do not count. Raises
+        NotPossibleNow without an image or a server, NotFound.
         """
         ...
 

@@ -8,8 +8,19 @@ from activities.servers import ServerParts, Servers
 from adapters.docker.engine import DockerEngine
 from adapters.docker.states import ContainerState
 from domain.configuration import ApplicationConfiguration
-from domain.errors import EngineUnavailable, NotFound, NotPossibleNow, SeawayError, ServerUnreachable
+from domain.errors import (
+    AuthenticationRefused,
+    EngineUnavailable,
+    HostKeyChanged,
+    NotFound,
+    NotPossibleNow,
+    SeawayError,
+    ServerUnreachable,
+)
 from domain.replicas import APPLICATION_LABEL, REPLICA_LABEL, REPLICA_ROLE, ROLE_LABEL
+
+NOBODY_GETS_IN = (ServerUnreachable, EngineUnavailable, AuthenticationRefused, HostKeyChanged, NotFound)
+"""NotFound: the server has been removed meanwhile."""
 
 
 async def running_replica(
@@ -23,9 +34,10 @@ async def running_replica(
 ) -> tuple[ServerParts, str]:
     """The first running replica, or that of the number: its server among `places`, and the container's name.
 
-    Servers that do not answer are passed over. Raises NotPossibleNow where no replica runs, NotFound where
-    none has the number, and ServerUnreachable or EngineUnavailable where no server answers. `name` and
-    `server`, if the user named one, are for the messages.
+    Servers that do not answer, let nobody in or are gone are passed over. Raises NotPossibleNow where no
+    replica runs, NotFound where none has the number, and ServerUnreachable or EngineUnavailable where all
+    were passed over; of a single server its own error. `name` and `server`, if the user named one, are for
+    the messages.
     """
     running: list[int] = []
     silent: list[SeawayError] = []
@@ -33,7 +45,7 @@ async def running_replica(
         try:
             parts = await servers.parts(server_id)
             states = await _running(parts.engine, configuration)
-        except (ServerUnreachable, EngineUnavailable) as error:
+        except NOBODY_GETS_IN as error:
             if len(places) == 1:
                 raise
             silent.append(error)

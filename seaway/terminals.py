@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from domain.services import service_name
 from domain.terminals import Start, TerminalSession
 from seaway.running_replicas import running_replica
 from store.store import Store
-from store.tables import Application
+from store.tables import Application, Server
 from store.tables.applications import DesiredState
 
 OWNER_PREFIX: Final = "run-"
@@ -97,7 +97,8 @@ class SeawayTerminals:
             )
         deployment = await self._store.deployments.get(application.current_deployment_id)
         configuration = self._store.deployments.released(deployment)
-        [server_id, *_] = await self._places(application, configuration, server)
+        rows = await self._rows(application, configuration)
+        [server_id, *_] = await self._places(application, rows, server)
         parts = await self._servers.parts(server_id)
         name = one_off_command_name(application_id, new_identifier())
         await parts.engine.ensure_network(parts.network, MANAGED)
@@ -130,18 +131,26 @@ class SeawayTerminals:
             ) as session:
                 yield session
 
-    async def _places(
-        self, application: Application, configuration: ApplicationConfiguration, server: str
-    ) -> tuple[str, ...]:
+    async def _rows(self, application: Application, configuration: ApplicationConfiguration) -> list[Server]:
+        """The servers of the release that there still are. Raises NotPossibleNow where there is none."""
+        rows = []
+        for server_id in configuration.server_ids:
+            # One that is gone for good may be removed before the next release does without it.
+            with contextlib.suppress(NotFound):
+                rows.append(await self._store.servers.get(server_id))
+        if not rows:
+            raise NotPossibleNow(f"All servers of '{application.name}' were removed. Deploy it to others.")
+        return rows
+
+    async def _places(self, application: Application, rows: Sequence[Server], server: str) -> tuple[str, ...]:
         """The servers that the release is on, or the one of them that is called so."""
         if not server:
             # One that is behind may lack the image.
             releases = await self._store.releases.of(application.id)
             released = application.current_deployment_id
-            behind = set(configuration.server_ids) if releases else set()
+            behind = {row.id for row in rows} if releases else set()
             behind -= {one.server_id for one in releases if one.deployment_id == released}
-            return tuple(sorted(configuration.server_ids, key=lambda one: one in behind))
-        rows = [await self._store.servers.get(one) for one in configuration.server_ids]
+            return tuple(sorted((row.id for row in rows), key=lambda one: one in behind))
         found = [row.id for row in rows if server in (row.id, row.name, row.address)]
         if not found:
             raise NotFound(
@@ -161,20 +170,21 @@ class SeawayTerminals:
                 "which makes a container of its own."
             )
         configuration = await self._store.deployments.snapshot(application.current_deployment_id)
-        if (await self._store.servers.get(configuration.server_ids[0])).is_swarm_manager:
-            manager = await self._servers.parts(configuration.server_ids[0])
+        rows = await self._rows(application, configuration)
+        if rows[0].is_swarm_manager:
+            manager = await self._servers.parts(rows[0].id)
             deployment = await self._store.deployments.get(application.current_deployment_id)
             service = service_name(application.id, deployment.release_id or deployment.id)
             return await task_container(
                 self._store,
                 self._servers,
-                configuration.server_ids[0],
+                rows[0].id,
                 manager,
                 service,
                 number=number,
                 server=server,
             )
-        places = await self._places(application, configuration, server)
+        places = await self._places(application, rows, server)
         return await running_replica(
             self._servers, configuration, places, application.name, number=number, server=server
         )

@@ -321,6 +321,24 @@ async def test_exec_finds_the_replica_on_the_server_that_answers(site, replica, 
         assert str(gone.port) in told["message"]
 
 
+async def test_a_server_that_was_removed_since_the_release_keeps_no_command_from_the_others(
+    site, run, replica, execute
+):
+    async with released_on(site, "removed", site.server.id):
+        for named in ("", "?server=localhost"):
+            executed, ran = await site.told(execute + named, "hostname"), await site.told(run + named, "true")
+            assert (executed["code"], executed["stdout"], ran["code"]) == (0, f"{replica[:12]}\n", 0)
+        told = await site.told(f"{execute}?server=removed", "true")
+        assert (told["code"], told["message"]) == (
+            "not_found",
+            "'shop' is on no server 'removed'; it is on localhost.",
+        )
+    async with released_on(site, "removed"):
+        for path in (run, execute):
+            told = await site.told(path, "true")
+            assert (told["code"], "were removed" in told["message"]) == ("not_possible_now", True)
+
+
 @asynccontextmanager
 async def released_on(site: Site, *server_ids: str) -> AsyncIterator[None]:
     """The release's rows say meanwhile that it is on these servers."""
@@ -330,7 +348,9 @@ async def released_on(site: Site, *server_ids: str) -> AsyncIterator[None]:
     await site.store.deployments.begin(
         deployment.id, configuration.model_copy(update={"server_ids": server_ids}), []
     )
-    await site.store.deployments.update(deployment.id, status=DeploymentStatus.FINISHED)
+    await site.store.deployments.update(
+        deployment.id, image=site.image, status=DeploymentStatus.FINISHED, release_id=deployment.id
+    )
     set_state = site.store.applications.set_state
     running = DesiredState.RUNNING
     await set_state(site.application, desired_state=running, current_deployment_id=deployment.id)

@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 
 from adapters.docker.connection import EngineRefusal
-from domain.errors import EngineUnavailable, NotPossibleNow, SeawayError, ServerUnreachable
+from domain.errors import (
+    AuthenticationRefused,
+    EngineUnavailable,
+    HostKeyChanged,
+    NotFound,
+    NotPossibleNow,
+    SeawayError,
+    ServerUnreachable,
+)
 from domain.replicas import REPLICA_LABEL
 from seaway.running_replicas import running_replica
 
 UNREACHABLE = ServerUnreachable("10.0.0.1 does not answer.")
 REFUSAL = EngineRefusal(500, "no space left")
+INSTALLED_ANEW = HostKeyChanged("10.0.0.1 shows another host key.", pinned="SHA256:a", shown="SHA256:b")
+KEPT_OUT = AuthenticationRefused("10.0.0.1 does not let root in.")
+REMOVED = NotFound("There is no such server.")
 
 
 class Servers:
@@ -51,6 +62,7 @@ async def found(number: int | None = None, **servers: tuple[int, ...] | SeawayEr
         (UNREACHABLE, ServerUnreachable),
         (EngineUnavailable("It is silent."), EngineUnavailable),
         (REFUSAL, EngineUnavailable),
+        (INSTALLED_ANEW, ServerUnreachable),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, SeawayError) else "",
 )
@@ -64,7 +76,16 @@ async def test_where_no_server_answers_the_last_ones_trouble_is_told(
     assert caught.value.detail == last.detail
 
 
-async def test_a_server_in_trouble_is_passed_over_but_named_where_nothing_runs() -> None:
-    assert await found(first=REFUSAL, second=(1,)) == ("second", "shop-1")
-    with pytest.raises(NotPossibleNow, match=r"Not all of its servers answer: .*no space left"):
-        await found(first=REFUSAL, second=())
+@pytest.mark.parametrize(
+    "trouble", [UNREACHABLE, REFUSAL, INSTALLED_ANEW, KEPT_OUT, REMOVED], ids=lambda one: type(one).__name__
+)
+async def test_a_server_in_trouble_is_passed_over_but_told_of_where_nothing_runs(
+    trouble: SeawayError,
+) -> None:
+    assert await found(first=trouble, second=(1,)) == ("second", "shop-1")
+    with pytest.raises(NotPossibleNow) as nothing:
+        await found(first=trouble, second=())
+    assert f"Not all of its servers answer: {trouble.message}" in nothing.value.message
+    with pytest.raises(type(trouble)) as alone:
+        await found(first=trouble)
+    assert alone.value is trouble
