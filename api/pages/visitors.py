@@ -73,12 +73,19 @@ def form_token(request: Request) -> str:
 
 
 async def read_form(request: Request) -> Mapping[str, str]:
-    """The fields that were sent; files are left out. Raises InvalidInput when they are too large."""
+    """The fields that were sent; files are left out.
+
+    Raises InvalidInput when they are too large, or hold null characters, which nobody types and PostgreSQL
+    neither keeps nor compares with.
+    """
     length = request.headers.get("Content-Length", "")
     if not length.isdigit() or int(length) > LARGEST_FORM_BYTES:
         raise InvalidInput("This form is larger than 2 MiB.")
     form = await request.form(max_fields=LARGEST_FORM_FIELDS)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    if any("\0" in value for value in fields.values()):
+        raise InvalidInput("This form holds a null character.")
+    return fields
 
 
 async def own_form(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> Mapping[str, str]:

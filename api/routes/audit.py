@@ -17,7 +17,9 @@ router = APIRouter(tags=["Audit"])
 async def list_audit_events(
     context: ContextOf,
     principal: SecretsReader,
-    resource_uuid: Annotated[str, Query(max_length=64, description="Only what was done to this.")] = "",
+    resource_uuid: Annotated[
+        str, Query(pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Only what was done to this.")
+    ] = "",
     limit: Limit = 100,
     before: Before = None,
 ) -> list[AuditEventAnswer]:

@@ -51,7 +51,12 @@ class Place:
 
 
 NamedServer = Annotated[
-    str, Query(max_length=LONGEST_HOST, description="Name, address or uuid of a server of the application.")
+    str,
+    Query(
+        pattern=r"^[^\x00]*$",  # the record of who ran what could not keep it
+        max_length=LONGEST_HOST,
+        description="Name, address or uuid of a server of the application.",
+    ),
 ]
 
 

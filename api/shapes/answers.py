@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class Body(BaseModel):
     """What a request carries. Unknown fields are refused, because a typo must not pass as done."""
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    may_hold_null: ClassVar[frozenset[str]] = frozenset()
+    """Fields that reach the database only sealed."""
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_half_characters(cls, value: object) -> object:
-        """JSON can hold halves of surrogate pairs (RFC 8259, section 8.2); UTF-8 and databases cannot."""
+    def _refuse_what_no_text_holds(cls, value: object, info: ValidationInfo) -> object:
+        """JSON can hold halves of surrogate pairs (RFC 8259, section 8.2), which UTF-8 cannot, and null
+        characters, which PostgreSQL neither keeps nor compares with.
+        """
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
                 raise ValueError("This holds half of a character, which no text can.")
+            if isinstance(text, str) and "\0" in text and info.field_name not in cls.may_hold_null:
+                raise ValueError("This holds a null character.")
         return value
 
 

@@ -21,6 +21,8 @@ MAXIMUM_CONTENT_BYTES = 5 * 1024**2
 class CreateStorage(Body):
     """`persistent`: a named volume, or a path of the host. `file`: a file with content, or a folder."""
 
+    may_hold_null = frozenset({"content"})
+
     type: Literal["persistent", "file"]
     mount_path: str
     name: str | None = Field(default=None, description="The volume's name.")

@@ -24,6 +24,12 @@ async def test_whoever_is_not_logged_in_is_sent_to_the_log_in_and_then_to_the_wa
     assert (await stranger.get(wanted)).status_code == 200
 
 
+async def test_a_null_character_in_a_form_is_refused(stranger: Visit) -> None:
+    # Not looked up: PostgreSQL would refuse it as nobody expects.
+    answer = await stranger.log_in(email="a\0b@example.com")
+    assert (answer.status_code, "null character" in answer.text) == (422, True)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

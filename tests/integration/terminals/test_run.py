@@ -182,6 +182,14 @@ async def test_what_cannot_run_is_told_in_a_sentence(site, run, execute):
     assert "the machine that Seaway itself runs on" in errors
 
 
+async def test_no_server_is_named_with_a_null_character(site, run, execute):
+    for path in (run, execute):
+        # Who ran what is recorded, and PostgreSQL would not take the name.
+        with pytest.raises(InvalidStatus) as refused:
+            await site.told(f"{path}?server=a%00b", "true")
+        assert refused.value.response.status_code == 403
+
+
 async def _application_that_was_never_deployed(site: Site) -> str:
     async with httpx.AsyncClient(
         base_url=f"{site.url}/api/v1", headers={"Authorization": f"Bearer {site.token}"}, trust_env=False
