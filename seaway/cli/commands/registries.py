@@ -85,20 +85,28 @@ def change(
     registry: Annotated[str, NAMED],
     host: Annotated[str | None, typer.Option(help="Another registry, which needs its own password.")] = None,
     username: Annotated[str | None, typer.Option(help="Who logs in.")] = None,
-    password: Annotated[bool, typer.Option("--password", help="Ask for another one.")] = False,
+    password: Annotated[
+        bool,
+        typer.Option(
+            "--password", help=f"Another one: {PASSWORD_IN_ENVIRONMENT} if that is set, else it is asked for."
+        ),
+    ] = False,
     password_file: Annotated[
         Path | None, typer.Option(help="A file with another password, or - for standard input.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
 ) -> int:
-    """Change a login, and try it where it is another. SEAWAY_REGISTRY_PASSWORD is taken if it is set."""
+    """Change a login, and try it where it is another. SEAWAY_REGISTRY_PASSWORD is taken only with
+    --password, or with a --host that is another.
+    """
     from domain.registries import checked_registry_host
 
     found = find_registry(session.client, registry)
     fields = {"host": host, "username": username, "name": name}
     given = {field: value for field, value in fields.items() if value is not None}
     is_elsewhere = host is not None and checked_registry_host(host) != found.host
-    if password or password_file is not None or is_elsewhere or os.environ.get(PASSWORD_IN_ENVIRONMENT):
+    # The variable alone says nothing: it may have been set for the login of another registry.
+    if password or password_file is not None or is_elsewhere:
         given["password"] = _password(password_file)
     if not given:
         raise InvalidInput("Say what to change; `seaway registry set --help` lists it.")

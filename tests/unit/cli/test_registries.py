@@ -110,6 +110,30 @@ def test_another_registry_is_given_its_own_password(
     assert sent == {"host": "registry.example.com", "password": "hunter2"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (["--name", "better"], {"name": "better"}),
+        (["--username", "robot"], {"username": "robot"}),
+        (["--host", "ghcr.io"], {"host": "ghcr.io"}),
+        (["--password"], {"password": "hunter2"}),
+    ],
+)
+def test_a_password_in_the_environment_goes_only_to_the_login_that_is_given_one(
+    registries: StubSeaway,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    sent: dict[str, str],
+) -> None:
+    registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
+    monkeypatch.setenv("SEAWAY_REGISTRY_PASSWORD", "hunter2")
+    assert run("registry", "set", "main", *arguments).exit_code == 0
+    assert registries.body("PATCH", f"/registries/{REGISTRY}") == sent
+    assert run("registry", "set", "main").exit_code == 2
+    assert len(registries.sent("PATCH", f"/registries/{REGISTRY}")) == 1
+
+
 def test_a_changed_login_that_is_refused_and_no_change_at_all_fail(registries: StubSeaway, run: Run) -> None:
     registries.on("PATCH", f"/registries/{REGISTRY}", KNOWN)
     registries.on("POST", CHECK, {"state": "wrong_credentials", "message": "It refuses robot."})
