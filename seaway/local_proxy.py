@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from adapters.docker.engine import DockerEngine
 from domain.errors import EngineUnavailable, ReplicaRefused, StartUpError
 from domain.replicas import MANAGED
 from seaway.servers import SeawayServers
 from seaway.settings import Settings
+
+ANSWER_SECONDS: Final = 10.0
+"""The first start asks while the processes that start with it wait for a minute at most."""
 
 
 async def require_engine(engine: DockerEngine, settings: Settings) -> None:
@@ -21,11 +27,13 @@ async def require_engine(engine: DockerEngine, settings: Settings) -> None:
 
 
 async def has_engine(settings: Settings) -> bool:
-    """Whether a Docker Engine answers here."""
-    engine = DockerEngine(settings.effective_docker_socket)
+    """Whether a Docker Engine answers here, within ten seconds."""
+    # The first limit ends the wait, the second one the thread that asks.
+    engine = DockerEngine(settings.effective_docker_socket, call_timeout_seconds=ANSWER_SECONDS)
     try:
-        await engine.ping()
-    except EngineUnavailable:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await engine.ping()
+    except (EngineUnavailable, TimeoutError):
         return False
     finally:
         await engine.close()

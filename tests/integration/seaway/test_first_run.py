@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from domain.errors import StartUpError
 from domain.servers import NO_ENGINE, ServerStatus
-from seaway import data_folder, first_run
+from seaway import data_folder, first_run, local_proxy
 from seaway.first_run import prepare
 from seaway.settings import Settings
 from store.access import AccessStore
@@ -83,6 +83,28 @@ async def test_a_first_start_without_an_engine_says_so(store: Store, tmp_path: P
     [local] = await store.servers.all_local()
     assert (local.status, local.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
     assert (local.is_usable, local.is_reachable) == (False, False)
+
+
+async def test_an_engine_that_says_nothing_holds_up_nobody_who_starts_meanwhile(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert local_proxy.ANSWER_SECONDS < data_folder.TURN_SECONDS / 2
+    monkeypatch.setattr(local_proxy, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(data_folder, "TURN_SECONDS", 20.0)
+    settings = Settings(data_dir=tmp_path, docker_socket=str(tmp_path / "silent.sock"))
+    said_nothing: list[asyncio.StreamWriter] = []
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said_nothing.append(writer)
+
+    async with await asyncio.start_unix_server(say_nothing, settings.docker_socket):
+        await asyncio.gather(*[prepare(store, settings) for _ in range(3)])
+        for writer in said_nothing:
+            writer.close()
+    await assert_ready(store, settings)
+    assert len(said_nothing) == 1
+    [local] = await store.servers.all_local()
+    assert (local.status, local.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
 
 
 async def test_another_start_changes_nothing_but_addresses(store: Store, tmp_path: Path) -> None:
