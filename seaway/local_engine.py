@@ -26,7 +26,7 @@ class LocalEngine:
     """Whether this worker has an engine. One that was seen is looked after from then on, also while away.
 
     All workers share the one row of Seaway's own server. Who has an engine makes it usable and watches it;
-    who has none says that it is not, unless somebody watches it.
+    who has none, or is not to use it, says that it is not, unless somebody watches it.
     """
 
     def __init__(self, store: Store, servers: SeawayServers, settings: Settings) -> None:
@@ -44,10 +44,13 @@ class LocalEngine:
         """Where an engine answers, the proxy runs afterwards. Raises StartUpError where it cannot."""
         if await self._look():
             return
-        logger.warning(
-            "No Docker Engine answers at %s: this worker deploys to servers over SSH only.",
-            self._settings.effective_docker_socket,
-        )
+        if self._settings.local_server:
+            logger.warning(
+                "No Docker Engine answers at %s: this worker deploys to servers over SSH only.",
+                self._settings.effective_docker_socket,
+            )
+        else:
+            logger.info("SEAWAY_LOCAL_SERVER is false: this worker deploys to servers over SSH only.")
         await self._store.watch.close_local(NO_ENGINE)
 
     @contextlib.asynccontextmanager
@@ -61,6 +64,8 @@ class LocalEngine:
             await asyncio.wait([looking])
 
     async def _look(self) -> bool:
+        if not self._settings.local_server:
+            return False
         try:
             await self._servers.engine.ping()
         except EngineUnavailable:

@@ -27,7 +27,9 @@ async def require_engine(engine: DockerEngine, settings: Settings) -> None:
 
 
 async def has_engine(settings: Settings) -> bool:
-    """Whether a Docker Engine answers here, within ten seconds."""
+    """Whether a Docker Engine that is to be used answers here, within ten seconds."""
+    if not settings.local_server:
+        return False
     # The first limit ends the wait, the second one the thread that asks.
     engine = DockerEngine(settings.effective_docker_socket, call_timeout_seconds=ANSWER_SECONDS)
     try:

@@ -10,7 +10,7 @@ from adapters.ssh.connection import SshConnection
 from adapters.ssh.targets import SshTarget
 from adapters.swarm_proxy import SwarmProxy
 from adapters.traefik.driver import TraefikProxy
-from domain.errors import NotPossibleNow
+from domain.errors import EngineUnavailable, NotPossibleNow
 from domain.replicas import MANAGED
 from seaway.local_server import LocalServer
 from seaway.remote_servers import RemoteServers
@@ -42,8 +42,17 @@ class SeawayServers:
     async def parts(self, server_id: str) -> ServerParts:
         """See `Servers`."""
         server = await self._store.servers.get(server_id)
-        parts = self._local.parts if server.is_local else await self._remote.parts(server)
+        parts = self._local_parts(server) if server.is_local else await self._remote.parts(server)
         return self._as_manager(parts) if server.is_swarm_manager else parts
+
+    def _local_parts(self, server: Server) -> ServerParts:
+        """Raises EngineUnavailable where this process is to leave its machine's engine alone."""
+        if not self._settings.local_server:
+            raise EngineUnavailable(
+                f"Nothing can be done on '{server.name}' from here: SEAWAY_LOCAL_SERVER is false, so this "
+                "process leaves the Docker Engine of its machine alone."
+            )
+        return self._local.parts
 
     def _as_manager(self, parts: ServerParts) -> ServerParts:
         """The same server as a manager of a Swarm, whose applications share a network over its nodes."""

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     secret_keys: SecretStr = SecretStr("")
     docker_socket: str = Field(default="", validation_alias=AliasChoices("SEAWAY_DOCKER_SOCKET"))
+    local_server: bool = Field(default=True, description="Use this machine's engine, if there is one.")
     temporal_port: int = Field(default=7233, ge=1, le=65535)
     temporal_ui_port: int = Field(default=8233, ge=1, le=65535)
     temporal_address: str = Field(

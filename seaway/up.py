@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 
 from adapters.docker.engine import DockerEngine
+from domain.errors import StartUpError
 from seaway import console_log
 from seaway.data_folder import exclusive, keep_private
 from seaway.local_proxy import require_engine, start_proxy
@@ -77,6 +78,11 @@ async def _starting_proxy(parts: Installation) -> AsyncIterator[asyncio.Task[Non
 
 async def _require_engine(settings: Settings) -> None:
     """Looks before anything is started, so that whoever has no Docker learns it at once."""
+    if not settings.local_server:
+        raise StartUpError(
+            "`seaway up` runs applications on this machine, and SEAWAY_LOCAL_SERVER is false. "
+            "Set it to true, or start `seaway api` and `seaway worker` instead."
+        )
     engine = DockerEngine(settings.effective_docker_socket)
     try:
         await require_engine(engine, settings)

@@ -161,6 +161,18 @@ def test_the_files_with_secrets_go_into_no_commit_and_no_image(name: str) -> Non
     assert f"!{name}" not in let_in
 
 
+def test_no_docker_beside_api_or_workers_is_used(
+    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("api", "worker"):
+        monkeypatch.setenv("SEAWAY_LOCAL_SERVER", services[part]["environment"]["SEAWAY_LOCAL_SERVER"])
+        assert Settings().local_server is False
+
+    # Nor on other machines, if what is written of them is followed.
+    _, _, more_machines = (ROOT / "docs/production.md").read_text().partition("- **More machines**")
+    assert "SEAWAY_LOCAL_SERVER=false" in more_machines.partition("\n- ")[0]
+
+
 def test_the_state_of_the_database_is_kept_in_a_named_volume(services: dict[str, Any]) -> None:
     data = [v for v in services["postgres"]["volumes"] if v["target"] == "/var/lib/postgresql/data"]
 

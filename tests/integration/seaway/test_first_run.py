@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from adapters.docker.engine import DockerEngine
 from domain.errors import StartUpError
 from domain.servers import NO_ENGINE, ServerStatus
 from seaway import data_folder, first_run, local_proxy
@@ -83,6 +84,18 @@ async def test_a_first_start_without_an_engine_says_so(store: Store, tmp_path: P
     [local] = await store.servers.all_local()
     assert (local.status, local.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
     assert (local.is_usable, local.is_reachable) == (False, False)
+
+
+async def test_a_first_start_that_is_not_to_use_the_engine_does_not_ask_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ping(_: DockerEngine) -> None:
+        raise AssertionError("it was asked")
+
+    monkeypatch.setattr(DockerEngine, "ping", ping)
+    await prepare(store, Settings(data_dir=tmp_path, local_server=False))
+    [local] = await store.servers.all_local()
+    assert (local.status, local.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
 
 
 async def test_an_engine_that_says_nothing_holds_up_nobody_who_starts_meanwhile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from domain.errors import EngineUnavailable, StartUpError
 from domain.servers import NO_ENGINE, ServerStatus
 from seaway import local_engine
 from seaway.local_engine import LocalEngine
+from seaway.servers import SeawayServers
+from seaway.settings import Settings
 from store.store import Store
 from tests.harness.waiting import eventually
 
@@ -37,9 +40,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine()
 
 
-def beside(store: Store, engine: Engine) -> LocalEngine:
+def beside(store: Store, engine: Engine, *, local_server: bool = True) -> LocalEngine:
     servers: Any = SimpleNamespace(engine=engine)
-    settings: Any = SimpleNamespace(effective_docker_socket="/nowhere/docker.sock")
+    settings: Any = SimpleNamespace(effective_docker_socket="/nowhere/docker.sock", local_server=local_server)
     return LocalEngine(store, servers, settings)
 
 
@@ -85,3 +88,41 @@ async def test_a_proxy_that_cannot_run_is_told_once_and_left_to_whoever_watches_
     assert not (await servers_store.servers.get("local")).is_usable
     with pytest.raises(StartUpError):
         await beside(servers_store, engine).start()
+
+
+async def test_an_engine_that_is_not_to_be_used_is_left_alone(
+    servers_store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked = 0
+    close_local = servers_store.watch.close_local
+
+    async def look(reason: str) -> None:
+        nonlocal looked
+        await close_local(reason)
+        looked += 1
+
+    monkeypatch.setattr(servers_store.watch, "close_local", look)
+    engine.runs = True
+    worker = beside(servers_store, engine, local_server=False)
+    with caplog.at_level(logging.INFO):
+        await worker.start()
+        async with worker.expected():
+            await eventually(lambda: looked > 3)
+    row = await servers_store.servers.get("local")
+    assert (row.status, row.status_message) == (ServerStatus.NOT_USABLE, NO_ENGINE)
+    assert (worker.was_seen(), engine.asked) == (False, 0)
+    assert ["SEAWAY_LOCAL_SERVER" in one for one in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize("local_server", [True, False])
+async def test_a_process_that_is_not_to_use_it_has_no_parts_of_seaways_own_server(
+    servers_store: Store, tmp_path: Path, local_server: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path, docker_socket="/nowhere/docker.sock", local_server=local_server)
+    servers = SeawayServers(servers_store, settings)
+    if local_server:
+        assert (await servers.parts("local")).engine is servers.engine
+    else:
+        with pytest.raises(EngineUnavailable, match="SEAWAY_LOCAL_SERVER"):
+            await servers.parts("local")
+    await servers.close()
