@@ -153,10 +153,8 @@ class Site:
     def one_off_containers(self) -> list[str]:
         """The ids of all containers of one-off commands of the application."""
         labels = [f"seaway.application={self.application}", f"{ROLE_LABEL}={ONE_OFF_COMMAND_ROLE}"]
-        return [
-            one.id
-            for one in self.docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-        ]
+        # Only listed: a busy engine may not let one be inspected while nobody takes its output.
+        return [one["Id"] for one in self.docker.api.containers(all=True, filters={"label": labels})]
 
     async def audited(self) -> list[tuple[str, str]]:
         """Actions and what is said about them, oldest first."""
