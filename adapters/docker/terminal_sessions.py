@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,11 @@ EXIT_LIMIT_SECONDS: Final = 10.0
 """How long a command may run on without its output: what broke is nearly always the way to it."""
 
 END_GRACE_SECONDS: Final = 5.0
+
+STALL_SECONDS: Final = 5.0
+QUESTION_SECONDS: Final = 5.0
+MOST_HELD_BYTES: Final = 4 * 1024**2
+"""More than an engine, the sockets and the kernel hold of a command's output together (about 2 MB)."""
 
 SIGNALLED: Final = 'kill "-$1" "-$2"'
 RUNTIME_FAILURE: Final = b"OCI runtime exec failed"
@@ -83,6 +89,44 @@ class ContainerTerminal(_Duplex):
         super().__init__(*streams, has_terminal=has_terminal)
         self._engine = engine
         self._name = name
+        self._ahead: deque[bytes] = deque()
+
+    async def output(self) -> AsyncGenerator[tuple[OutputStream, bytes], None]:
+        """See `domain.terminals.TerminalSession`. Raises EngineUnavailable when the connection breaks.
+
+        An engine does not let a container be inspected, stopped or removed that ended while the last of its
+        output waits for a reader. Releases and deletions would wait for a person, so it is taken in here.
+        """
+        async with contextlib.aclosing(super().output()) as output:
+            async for piece in output:
+                holding = asyncio.create_task(self._hold_the_last())
+                try:
+                    yield piece
+                finally:
+                    holding.cancel()
+                    await asyncio.wait([holding])
+
+    async def _read(self) -> bytes:
+        return self._ahead.popleft() if self._ahead else await super()._read()
+
+    async def _hold_the_last(self) -> None:
+        while True:
+            await asyncio.sleep(STALL_SECONDS)
+            if not await self._can_be_inspected():
+                break
+        with contextlib.suppress(EngineUnavailable):  # whoever reads on learns it
+            while sum(map(len, self._ahead)) < MOST_HELD_BYTES and (chunk := await super()._read()):
+                self._ahead.append(chunk)
+
+    async def _can_be_inspected(self) -> bool:
+        try:
+            async with asyncio.timeout(QUESTION_SECONDS):
+                await self._engine.call(
+                    lambda client: client.inspect_container(self._name), changes_nothing=True
+                )
+        except (TimeoutError, EngineUnavailable) as error:
+            return isinstance(error, EngineRefusal)
+        return True
 
     async def resize(self, columns: int, rows: int) -> None:
         """See `domain.terminals.TerminalSession`."""
