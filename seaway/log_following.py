@@ -62,7 +62,8 @@ class LogFollower:
                 if self._follow(replicas):
                     yield RuntimeLine(TOO_MANY_STREAMS)
                 look = time.monotonic() + LOOK_SECONDS
-                while (line := await self._next(look)) is not None:
+                # Where lines always wait, nothing in there would ever be interrupted by the time.
+                while time.monotonic() < look and (line := await self._next(look)) is not None:
                     yield line
                 try:
                     replicas = await self._find()

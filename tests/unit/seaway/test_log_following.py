@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -162,6 +163,28 @@ async def test_the_replicas_of_the_next_release_are_followed_from_their_first_li
         del shop.replicas[0]
         await east.write("new-1", "new goes on", 2)
         assert await texts(lines, 1) == ["new goes on"]
+
+
+class Busy(Server):
+    """Always has another line."""
+
+    async def follow_logs(
+        self, name: str, tail: int, since: datetime | None = None
+    ) -> AsyncIterator[LogEntry]:
+        for number in count():
+            yield LogEntry(STDOUT, at(number / 1000), "busy")
+
+
+async def test_a_replica_that_never_stops_writing_keeps_nobody_from_later_ones() -> None:
+    east, shop = Server(), Application()
+    shop.start("north", Busy(), "shop-1")
+    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100)
+    async with aclosing(lines), asyncio.timeout(10):
+        assert await texts(lines, 1) == ["busy"]
+        await east.write("shop-2", "later", 0)
+        shop.start("east", east, "shop-2")
+        while (await anext(lines)).text != "later":
+            await asyncio.sleep(0)  # whoever reads does something with it, and lines come meanwhile
 
 
 async def test_a_link_that_breaks_loses_no_line_and_doubles_none() -> None:
