@@ -169,19 +169,26 @@ class Services(SwarmRequests):
     ) -> AsyncIterator[LogEntry]:
         """The last `tail` lines of each task (only those since then), then every new one of all.
 
-        Also of tasks that come later.
+        Also of tasks that come later, and of ended ones; each line names its task.
 
         Close the iterator (`aclosing`) to stop listening. Raises NotFound when there is no such service.
         """
-        return self._swarm_log(f"/services/{service}/logs", tail, follow=True, since=since)
+        return self._swarm_log(f"/services/{service}/logs", tail, follow=True, since=since, names_tasks=True)
 
     async def _swarm_log(
-        self, path: str, tail: int, *, follow: bool, since: datetime | None = None
+        self,
+        path: str,
+        tail: int,
+        *,
+        follow: bool,
+        since: datetime | None = None,
+        names_tasks: bool = False,
     ) -> AsyncGenerator[LogEntry, None]:
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail}
+        query["details"] = int(names_tasks)
         if since is not None:
             query["since"] = f"{since.timestamp():.6f}"
-        reader = LogReader()
+        reader = LogReader(names_tasks=names_tasks)
         try:
             async with self.stream("GET", path, query={**query, "follow": int(follow)}) as stream:
                 async for chunk in stream:

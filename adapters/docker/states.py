@@ -77,11 +77,15 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One line of a container's output, without its line end; `at` is the engine's clock, in UTC."""
+    """One line of a container's output, without its line end; `at` is the engine's clock, in UTC.
+
+    Of a service it names the task that wrote it, and `at` is the clock of that task's node.
+    """
 
     stream: Literal["stdout", "stderr"]
     at: datetime
     text: str
+    task: str = ""
 
 
 def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:

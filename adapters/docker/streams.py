@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from adapters.docker.states import LogEntry, engine_time
+from adapters.docker.states import LONGEST_FACT, LogEntry, engine_time
 from domain.errors import EngineUnavailable
 
 HEADER_BYTES = 8
@@ -20,6 +20,9 @@ LINE_LIMIT_BYTES = 256 * 1024
 # What is kept of the lines of one container, and how many may come while they are read.
 MOST_CHARACTERS = 16 * 1024 * 1024
 SPARE_ENTRIES = 1000
+# So many lines of a service are put together at once, each of another task or stream.
+MOST_PARTS = 64
+TASK_DETAIL = "com.docker.swarm.task.id"
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -77,27 +80,41 @@ class LogReader:
     only the last ends with a line end. What is beyond the limit of a line is dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, names_tasks: bool = False) -> None:
+        """`names_tasks`: the log is a service's, asked for with details, which stand behind each time."""
+        self._names_tasks = names_tasks
         self._frames = FrameReader()
-        self._parts: dict[StreamName, tuple[datetime, bytes]] = {}
+        self._parts: dict[tuple[StreamName, str], tuple[datetime, bytes]] = {}
 
     def feed(self, chunk: bytes) -> Iterator[LogEntry]:
         """The entries that this chunk completes."""
         for stream, payload in self._frames.feed(chunk):
             stamp, _, rest = payload.partition(b" ")
-            at, begun = self._parts.pop(stream, (engine_time(stamp.decode("ascii", "replace")), b""))
+            task = ""
+            if self._names_tasks:
+                details, _, rest = rest.partition(b" ")
+                task = _task(details)
+            at, begun = self._parts.pop((stream, task), (engine_time(stamp.decode("ascii", "replace")), b""))
             line = begun + rest
             if line.endswith(b"\n") or len(line) > LINE_LIMIT_BYTES:
                 text = _text(line.removesuffix(b"\n")[:LINE_LIMIT_BYTES])
-                yield LogEntry(stream, at or datetime.now(UTC), text)
+                yield LogEntry(stream, at or datetime.now(UTC), text, task)
             else:
-                self._parts[stream] = (at or datetime.now(UTC), line)
+                self._parts[stream, task] = (at or datetime.now(UTC), line)
+                yield from self._oldest_part()
 
     def rest(self) -> Iterator[LogEntry]:
         """Lines that were cut off by the end of the stream."""
         parts, self._parts = self._parts, {}
-        for stream, (at, line) in parts.items():
-            yield LogEntry(stream, at, _text(line))
+        for (stream, task), (at, line) in parts.items():
+            yield LogEntry(stream, at, _text(line), task)
+
+    def _oldest_part(self) -> Iterator[LogEntry]:
+        """Without its end, where more tasks are in the middle of a line than services have at once."""
+        if len(self._parts) > MOST_PARTS:
+            stream, task = next(iter(self._parts))
+            at, line = self._parts.pop((stream, task))
+            yield LogEntry(stream, at, _text(line), task)
 
 
 async def last_entries(entries: AsyncIterator[LogEntry], tail: int) -> list[LogEntry]:
@@ -148,6 +165,15 @@ def _message(line: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise EngineUnavailable("What the Docker Engine sends is no progress.", detail=line[:200])
     return message
+
+
+def _task(details: bytes) -> str:
+    """The task of a line of a service; details are `key=value`, escaped as in URLs, between commas."""
+    for detail in details.decode("ascii", "replace").split(","):
+        key, _, value = detail.partition("=")
+        if key == TASK_DETAIL:
+            return value[:LONGEST_FACT]
+    return ""
 
 
 def _text(line: bytes) -> str:

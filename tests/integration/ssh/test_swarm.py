@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -197,7 +198,7 @@ async def test_a_release_is_started_proven_switched_drained_and_removed_and_each
     assert await harbour.visited() == "noted"
     assert len(await harbour.files()) == 1
 
-    second = await harbour.release("echo second >/www/index.html")
+    second = await harbour.release("echo second >/www/index.html; echo begins")
     await harbour.start(second)
     await harbour.check_health(second)
     await harbour.switch(second)
@@ -217,6 +218,10 @@ async def test_a_release_is_started_proven_switched_drained_and_removed_and_each
     labels = {APPLICATION_LABEL: harbour.application_id, ROLE_LABEL: REPLICA_ROLE}
     shown = await tasks_of(parts, labels)
     assert [state.status for _, state in shown] == ["running"] * 3
+    followed: Any = shown[0][0].follow_logs(shown[0][1].name, 10)
+    async with aclosing(followed), asyncio.timeout(30):
+        told = [await anext(followed) for _ in range(3)]
+    assert {(entry.task, entry.text) for entry in told} == {(state.id, "begins") for _, state in shown}
     place, container = await task_container(
         harbour.provisioner.store,
         harbour.provisioner.servers,

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.docker.states import LogEntry, engine_time
-from adapters.docker.streams import LINE_LIMIT_BYTES, FrameReader, JsonReader, LineReader, LogReader
+from adapters.docker.streams import (
+    LINE_LIMIT_BYTES,
+    MOST_PARTS,
+    FrameReader,
+    JsonReader,
+    LineReader,
+    LogReader,
+)
 from domain.errors import EngineUnavailable
 
 STAMP = b"2026-01-02T03:04:05.678901234Z "
@@ -70,6 +77,24 @@ def test_a_log_line_without_an_end_comes_out_when_the_stream_ends():
     reader = LogReader()
     assert list(reader.feed(frame(1, STAMP + b"bye"))) == []
     assert list(reader.rest()) == [LogEntry("stdout", AT, "bye")]
+
+
+def details(task: str) -> bytes:
+    swarm = "com.docker.swarm"
+    return f"{swarm}.node.id=n1,{swarm}.service.id=s1,{swarm}.task.id={task} ".encode()
+
+
+def test_the_lines_of_a_service_name_their_tasks_whose_parts_are_not_mixed():
+    one, two = STAMP + details("t1"), STAMP + details("t2")
+    reader = LogReader(names_tasks=True)
+    data = frame(1, one + b"first half, ") + frame(1, two + b"other\n") + frame(1, one + b"second half\n")
+    assert list(reader.feed(data)) == [
+        LogEntry("stdout", AT, "other", "t2"),
+        LogEntry("stdout", AT, "first half, second half", "t1"),
+    ]
+    # An engine in other hands fills no memory with the begins of lines.
+    begins = [frame(1, STAMP + details(f"t{number}") + b"begin") for number in range(MOST_PARTS + 5)]
+    assert [entry.task for entry in reader.feed(b"".join(begins))] == [f"t{number}" for number in range(5)]
 
 
 def test_a_log_line_of_a_size_that_no_engine_writes_is_cut():
