@@ -22,10 +22,14 @@ from store.store import Store
 
 @dataclass(frozen=True)
 class RuntimeLine:
-    """A line that a replica wrote, by its server's clock; without a time it is Seaway that says it."""
+    """A line that a replica wrote, by its server's clock; without a time it is Seaway that says it.
+
+    The id is what to go on after; only who gave it understands it.
+    """
 
     text: str
     at: datetime | None = None
+    id: str = ""
 
     def shown(self, *, timestamps: bool) -> str:
         """The line, which begins with its time (UTC) on request."""
@@ -47,10 +51,11 @@ class RuntimeView(Protocol):
         """The last lines of the application's replicas."""
         ...
 
-    def follow_logs(
-        self, application_id: str, *, lines: int, after: datetime | None = None
-    ) -> AsyncIterator[RuntimeLine]:
-        """The last lines (only those `after`), then each new one, until the application is gone."""
+    def follow_logs(self, application_id: str, *, lines: int, after: str = "") -> AsyncIterator[RuntimeLine]:
+        """The last lines (only those after the one with this id), then each new one, until it is gone.
+
+        An id that cannot be one of its own counts as none.
+        """
         ...
 
 

@@ -161,12 +161,11 @@ class DeploymentFollower:
 async def follow_runtime_log(
     source: AsyncIterator[RuntimeLine], *, timestamps: bool = False, maximum_seconds: float = MAXIMUM_SECONDS
 ) -> AsyncIterator[ServerSentEvent]:
-    """The event `log` for each line of the source; its id is the line's time, to go on after."""
+    """The event `log` for each line of the source, with its id, to go on after."""
     async with asyncio.timeout(None) as limit, aclosing(cast(Closable, source)):
         limit.reschedule(asyncio.get_running_loop().time() + maximum_seconds)
         async for line in source:
-            event_id = line.at.isoformat() if line.at else None
-            yield _event("log", {"text": line.shown(timestamps=timestamps)}, event_id=event_id)
+            yield _event("log", {"text": line.shown(timestamps=timestamps)}, event_id=line.id or None)
 
 
 def _event(name: str, data: dict[str, Any], *, event_id: str | None = None) -> ServerSentEvent:

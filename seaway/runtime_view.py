@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 
 from activities.servers import Servers
 from adapters.docker.states import ContainerState
@@ -73,13 +72,11 @@ class ServersView:
         Raises ServerUnreachable when a server does not answer in time.
         """
         written = await read_logs(await self._replicas(application_id), self._log_places, lines)
-        shown = [RuntimeLine(entry.text, entry.at) for entry in written.entries]
+        shown = [RuntimeLine(entry.text, entry.at) for _, entry in written.entries]
         return "\n".join(line.shown(timestamps=timestamps) for line in shown)
 
-    def follow_logs(
-        self, application_id: str, *, lines: int, after: datetime | None = None
-    ) -> AsyncIterator[RuntimeLine]:
-        """The last lines of all replicas in order of time, only those `after`, then each as it comes.
+    def follow_logs(self, application_id: str, *, lines: int, after: str = "") -> AsyncIterator[RuntimeLine]:
+        """The last lines of all replicas in order of time, then each as it comes; see `LogFollower.lines`.
 
         Raises ServerUnreachable when a server does not answer at the beginning.
         """

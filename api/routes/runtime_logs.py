@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
@@ -11,7 +10,6 @@ from sse_starlette import EventSourceResponse
 from api.authentication import Reader
 from api.routes.parameters import ContextOf, Uuid
 from api.shapes.answers import Answer
-from api.shown_metrics import aware
 from api.streams import answer_with, describe_events, follow_runtime_log
 
 router = APIRouter(prefix="/applications/{uuid}/logs", tags=["Applications"])
@@ -51,13 +49,5 @@ async def stream_application_logs_by_uuid(
 ) -> EventSourceResponse:
     """Server-sent events named `log`, with the line as `text`, of all replicas, also of later releases."""
     application = await context.store.applications.get(uuid, team_id=principal.team_id)
-    source = context.runtime.follow_logs(application.id, lines=lines, after=_moment(last_event_id))
+    source = context.runtime.follow_logs(application.id, lines=lines, after=last_event_id or "")
     return answer_with(follow_runtime_log(source, timestamps=show_timestamps), for_team=principal.team_id)
-
-
-def _moment(last_event_id: str | None) -> datetime | None:
-    """What the reader saw last; what cannot be an id of ours counts as nothing."""
-    try:
-        return aware(datetime.fromisoformat(last_event_id or ""))
-    except (ValueError, OverflowError):
-        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import asyncssh
@@ -93,13 +92,13 @@ class StatedRuntime:
         return "\n".join(self.lines.get(application_id, ())[-lines:])
 
     async def follow_logs(
-        self, application_id: str, *, lines: int, after: datetime | None = None
+        self, application_id: str, *, lines: int, after: str = ""
     ) -> AsyncIterator[RuntimeLine]:
         for line in self.lines.get(application_id, ())[-lines:]:
-            if after is None:
-                yield RuntimeLine(line, now())
+            if not after:
+                yield RuntimeLine(line, now(), "old")
         while True:
-            yield RuntimeLine(await self.news.get(), now())
+            yield RuntimeLine(await self.news.get(), now(), "new")
 
 
 @dataclass

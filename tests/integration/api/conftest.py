@@ -117,11 +117,11 @@ class FixedRuntime:
         return "\n".join(self.lines)
 
     async def follow_logs(
-        self, application_id: str, *, lines: int, after: datetime | None = None
+        self, application_id: str, *, lines: int, after: str = ""
     ) -> AsyncIterator[RuntimeLine]:
         self.asked.append((application_id, lines, after))
         for line in self.lines:
-            yield RuntimeLine(line, WRITTEN_AT)
+            yield RuntimeLine(line, WRITTEN_AT, f"after {line}")
         yield RuntimeLine("Some are missing.")
 
 

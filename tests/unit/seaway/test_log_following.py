@@ -3,110 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import count
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from adapters.docker.connection import STREAM_THREADS
 from adapters.docker.states import LogEntry
-from api.context import RuntimeLine
 from domain.errors import NotFound, ServerUnreachable
 from seaway import log_following
-from seaway.log_following import GAP, STREAMS_OF_A_SERVER, TOO_MANY_STREAMS, LogFollower
-from seaway.replica_logs import Placed, ServerPlaces
-
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-STDOUT: Literal["stdout"] = "stdout"
-
-
-def at(second: float) -> datetime:
-    return BEGIN + timedelta(seconds=second)
-
-
-@dataclass
-class Server:
-    """An engine whose containers write when told to. Like the real one, it sends also what is of `since`."""
-
-    written: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
-    ended: set[str] = field(default_factory=set)
-    is_cut: bool = False
-    opened: int = 0
-    open: int = 0
-
-    async def write(self, name: str, text: str, second: float) -> None:
-        async with self.news:
-            self.written[name].append(LogEntry(STDOUT, at(second), text))
-            self.news.notify_all()
-
-    async def end(self, name: str) -> None:
-        async with self.news:
-            self.ended.add(name)
-            self.news.notify_all()
-
-    async def cut(self, *, is_cut: bool) -> None:
-        async with self.news:
-            self.is_cut = is_cut
-            self.news.notify_all()
-
-    async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
-        return self.written[name][-tail:]
-
-    async def follow_logs(
-        self, name: str, tail: int, since: datetime | None = None
-    ) -> AsyncIterator[LogEntry]:
-        known = [one for one in self.written[name] if since is None or one.at >= since][-tail:]
-        self.opened, self.open = self.opened + 1, self.open + 1
-        try:
-            for entry in known:
-                yield entry
-            told = len(self.written[name])
-            while not self.is_cut:
-                for entry in self.written[name][told:]:
-                    told += 1
-                    yield entry
-                async with self.news:
-                    if name in self.ended:
-                        return
-                    if told == len(self.written[name]) and not self.is_cut:
-                        await self.news.wait()
-            raise ServerUnreachable("The link is cut.")
-        finally:
-            self.open -= 1
-
-
-@dataclass
-class Application:
-    """What runs, as the test says; `problem` is what looking for it raises."""
-
-    replicas: list[Placed] = field(default_factory=list)
-    problem: Exception | None = None
-
-    def start(self, server_id: str, server: Server, name: str) -> None:
-        state: Any = SimpleNamespace(name=name)
-        self.replicas.append(Placed(server_id, server, state))
-
-    async def find(self) -> Sequence[Placed]:
-        if self.problem is not None:
-            raise self.problem
-        return list(self.replicas)
+from seaway.log_following import STREAMS_OF_A_SERVER, TOO_MANY_STREAMS, LogFollower
+from seaway.replica_logs import ServerPlaces
+from tests.unit.seaway.followed_servers import STDOUT, Application, Server, at, texts
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_following, "LOOK_SECONDS", 0.02)
-
-
-async def texts(lines: AsyncIterator[RuntimeLine], number: int) -> list[str]:
-    async with asyncio.timeout(10):
-        return [(await anext(lines)).text for _ in range(number)]
 
 
 async def test_what_all_replicas_wrote_comes_in_order_and_then_what_each_writes() -> None:
@@ -123,30 +39,6 @@ async def test_what_all_replicas_wrote_comes_in_order_and_then_what_each_writes(
         assert await texts(lines, 1) == ["from the west"]
         await east.write("shop-1", "from the east", 4.5)
         assert await texts(lines, 1) == ["from the east"]
-
-
-async def test_who_comes_back_gets_what_was_written_since() -> None:
-    east, shop = Server(), Application()
-    shop.start("east", east, "shop-1")
-    for second in range(4):
-        await east.write("shop-1", f"line {second}", second)
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100, after=at(1))
-    async with aclosing(lines):
-        assert await texts(lines, 2) == ["line 2", "line 3"]
-
-
-async def test_who_comes_back_gets_more_than_the_last_lines_and_is_told_of_a_gap(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(log_following, "LINES_AT_ONCE", 5)
-    east, shop = Server(), Application()
-    shop.start("east", east, "shop-1")
-    for second in range(8):
-        await east.write("shop-1", str(second), second)
-    for seen, awaited in ((4, ["5", "6", "7"]), (1, [GAP, "3", "4", "5", "6", "7"])):
-        lines: Any = LogFollower(shop.find, ServerPlaces()).lines(1, after=at(seen))
-        async with aclosing(lines):
-            assert await texts(lines, len(awaited)) == awaited
 
 
 async def test_the_replicas_of_the_next_release_are_followed_from_their_first_line() -> None:
@@ -183,7 +75,9 @@ async def test_a_replica_that_never_stops_writing_keeps_nobody_from_later_ones()
         assert await texts(lines, 1) == ["busy"]
         await east.write("shop-2", "later", 0)
         shop.start("east", east, "shop-2")
-        while (await anext(lines)).text != "later":
+        async for line in lines:
+            if line.text == "later":
+                break
             await asyncio.sleep(0)  # whoever reads does something with it, and lines come meanwhile
 
 

@@ -41,7 +41,7 @@ class Counting:
 async def test_of_one_server_few_logs_are_read_at_once_whoever_asks() -> None:
     east, west, places = Counting(), Counting(), ServerPlaces()
     replicas = [
-        Placed(name, server, SimpleNamespace(name=f"shop-{number}"))  # type: ignore[arg-type]
+        Placed(name, server, SimpleNamespace(id=f"{number}", name=f"shop-{number}"))  # type: ignore[arg-type]
         for name, server in (("east", east), ("west", west))
         for number in range(10)
     ]
@@ -53,20 +53,29 @@ async def test_of_one_server_few_logs_are_read_at_once_whoever_asks() -> None:
 def test_the_last_lines_of_all_together_have_a_limit_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica_logs, "MOST_CHARACTERS", 25)
     written = Written(10)
-    written.take(("east", "a"), [entry(one, "x" * 10) for one in (1, 3)])
-    written.take(("west", "b"), [entry(one, "y" * 10) for one in (2, 4)])
-    assert [one.text[0] for one in written.entries] == ["x", "y"]
-    assert written.newest == {("east", "a"): entry(3).at, ("west", "b"): entry(4).at}
+    written.take(b"a", [entry(one, "x" * 10) for one in (1, 3)])
+    written.take(b"b", [entry(one, "y" * 10) for one in (2, 4)])
+    assert [(replica, one.text[0]) for replica, one in written.entries] == [(b"a", "x"), (b"b", "y")]
+    assert written.before == {b"a": entry(1).at, b"b": entry(2).at}
 
 
-def test_only_what_is_missing_after_the_moment_is_a_gap() -> None:
-    whole = Written(3, after=entry(2).at)
-    whole.take(("east", "a"), [entry(2), entry(3), entry(4)])
+def test_only_what_is_missing_after_what_was_read_is_a_gap() -> None:
+    whole = Written(3, after={b"a": entry(2).at})
+    whole.take(b"a", [entry(2), entry(3), entry(4)])
     assert (len(whole.entries), whole.has_gap) == (2, False)
-    cut = Written(3, after=entry(2).at)
-    cut.take(("east", "a"), [entry(4), entry(5), entry(6)])
+    cut = Written(3, after={b"a": entry(2).at})
+    cut.take(b"a", [entry(4), entry(5), entry(6)])
     assert cut.has_gap
-    crowded = Written(3, after=entry(2).at)
-    crowded.take(("east", "a"), [entry(3), entry(5)])
-    crowded.take(("west", "b"), [entry(4), entry(6)])
+    crowded = Written(3, after={b"a": entry(2).at, b"b": entry(1).at})
+    crowded.take(b"a", [entry(2), entry(3), entry(5)])
+    crowded.take(b"b", [entry(1), entry(4), entry(6)])
     assert (len(crowded.entries), crowded.has_gap) == (3, True)
+    assert crowded.before == {b"a": entry(3).at, b"b": entry(1).at}
+
+
+def test_of_a_replica_that_was_not_read_yet_all_is_new() -> None:
+    written = Written(3, after={b"a": entry(9).at})
+    written.take(b"b", [entry(1), entry(2), entry(3)])
+    assert (len(written.entries), written.before, written.has_gap) == (3, {}, False)
+    written.take(b"b", [entry(0)])
+    assert written.has_gap

@@ -151,7 +151,7 @@ class Printing(SlowEngine):
         self.stuck = stuck
 
     async def list_containers(self, _labels: object) -> list[Any]:
-        return [SimpleNamespace(name=name, started_at=None) for name in ("shop-1", "shop-2")]
+        return [SimpleNamespace(id=name, name=name, started_at=None) for name in ("shop-1", "shop-2")]
 
     async def log_entries(self, name: str, tail: int) -> list[LogEntry]:
         if name == self.stuck:
