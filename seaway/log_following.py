@@ -3,169 +3,120 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
 from api.context import RuntimeLine
 from domain.errors import NotFound, SeawayError
-from seaway.log_positions import News, Positions, Replica, id_of, positions_of, replica_of
-from seaway.replica_logs import Placed, ServerPlaces, Stream, Written, read_logs
-
-logger = logging.getLogger("seaway")
-
-STREAMS_OF_A_SERVER = 32
-"""Each holds one of the threads that deployments read the server's engine with (64)."""
+from seaway.log_positions import Positions, id_of, positions_of
+from seaway.log_reading import LogReading, Read
+from seaway.replica_logs import LINES_AT_ONCE, Placed, ServerPlaces, Stream
+from seaway.shared_logs import STREAMS_OF_A_SERVER, Listener, SharedLogs
 
 TOO_MANY_STREAMS = "Too many logs are followed at this moment, so some are missing here. Close some of them."
-GAP = "Lines are missing here: more was written meanwhile than is read at once."
+TOO_MANY_REPLICAS = (
+    f"The logs of {STREAMS_OF_A_SERVER} replicas of one server can be followed at a time. This application "
+    "has more there, so some are missing here."
+)
 
 LOOK_SECONDS = 2.0
 """So soon the replicas of a new release are followed."""
-
-LINES_AT_ONCE = 1000
-"""So many are read of a new replica, and for somebody who comes back."""
-
-LINES_AHEAD = 16
-"""So many are read before somebody takes them; each may have 256 KiB."""
 
 
 class LogFollower:
     """Follows every replica that there is, those of later releases too, until the application is gone."""
 
-    def __init__(self, find: Callable[[], Awaitable[Sequence[Placed]]], places: ServerPlaces) -> None:
-        """`find` tells the replicas of now; `places` are shared by all who read logs."""
+    def __init__(
+        self, find: Callable[[], Awaitable[Sequence[Placed]]], places: ServerPlaces, logs: SharedLogs
+    ) -> None:
+        """`find` tells the replicas of now; `places` and `logs` are shared by all who read logs."""
         self._find = find
-        self._places = places
-        self._readers: dict[Stream, asyncio.Task[None]] = {}
-        self._read: Positions = {}
+        self._logs = logs
+        self._reading = LogReading(places)
+        self._followed: dict[Stream, tuple[asyncio.Task[bool], Listener]] = {}
         self._given: Positions = {}
-        self._lines: asyncio.Queue[tuple[Replica | None, RuntimeLine]] = asyncio.Queue(LINES_AHEAD)
-        self._has_said_too_many = False
+        self._said: set[str] = set()
 
     async def lines(self, last: int, after: str = "") -> AsyncIterator[RuntimeLine]:
         """The last lines, only those after the one with this id if given, then every new one as it comes.
 
         Raises ServerUnreachable when a server does not answer at the beginning.
         """
-        replicas = await self._find()
+        replicas, since = await self._find(), positions_of(after)
         try:
-            for line in await self._last_lines(replicas, last, positions_of(after)):
-                yield self._give(*line)
-            is_read = True
+            problems = self._follow(replicas)
+            most = last if since is None else max(last, LINES_AT_ONCE)
+            self._given, found = await self._reading.begin(replicas, most, since)
+            for line in found:
+                yield self._give(line)
             while True:
-                if self._follow(replicas, is_read=is_read):
-                    yield RuntimeLine(TOO_MANY_STREAMS)
-                is_read = False
+                for problem in problems:
+                    yield RuntimeLine(problem)
                 look = time.monotonic() + LOOK_SECONDS
                 # Where lines always wait, nothing in there would ever be interrupted by the time.
-                while time.monotonic() < look and (found := await self._next(look)) is not None:
-                    yield self._give(*found)
+                while time.monotonic() < look and (new := await self._next(look)) is not None:
+                    yield self._give(new)
                 try:
                     replicas = await self._find()
                 except NotFound:
                     return
                 except SeawayError:
-                    continue  # a server is silent; what is followed elsewhere goes on
-                listed = {placed.replica for placed in replicas}
-                self._given = {one: at for one, at in self._given.items() if one in listed}
+                    pass  # a server is silent; what is followed elsewhere goes on
+                problems = self._follow(replicas)
         finally:
-            for reader in self._readers.values():
-                reader.cancel()
-            await asyncio.gather(*self._readers.values(), return_exceptions=True)
+            await self._leave()
 
-    async def _last_lines(
-        self, replicas: Sequence[Placed], last: int, after: Positions | None
-    ) -> list[tuple[Replica | None, RuntimeLine]]:
-        most = last if after is None else max(last, LINES_AT_ONCE)
-        written = await read_logs(replicas, self._places, most, after)
-        self._given, self._read = dict(written.before), dict(written.before)
-        found = _lines_of(written)
-        for replica, line in found:
-            self._remember(replica, line)
-        return found
-
-    def _give(self, replica: Replica | None, line: RuntimeLine) -> RuntimeLine:
-        """The line with the id to go on after, which counts what waits to be given as not read."""
+    def _give(self, read: Read) -> RuntimeLine:
+        """The line, whose id tells what was given so far, not what was read and waits to be."""
+        replica, line = read
         if replica is None or line.at is None:
             return line
         self._given[replica] = max(line.at, self._given.get(replica, line.at))
         return replace(line, id=id_of(self._given))
 
-    async def _next(self, until: float) -> tuple[Replica | None, RuntimeLine] | None:
+    async def _next(self, until: float) -> Read | None:
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                return await self._lines.get()
+                return await self._reading.lines.get()
         except TimeoutError:
             return None
 
-    def _follow(self, replicas: Sequence[Placed], *, is_read: bool) -> bool:
-        """Opens what is not followed yet, or no more; whether that was too much, said once."""
+    def _follow(self, replicas: Sequence[Placed]) -> set[str]:
+        """Opens what is not followed yet, or no more; what cannot be, in words that are said once."""
+        listed = {placed.replica for placed in replicas}
+        self._reading.know(listed)
+        # Of those that are gone nobody can be given more.
+        self._given = {one: at for one, at in self._given.items() if one in listed}
         streams: defaultdict[Stream, list[Placed]] = defaultdict(list)
         for placed in replicas:
             streams[placed.stream].append(placed)
-        is_too_much = False
+        of_servers = Counter(server_id for server_id, _ in streams)
+        problems = set()
         for stream, together in streams.items():
-            server_id = together[0].server_id
-            reader = self._readers.get(stream)
-            if reader is not None and not reader.done():
-                continue
-            if self._places.streams[server_id] >= STREAMS_OF_A_SERVER:
-                is_too_much = True
-                continue
-            self._places.streams[server_id] += 1
-            reader = asyncio.create_task(self._read_stream(together, is_read=is_read))
-            reader.add_done_callback(partial(self._close, server_id))
-            self._readers[stream] = reader
-        said, self._has_said_too_many = self._has_said_too_many, self._has_said_too_many or is_too_much
-        return is_too_much and not said
+            if not self._open(stream, together):
+                is_alone = of_servers[stream[0]] > STREAMS_OF_A_SERVER
+                problems.add(TOO_MANY_REPLICAS if is_alone else TOO_MANY_STREAMS)
+        problems -= self._said
+        self._said |= problems
+        return problems
 
-    def _close(self, server_id: str, _reader: asyncio.Task[None]) -> None:
-        self._places.streams[server_id] -= 1
+    def _open(self, stream: Stream, together: Sequence[Placed]) -> bool:
+        """Follows the stream; False when there is no room for it."""
+        if stream in self._followed and not self._followed[stream][0].done():
+            return True
+        listener = self._logs.listen(together[0])
+        if listener is None:
+            return False
+        self._followed[stream] = asyncio.create_task(self._reading.follow(together, listener)), listener
+        return True
 
-    async def _read_stream(self, together: Sequence[Placed], *, is_read: bool) -> None:
-        """Until the replicas end, or their server is lost: the next look opens it anew if they are there."""
-        first = together[0]
-        try:
-            if not is_read:
-                await self._catch_up(together)
-            news = News(self._read, [placed.replica for placed in together])
-            # One more, which was read, shows that none is missing.
-            entries = first.source.follow_logs(first.state.name, LINES_AT_ONCE + 1, news.since)
-            async with aclosing(entries):  # type: ignore[type-var]
-                async for entry in entries:
-                    replica = replica_of(first.server_id, entry.task or first.state.id)
-                    if news.is_after_gap(replica, entry.at):
-                        await self._put(None, RuntimeLine(GAP))
-                    if news.has(replica, entry.at):
-                        await self._put(replica, RuntimeLine(entry.text, entry.at))
-        except SeawayError:
-            return
-        except Exception:
-            logger.exception("the log of %s cannot be read", first.state.name)
-
-    async def _catch_up(self, together: Sequence[Placed]) -> None:
-        """Brings what was written since these replicas were read, or what they have written at all."""
-        listed = {placed.replica for placed in together}
-        after = {one: at for one, at in self._read.items() if one in listed}
-        written = await read_logs(together, self._places, LINES_AT_ONCE, after)
-        self._read |= written.before
-        for replica, line in _lines_of(written):
-            await self._put(replica, line)
-
-    async def _put(self, replica: Replica | None, line: RuntimeLine) -> None:
-        await self._lines.put((replica, line))
-        self._remember(replica, line)
-
-    def _remember(self, replica: Replica | None, line: RuntimeLine) -> None:
-        if replica is not None and line.at is not None:
-            self._read[replica] = max(line.at, self._read.get(replica, line.at))
-
-
-def _lines_of(written: Written) -> list[tuple[Replica | None, RuntimeLine]]:
-    gap: list[tuple[Replica | None, RuntimeLine]] = [(None, RuntimeLine(GAP))] if written.has_gap else []
-    return gap + [(replica, RuntimeLine(entry.text, entry.at)) for replica, entry in written.entries]
+    async def _leave(self) -> None:
+        tasks = [task for task, _ in self._followed.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # One that was cancelled before it began has closed nothing.
+        for _, listener in self._followed.values():
+            await listener.close()

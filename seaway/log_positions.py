@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from heapq import nlargest
@@ -58,18 +58,22 @@ def positions_of(line_id: str) -> Positions | None:
 class News:
     """Tells what of a stream is new to somebody who has read its replicas, and whether any is missing."""
 
-    def __init__(self, read: Mapping[Replica, datetime], listed: Collection[Replica]) -> None:
-        """`listed` are the replicas that `read` was read of; what others of a service wrote comes too."""
+    def __init__(
+        self,
+        read: Mapping[Replica, datetime],
+        stream: Collection[Replica],
+        listed: Set[Replica],
+        *,
+        hears_begin: bool,
+    ) -> None:
+        """`stream` are the replicas that it was opened for, `listed` all that there are, now and later."""
         self._read = dict(read)
-        self._listed = frozenset(listed)
-        self._awaited = self._listed & self._read.keys()
-        # An ended task would begin again with what is long past. A new one is later than what was read.
-        self._others = max((self._read[one] for one in self._awaited), default=None)
-
-    @property
-    def since(self) -> datetime | None:
-        """From when on a stream has to be opened, so that nothing new is left out."""
-        return min(self._read[one] for one in self._awaited) if self._awaited == self._listed else None
+        self._listed = listed
+        known = self._read.keys() & stream
+        self._awaited = known if hears_begin else set()
+        # Tasks of a service that have ended would begin again with what is long past. New ones write later
+        # than what was read, or are listed soon.
+        self._others = max((self._read[one] for one in known), default=None)
 
     def is_after_gap(self, replica: Replica, at: datetime) -> bool:
         """Whether lines are missing before this one; asked of each line of a stream in its order.
@@ -78,7 +82,7 @@ class News:
         """
         if replica not in self._awaited:
             return False
-        self._awaited -= {replica}
+        self._awaited.remove(replica)
         return at > self._read[replica]
 
     def has(self, replica: Replica, at: datetime) -> bool:

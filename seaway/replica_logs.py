@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +19,9 @@ LOGS_LIMIT_SECONDS = 15.0
 
 READS_OF_A_SERVER = 4
 """Each holds a thread and a replica's lines for a while, whoever asks."""
+
+LINES_AT_ONCE = 1000
+"""So many are read of a new replica, and for somebody who comes back."""
 
 MOST_CHARACTERS = 16 * 1024 * 1024
 """Of all replicas together; a single line may have 256 KiB."""
@@ -48,7 +51,6 @@ class Placed(NamedTuple):
 class ServerPlaces:
     """What all readers of logs together take of each server."""
 
-    streams: Counter[str] = field(default_factory=Counter)
     reads: defaultdict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(READS_OF_A_SERVER))
     )

@@ -16,6 +16,7 @@ from domain.resource_status import aggregate_status
 from seaway.log_following import LOOK_SECONDS, LogFollower
 from seaway.replica_logs import Placed, ServerPlaces, read_logs
 from seaway.service_view import tasks_of
+from seaway.shared_logs import SharedLogs
 from store.store import Store
 
 logger = logging.getLogger("seaway")
@@ -32,6 +33,7 @@ class ServersView:
         self._store = store
         self._servers = servers
         self._log_places = ServerPlaces()
+        self._shared_logs = SharedLogs()
         self._lately: dict[str, asyncio.Task[list[Placed]]] = {}
         self._stuck: dict[str, asyncio.Task[list[Placed] | None]] = {}
 
@@ -80,7 +82,9 @@ class ServersView:
 
         Raises ServerUnreachable when a server does not answer at the beginning.
         """
-        follower = LogFollower(lambda: self._replicas_lately(application_id), self._log_places)
+        follower = LogFollower(
+            lambda: self._replicas_lately(application_id), self._log_places, self._shared_logs
+        )
         return follower.lines(lines, after)
 
     async def _replicas_lately(self, application_id: str) -> list[Placed]:

@@ -93,6 +93,7 @@ class Application:
 
     replicas: list[Placed] = field(default_factory=list)
     problem: Exception | None = None
+    looks: int = 0
 
     def start(self, server_id: str, server: Server, name: str, **state: object) -> None:
         its_id = name.partition(".")[2][2:] or name
@@ -102,6 +103,7 @@ class Application:
         self.replicas.append(Placed(server_id, server, said))
 
     async def find(self) -> Sequence[Placed]:
+        self.looks += 1
         if self.problem is not None:
             raise self.problem
         return list(self.replicas)

@@ -15,8 +15,9 @@ from adapters.docker.connection import STREAM_THREADS
 from adapters.docker.states import LogEntry
 from domain.errors import NotFound, ServerUnreachable
 from seaway import log_following
-from seaway.log_following import STREAMS_OF_A_SERVER, TOO_MANY_STREAMS, LogFollower
+from seaway.log_following import TOO_MANY_REPLICAS, LogFollower
 from seaway.replica_logs import ServerPlaces
+from seaway.shared_logs import STREAMS_OF_A_SERVER, SharedLogs
 from tests.unit.seaway.followed_servers import STDOUT, Application, Server, at, texts
 
 
@@ -32,7 +33,7 @@ async def test_what_all_replicas_wrote_comes_in_order_and_then_what_each_writes(
     shop.start("west", west, "shop-1")
     for second in range(4):
         await (east if second % 2 else west).write("shop-1", f"line {second}", second)
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(3)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(3)
     async with aclosing(lines):
         assert await texts(lines, 3) == ["line 1", "line 2", "line 3"]
         await west.write("shop-1", "from the west", 5)
@@ -45,7 +46,7 @@ async def test_the_replicas_of_the_next_release_are_followed_from_their_first_li
     east, shop = Server(), Application()
     shop.start("east", east, "old-1")
     await east.write("old-1", "old", 0)
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
     async with aclosing(lines):
         assert await texts(lines, 1) == ["old"]
         await east.write("new-1", "new begins", 1)
@@ -70,7 +71,7 @@ class Busy(Server):
 async def test_a_replica_that_never_stops_writing_keeps_nobody_from_later_ones() -> None:
     east, shop = Server(), Application()
     shop.start("north", Busy(), "shop-1")
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
     async with aclosing(lines), asyncio.timeout(10):
         assert await texts(lines, 1) == ["busy"]
         await east.write("shop-2", "later", 0)
@@ -85,7 +86,7 @@ async def test_a_link_that_breaks_loses_no_line_and_doubles_none() -> None:
     east, west, shop = Server(), Server(), Application()
     shop.start("east", east, "shop-1")
     shop.start("west", west, "shop-1")
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
     async with aclosing(lines):
         await west.write("shop-1", "before", 0)
         assert await texts(lines, 1) == ["before"]
@@ -112,7 +113,7 @@ async def test_a_server_that_answers_nonsense_takes_nobody_elses_lines() -> None
     west, shop = Server(), Application()
     shop.start("east", Nonsense(), "shop-1")
     shop.start("west", west, "shop-1")
-    lines: Any = LogFollower(shop.find, ServerPlaces()).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
     async with aclosing(lines):
         for number in range(3):
             await west.write("shop-1", str(number), number)
@@ -120,28 +121,28 @@ async def test_a_server_that_answers_nonsense_takes_nobody_elses_lines() -> None
 
 
 async def test_it_ends_with_the_application() -> None:
-    east, shop, places = Server(), Application(), ServerPlaces()
+    east, shop, logs = Server(), Application(), SharedLogs()
     shop.start("east", east, "shop-1")
     await east.write("shop-1", "last words", 0)
-    lines: Any = LogFollower(shop.find, places).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), logs).lines(100)
     assert await texts(lines, 1) == ["last words"]
     shop.problem = NotFound("There is no such application.")
     async with asyncio.timeout(10):
         assert [line async for line in lines] == []
-    assert (east.open, places.streams.total()) == (0, 0)
+    assert (east.open, logs.streams.total()) == (0, 0)
 
 
 async def test_logs_that_are_followed_leave_threads_for_deployments() -> None:
     assert STREAMS_OF_A_SERVER <= STREAM_THREADS // 2
-    east, west, shop, places = Server(), Server(), Application(), ServerPlaces()
+    east, west, shop, logs = Server(), Server(), Application(), SharedLogs()
     for number in range(STREAMS_OF_A_SERVER + 3):
         shop.start("east", east, f"shop-{number}")
     shop.start("west", west, "shop-0")
     await west.write("shop-0", "hello", 0)
-    lines: Any = LogFollower(shop.find, places).lines(100)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), logs).lines(100)
     async with aclosing(lines):
         # Said once, and those that fit are followed.
-        assert await texts(lines, 2) == ["hello", TOO_MANY_STREAMS]
+        assert await texts(lines, 2) == ["hello", TOO_MANY_REPLICAS]
         await west.write("shop-0", "again", 1)
         assert await texts(lines, 1) == ["again"]
         assert (east.open, west.open) == (STREAMS_OF_A_SERVER, 1)
@@ -151,15 +152,15 @@ async def test_logs_that_are_followed_leave_threads_for_deployments() -> None:
         last = f"shop-{STREAMS_OF_A_SERVER}"
         await east.write(last, "now me", 2)
         assert await texts(lines, 1) == ["now me"]
-    assert (east.open, west.open, places.streams.total()) == (0, 0, 0)
+    assert (east.open, west.open, logs.streams.total()) == (0, 0, 0)
 
 
 async def test_who_stops_following_makes_room_for_the_next() -> None:
-    east, shop, places = Server(), Application(), ServerPlaces()
+    east, shop, logs = Server(), Application(), SharedLogs()
     shop.start("east", east, "shop-1")
     await east.write("shop-1", "line", 0)
     for _ in range(STREAMS_OF_A_SERVER * 2):
-        lines: Any = LogFollower(shop.find, places).lines(1)
+        lines: Any = LogFollower(shop.find, ServerPlaces(), logs).lines(1)
         async with aclosing(lines):
             assert await texts(lines, 1) == ["line"]
-    assert (east.open, places.streams.total()) == (0, 0)
+    assert (east.open, logs.streams.total()) == (0, 0)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from domain.errors import ServerUnreachable
-from seaway import log_following
-from seaway.log_following import GAP, LogFollower
+from seaway import log_following, log_reading, shared_logs
+from seaway.log_following import LogFollower
+from seaway.log_reading import GAP
 from seaway.replica_logs import ServerPlaces
+from seaway.shared_logs import SharedLogs
 from tests.harness.waiting import eventually
 from tests.unit.seaway.followed_servers import Application, Server, some, texts
 
@@ -18,11 +22,22 @@ from tests.unit.seaway.followed_servers import Application, Server, some, texts
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_following, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(log_following, "LINES_AT_ONCE", 5)
+    for module in (log_following, log_reading, shared_logs):
+        monkeypatch.setattr(module, "LINES_AT_ONCE", 5)
+
+
+@dataclass
+class Slow(Server):
+    """Opens streams when it may."""
+
+    may_open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def opening(self) -> None:
+        await self.may_open.wait()
 
 
 def follow(shop: Application, last: int = 100, after: str = "") -> Any:
-    return LogFollower(shop.find, ServerPlaces()).lines(last, after)
+    return LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(last, after)
 
 
 async def test_who_comes_back_after_any_line_gets_each_that_came_later() -> None:
@@ -111,19 +126,30 @@ async def test_clocks_of_nodes_take_no_lines_of_a_service() -> None:
         assert await texts(lines, 1) == ["slow clock 3"]
 
 
-async def test_a_service_is_followed_from_where_each_of_its_replicas_was_read() -> None:
-    class Slow(Server):
-        async def opening(self) -> None:
-            if not self.opened:
-                await self.write("shop.1.t1", "meanwhile", 1)
+async def test_a_new_replica_of_a_service_may_have_a_slower_clock() -> None:
+    manager, shop = Server(), Application()
+    shop.start("manager", manager, "shop.1.t1")
+    await manager.write("shop.1.t1", "fast clock", 40)
+    async with aclosing(follow(shop)) as lines:
+        assert await texts(lines, 1) == ["fast clock"]
+        shop.start("manager", manager, "shop.2.t2")
+        next_line, looks = asyncio.create_task(texts(lines, 1)), shop.looks
+        await eventually(lambda: shop.looks > looks + 1)
+        await manager.write("shop.2.t2", "slow clock", 1)
+        assert await next_line == ["slow clock"]
 
+
+async def test_a_service_is_followed_from_where_each_of_its_replicas_was_read() -> None:
     manager, shop = Slow(), Application()
     shop.start("manager", manager, "shop.1.t1")
     shop.start("manager", manager, "shop.2.t2")
     await manager.write("shop.1.t1", "read first", 0)
     await manager.write("shop.2.t2", "read last", 2)
     async with aclosing(follow(shop)) as lines:
-        assert await texts(lines, 3) == ["read first", "read last", "meanwhile"]
+        assert await texts(lines, 2) == ["read first", "read last"]
+        await manager.write("shop.1.t1", "meanwhile", 1)
+        manager.may_open.set()
+        assert await texts(lines, 1) == ["meanwhile"]
 
 
 async def test_a_gap_behind_a_link_that_was_cut_is_told() -> None:
@@ -158,16 +184,13 @@ async def test_a_new_replica_that_wrote_more_than_is_read_at_once_has_a_gap() ->
 
 
 async def test_what_is_written_while_a_stream_is_opened_comes_or_is_a_gap() -> None:
-    class Slow(Server):
-        async def opening(self) -> None:
-            for second in range(1, 5 + len(self.log)):
-                await self.write("shop-1", str(second), second)
-
-    for before, awaited in ((1, [*"12345"]), (3, [GAP, *"234567"])):
+    for last, awaited in ((5, [*"12345"]), (6, [GAP, *"123456"]), (7, [GAP, *"234567"])):
         east, shop = Slow(), Application()
         shop.start("east", east, "shop-1")
-        for _ in range(before):
-            await east.write("shop-1", "read", 0)
+        await east.write("shop-1", "read", 0)
         async with aclosing(follow(shop)) as lines:
-            await some(lines, before)
+            assert await texts(lines, 1) == ["read"]
+            for second in range(1, last + 1):
+                await east.write("shop-1", str(second), second)
+            east.may_open.set()
             assert await texts(lines, len(awaited)) == awaited
