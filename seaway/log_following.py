@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from api.context import RuntimeLine
 from domain.errors import NotFound, SeawayError
@@ -25,6 +26,18 @@ LOOK_SECONDS = 2.0
 """So soon the replicas of a new release are followed."""
 
 
+Standing = frozenset[tuple[str, str]]
+"""The ids of replicas of which none runs, and when each was started."""
+
+
+class Followed(NamedTuple):
+    """A stream that was opened; `standing` is that of its replicas then, None where one ran."""
+
+    task: asyncio.Task[bool]
+    listener: Listener
+    standing: Standing | None
+
+
 class LogFollower:
     """Follows every replica that there is, those of later releases too, until the application is gone."""
 
@@ -35,7 +48,7 @@ class LogFollower:
         self._find = find
         self._logs = logs
         self._reading = LogReading(places)
-        self._followed: dict[Stream, tuple[asyncio.Task[bool], Listener]] = {}
+        self._followed: dict[Stream, Followed] = {}
         self._given: Positions = {}
         self._said: set[str] = set()
 
@@ -92,6 +105,9 @@ class LogFollower:
         streams: defaultdict[Stream, list[Placed]] = defaultdict(list)
         for placed in replicas:
             streams[placed.stream].append(placed)
+        self._followed = {
+            stream: one for stream, one in self._followed.items() if stream in streams or not one.task.done()
+        }
         of_servers = Counter(server_id for server_id, _ in streams)
         problems = set()
         for stream, together in streams.items():
@@ -103,20 +119,33 @@ class LogFollower:
         return problems
 
     def _open(self, stream: Stream, together: Sequence[Placed]) -> bool:
-        """Follows the stream; False when there is no room for it."""
-        if stream in self._followed and not self._followed[stream][0].done():
-            return True
+        """Follows the stream if it goes on; False when there is no room for it."""
+        followed, standing = self._followed.get(stream), _standing_of(together)
+        if followed is not None:
+            if not followed.task.done():
+                return True
+            # All that they had written came to its end; a replica that ran may have written more.
+            if followed.task.result() and standing is not None and followed.standing == standing:
+                return True
         listener = self._logs.listen(together[0])
         if listener is None:
             return False
-        self._followed[stream] = asyncio.create_task(self._reading.follow(together, listener)), listener
+        task = asyncio.create_task(self._reading.follow(together, listener))
+        self._followed[stream] = Followed(task, listener, standing)
         return True
 
     async def _leave(self) -> None:
-        tasks = [task for task, _ in self._followed.values()]
+        tasks = [one.task for one in self._followed.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         # One that was cancelled before it began has closed nothing.
-        for _, listener in self._followed.values():
-            await listener.close()
+        for one in self._followed.values():
+            await one.listener.close()
+
+
+def _standing_of(together: Sequence[Placed]) -> Standing | None:
+    states = [placed.state for placed in together]
+    if any(state.running for state in states):
+        return None
+    return frozenset((state.id, str(state.started_at)) for state in states)

@@ -18,6 +18,7 @@ from seaway import log_following
 from seaway.log_following import TOO_MANY_REPLICAS, LogFollower
 from seaway.replica_logs import ServerPlaces
 from seaway.shared_logs import STREAMS_OF_A_SERVER, SharedLogs
+from tests.harness.waiting import eventually
 from tests.unit.seaway.followed_servers import STDOUT, Application, Server, at, texts
 
 
@@ -118,6 +119,45 @@ async def test_a_server_that_answers_nonsense_takes_nobody_elses_lines() -> None
         for number in range(3):
             await west.write("shop-1", str(number), number)
             assert await texts(lines, 1) == [str(number)]
+
+
+async def test_a_replica_that_has_ended_is_opened_again_when_it_runs_again() -> None:
+    east, shop = Server(), Application()
+    shop.start("east", east, "shop-1", started_at=at(0))
+    await east.write("shop-1", "runs", 0)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
+    async with aclosing(lines):
+        assert await texts(lines, 1) == ["runs"]
+        for begin in (10, 20):
+            await east.end("shop-1")
+            shop.replicas.clear()
+            shop.start("east", east, "shop-1", running=False, started_at=at(begin - 10))
+            opened, looks = east.opened, shop.looks
+            waiting = asyncio.create_task(texts(lines, 1))
+            await eventually(lambda: shop.looks > looks + 10)  # noqa: B023
+            # Once more, because it was running when it was opened.
+            assert east.opened <= opened + 1
+            await east.write("shop-1", f"began at {begin}", begin)
+            east.ended.clear()
+            shop.replicas.clear()
+            # It may have ended again before anybody looks.
+            shop.start("east", east, "shop-1", running=begin == 10, started_at=at(begin))
+            assert await waiting == [f"began at {begin}"]
+
+
+async def test_a_link_that_is_lost_at_the_end_of_a_replica_loses_nothing() -> None:
+    east, shop = Server(), Application()
+    shop.start("east", east, "shop-1", running=False)
+    await east.write("shop-1", "runs", 0)
+    lines: Any = LogFollower(shop.find, ServerPlaces(), SharedLogs()).lines(100)
+    async with aclosing(lines):
+        assert await texts(lines, 1) == ["runs"]
+        await eventually(lambda: bool(east.open))
+        await east.cut(is_cut=True)
+        await eventually(lambda: not east.open)
+        await east.write("shop-1", "last words", 1)
+        await east.cut(is_cut=False)
+        assert await texts(lines, 1) == ["last words"]
 
 
 async def test_it_ends_with_the_application() -> None:
