@@ -36,7 +36,10 @@ from domain.replicas import APPLICATION_LABEL, REPLICA_ROLE, ROLE_LABEL
 from domain.servers import ServerStatus, ServerStepName
 from domain.services import service_name
 from domain.swarm import SwarmRole
+from seaway.log_following import LogFollower
+from seaway.replica_logs import Placed, ServerPlaces
 from seaway.service_view import tasks_of
+from seaway.shared_logs import SharedLogs
 from store.columns import now
 from store.tables import Application, Deployment
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
@@ -230,6 +233,17 @@ async def test_a_release_is_started_proven_switched_drained_and_removed_and_each
         service_name(harbour.application_id, second.release_id),
         number=3,
     )
+
+    async def placed() -> list[Placed]:
+        return [Placed(harbour.server_id, *task) for task in shown]
+
+    log: Any = LogFollower(placed, ServerPlaces(), SharedLogs()).lines(10)
+    async with aclosing(log), asyncio.timeout(30):
+        assert [(await anext(log)).text for _ in range(3)] == ["begins"] * 3
+        for word in ("once", "twice"):
+            say = ["sh", "-c", f"echo {word} >/proc/1/fd/1"]
+            assert await place.engine.execute(container, say, print, 10) == 0
+            assert (await anext(log)).text == word
     lines: list[str] = []
     assert await place.engine.execute(container, ["cat", "/www/index.html"], lines.append, 10) == 0
     assert lines == ["second"]
