@@ -122,6 +122,11 @@ async def _write_submodules(mirrors: Mirrors, wanted: Export, gitmodules: Path) 
     mirror = mirrors.path(wanted.address, wanted.credential)
     paths = [submodule.path for submodule in named]
     entries = await mirrors.git(git_commands.list_entries(mirror, wanted.commit, paths), environment)
+    if entries.exit_code != 0:
+        # The mirror was made anew meanwhile; not a reason to build without them.
+        raise SourceUnavailable(
+            f"The submodules of {wanted.commit[:12]} cannot be listed.", detail=entries.output
+        )
     commits = parse_commits(entries.output)
     for submodule in named:
         # One that is named but not part of this commit is ignored, as Git does.

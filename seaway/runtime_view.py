@@ -65,7 +65,8 @@ class ServersView:
         }
         silent = {server.id for server, answer in zip(servers, answers, strict=True) if answer is None}
         if silent:
-            found |= dict.fromkeys(await self._store.locations.applications_on(silent), UNKNOWN)
+            there = await self._store.locations.applications_on(silent, leaving=False)
+            found |= dict.fromkeys(there, UNKNOWN)
         return found
 
     async def logs(self, application_id: str, *, lines: int, timestamps: bool) -> str:

@@ -50,6 +50,8 @@ class SharedLog:
         """Somebody who hears every line from now on."""
         listener = Listener(self)
         self._listeners.add(listener)
+        # It is ahead of all who are slow: what waited for them to go on has room again.
+        self._room.set()
         return listener
 
     async def leave(self, listener: Listener) -> None:

@@ -40,11 +40,11 @@ class LocationStore:
         self._deployments = deployments
 
     async def applications_on(
-        self, server_ids: Collection[str], *, configured_only: bool = False
+        self, server_ids: Collection[str], *, configured_only: bool = False, leaving: bool = True
     ) -> Sequence[str]:
         """The ids of those that are configured for any of these, serve there, or are being released there.
 
-        Those that are on their way from there are among them until nothing of them is left to be taken away.
+        Those that are `leaving` are among them until nothing of them is left to be taken away there.
         """
         wanted = set(server_ids)
         serving = select(ServerRelease.application_id).where(col(ServerRelease.server_id).in_(wanted))
@@ -52,10 +52,11 @@ class LocationStore:
             rows = (await session.exec(select(Application).where(_of_teams_with(wanted)))).all()
             released = () if configured_only else (await session.exec(serving)).all()
             moving = () if configured_only else (await session.exec(_under_way_or_unwritten(wanted))).all()
-            leaving = () if configured_only else (await session.exec(_leaving(wanted))).all()
+            asks = leaving and not configured_only
+            left = (await session.exec(_leaving(wanted))).all() if asks else ()
 
         def found() -> list[str]:
-            there = {*released, *leaving}
+            there = {*released, *left}
             there |= {one.application_id for one in moving if _is_for(wanted, self._released([one]))}
             return [row.id for row in rows if row.id in there or _is_for(wanted, [self._configured(row)])]
 

@@ -6,6 +6,7 @@ A run that was killed every day would in the end leave an engine that takes minu
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -36,14 +37,18 @@ def remove_left_over(client: docker.DockerClient, before: datetime) -> int:
     left = [container for container in _containers(client) if _is_left_over(container, before)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(_remove, left))
+    # What has gone by itself, or is in use by somebody else, is no reason to run no tests.
     for network in client.networks.list():
         if of_tests([network.name]) and _made(network.attrs) < before:
-            network.remove()
+            with contextlib.suppress(docker.errors.APIError):
+                network.remove()
     for volume in {name for container in left for name in _volumes(container)}:
-        client.volumes.get(volume).remove()
+        with contextlib.suppress(docker.errors.APIError):
+            client.volumes.get(volume).remove()
     for application in {container.labels.get(APPLICATION_LABEL) for container in left} - {None}:
         for tag in _tags(client, f"seaway/{application}"):
-            client.images.remove(tag)
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(tag)
     return len(left)
 
 

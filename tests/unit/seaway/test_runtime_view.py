@@ -85,7 +85,8 @@ def view_of_two_teams(ours: Talker, theirs: Talker) -> ServersView:
     async def teams_of(ids: Collection[str]) -> dict[str, str]:
         return {"shop": "us"} if "shop" in ids else {}
 
-    async def applications_on(_servers: object) -> list[str]:
+    async def applications_on(_servers: object, *, leaving: bool) -> list[str]:
+        assert not leaving, "an application that serves elsewhere is not unknown"
         return []
 
     store: Any = SimpleNamespace(

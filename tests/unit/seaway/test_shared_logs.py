@@ -107,6 +107,24 @@ async def test_one_alone_loses_nothing_however_slow_and_little_waits_for_it() ->
     assert (east.open, logs.streams.total()) == (0, 0)
 
 
+async def test_one_that_takes_nothing_any_more_keeps_nothing_from_who_comes_later() -> None:
+    """A laptop that slept with an open log once left every later tab without new lines."""
+    east, logs = Server(), SharedLogs()
+    shop = shop_of(east)
+    asleep = listen(shop, logs)
+    for second in range(LINES_AHEAD * 2):
+        await east.write("shop-0", str(second), second)
+    # The stream waits for it.
+    await eventually(lambda: asleep._log.end == LINES_AHEAD)
+    later = listen(shop, logs)
+    async with aclosing(later.entries()) as entries:  # type: ignore[type-var]
+        heard_later = await heard(entries, LINES_AHEAD)
+    assert heard_later == [str(second) for second in range(LINES_AHEAD, LINES_AHEAD * 2)]
+    for listener in (asleep, later):
+        await listener.close()
+    assert (east.open, logs.streams.total()) == (0, 0)
+
+
 async def test_a_slow_one_holds_up_nobody_and_is_told_of_what_it_lost() -> None:
     east, logs = Server(), SharedLogs()
     shop = shop_of(east)

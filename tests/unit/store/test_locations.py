@@ -85,6 +85,7 @@ async def test_it_lives_where_it_was_until_it_is_taken_away(store: Store, name: 
         await store.deployments.set_step(release.id, name, steps[1].server, status)
         assert await store.locations.applications_on({HERE}) == [shop.id]
         assert await store.locations.applications_on({HERE}, configured_only=True) == []
+        assert await store.locations.applications_on({HERE}, leaving=False) == []
     await store.deployments.set_step(release.id, name, steps[1].server, StepStatus.SUCCEEDED)
     assert not await is_on(store, HERE)
 
