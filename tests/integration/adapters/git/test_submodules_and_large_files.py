@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters import git_exports
 from adapters.git import GitMirrors
-from domain.errors import SourceIncomplete
+from adapters.git_submodules import Submodule, parse_submodules
+from domain.errors import SourceIncomplete, SourceUnavailable
 from tests.integration.adapters.git.git_calls import check_out, files
 from tests.integration.adapters.git_servers import (
     Repository,
@@ -51,6 +53,30 @@ class TestSubmodulesAndLargeFiles:
         with pytest.raises(SourceIncomplete, match="submodule at library cannot be fetched: There is no"):
             await check_out(mirrors, repository.url, commit, tmp_path / "out" / "tree")
         assert list((tmp_path / "out").iterdir()) == []
+
+    async def test_none_is_left_out_where_the_mirror_is_made_anew_meanwhile(
+        self,
+        mirrors: GitMirrors,
+        repository: Repository,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        library = make_repository(tmp_path / "library")
+        library.commit({"x": "x"})
+        repository.git("submodule", "--quiet", "add", "../library", "library")
+        commit = repository.commit({})
+
+        def take_the_mirror_away(listing: str) -> list[Submodule]:
+            [mirror] = (tmp_path / "mirrors").glob("*.git")
+            mirror.rename(tmp_path / "away")
+            return parse_submodules(listing)
+
+        monkeypatch.setattr(git_exports, "parse_submodules", take_the_mirror_away)
+        with pytest.raises(SourceUnavailable, match="submodules of"):
+            await check_out(mirrors, repository.url, commit, tmp_path / "out" / "tree")
+        monkeypatch.undo()
+        tree = await check_out(mirrors, repository.url, commit, tmp_path / "again" / "tree")
+        assert (tree / "library/x").read_text() == "x"
 
     async def test_a_repository_from_elsewhere_cannot_read_folders_of_the_machine(
         self, mirrors: GitMirrors, repository: Repository, web: WebServer, tmp_path: Path
