@@ -50,7 +50,8 @@ def positions_of(line_id: str) -> Positions | None:
         return None
     try:
         packed = urlsafe_b64decode(line_id.encode("ascii") + b"=" * (-len(line_id) % 4))
-        return {replica: BEGIN + since * MICROSECOND for replica, since in POSITION.iter_unpack(packed)}
+        found = {replica: BEGIN + since * MICROSECOND for replica, since in POSITION.iter_unpack(packed)}
+        return found or None
     except (UnicodeEncodeError, binascii.Error, struct.error, OverflowError):
         return None
 
