@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from temporalio.client import Client
 
+from store.database import Database
+from store.encryption import KeyRing
+from store.store import Store
 from tests.workflow.bench import Bench, running_worker
 from tests.workflow.fake_activities import FakeActivities
+from tests.workflow.yard import Yard
 
 WATCHED_LOGGERS = ("temporalio.worker._workflow", "temporalio.worker._workflow_instance", "asyncio")
 
@@ -55,3 +62,18 @@ async def forgetful_bench(
     bench = Bench(temporal_client, FakeActivities())
     async with running_worker(bench, cached_workflows=getattr(request, "param", 0)):
         yield bench
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty database of the test's own."""
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    await database.close()
+
+
+@pytest.fixture
+def yard(bench: Bench, store: Store) -> Yard:
+    """No servers yet; add them to it."""
+    return Yard(bench, store)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from activities.messages import ServerRequest
@@ -18,8 +15,6 @@ from domain.deployments import DeploymentStatus, OperationKind
 from domain.errors import NotPossibleNow, TransientError
 from domain.servers import ServerStatus
 from seaway.server_workflows import correct_states, ensure_server_workflows
-from store.database import Database
-from store.encryption import KeyRing
 from store.releases import HeldRelease
 from store.store import Store
 from store.tables import Application, Deployment, Server
@@ -29,14 +24,6 @@ from tests.workflow.fake_activities import LIMIT_SECONDS
 from workflows.names import server_workflow_id
 
 pytestmark = pytest.mark.thorough
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
-    await database.migrate()
-    yield Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
-    await database.close()
 
 
 @pytest.fixture
