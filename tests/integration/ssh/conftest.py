@@ -7,11 +7,20 @@ from pathlib import Path
 
 import docker
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from adapters.ssh.connection import ServerAddress, SshConnection, SshSettings, SshTarget
+from adapters.ssh.pool import SshPool
+from seaway import remote_servers
+from seaway.servers import SeawayServers
+from seaway.settings import Settings
+from store.database import Database
+from store.encryption import KeyRing
+from store.store import Store
 from tests.harness.ssh_daemon import SshDaemon, serve_sshd
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
+from tests.integration.ssh.provisioner import INSTANCE, Provisioner
 
 # Notices a link that says nothing after 0.6 s, and does not wait long between attempts.
 QUICK = SshSettings(
@@ -98,3 +107,19 @@ async def connect() -> AsyncIterator[Connect]:
     yield make
     for connection in made:
         await connection.close()
+
+
+@pytest.fixture
+async def provisioner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provisioner]:
+    """A team on a database of the test's own, with links that notice quickly what breaks."""
+    monkeypatch.setattr(remote_servers, "SshPool", lambda: SshPool(QUICK))
+    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
+    await database.migrate()
+    store = Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
+    _, team = await store.access.create_user(
+        email="owner@example.test", password=SecretStr("a long enough password"), team_name="Team"
+    )
+    servers = SeawayServers(store, Settings(data_dir=tmp_path, instance=INSTANCE))
+    yield Provisioner(store, servers, team.id)
+    await servers.close()
+    await database.close()

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
-from pydantic import SecretStr
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities import messages as m
 from activities import proxy_keeping
 from activities.provisioning import ProvisioningActivities
-from activities.server_checks import ServerCheckActivities
-from activities.server_removal import ServerRemovalActivities
 from adapters.docker import DockerEngine
 from adapters.ssh.keys import generate_key
-from adapters.ssh.pool import SshPool
 from domain.deployments import StepStatus
 from domain.errors import NotFound
 from domain.server_events import ServerEventKind
 from domain.servers import ServerStatus, ServerStepName
-from seaway import remote_servers
-from seaway.servers import SeawayServers
-from seaway.settings import Settings
-from store.database import Database
-from store.encryption import KeyRing
-from store.store import Store
-from store.tables import PrivateKey, Server, ServerStep
+from store.tables import Server
 from tests.harness.processes import refusing_port
 from tests.harness.ssh_servers import START_ENGINE, TINY, SshServer, SshServers
 from tests.harness.waiting import eventually
-from tests.integration.ssh.conftest import QUICK
+from tests.integration.ssh.provisioner import INSTANCE, Provisioner, run, stop_engine
 
-INSTANCE = "harbour"
 HOLD_LISTS = (
     'use Fcntl; $| = 1; open(F, ">>", "/var/lib/apt/lists/lock") or die; '
     '$lock = pack("s s x4 q q i", F_WRLCK, 0, 0, 0, 0); '
@@ -50,93 +36,6 @@ ALL_DONE = [StepStatus.SUCCEEDED] * len(ServerStepName)
 ENGINE_RAN = [
     StepStatus.SKIPPED if name is ServerStepName.ENGINE else StepStatus.SUCCEEDED for name in ServerStepName
 ]
-
-
-@dataclass
-class Provisioner:
-    """Runs the steps as a server's workflow does, in this process."""
-
-    store: Store
-    servers: SeawayServers
-    team_id: str
-
-    def __post_init__(self) -> None:
-        self._steps = ProvisioningActivities(self.store, self.servers, instance=INSTANCE)
-        self._checks = ServerCheckActivities(self.store, self.servers)
-        self._removal = ServerRemovalActivities(self.store, self.servers, instance=INSTANCE)
-
-    async def add(self, machine: SshServer, user: str = "root", **fields: Any) -> str:
-        """The machine as a server of the store, with its host key pinned."""
-        key = PrivateKey(team_id=self.team_id, name="key", private_key_sealed="")
-        await self.store.servers.add_key(key, SecretStr(fields.pop("private_key", machine.private_key)))
-        known = {"address": machine.host, "user": user, "host_key": machine.host_key}
-        # The same machine may be added by several ways.
-        name = f"{machine.name}, {key.id}" if fields else machine.name
-        server = Server(team_id=self.team_id, name=name, private_key_id=key.id, **{**known, **fields})
-        return (await self.store.servers.create(server)).id
-
-    async def provision(self, server_id: str) -> Server:
-        """The server after all steps, or those up to the one that failed."""
-        task = m.ServerTask(server_id=server_id)
-        begin, *steps, finish = self._steps.all()
-        await run(begin, task)
-        failure: ApplicationError | None = None
-        for step in steps:
-            try:
-                await run(step, task)
-            except ApplicationError as error:
-                failure = error
-                break
-        ended = m.FinishProvisioning(
-            server_id=server_id,
-            code=(failure.type or "") if failure else "",
-            message=failure.message if failure else "",
-        )
-        await run(finish, ended)
-        return await self.store.servers.get(server_id)
-
-    async def make_folders(self, server_id: str) -> None:
-        await run(self._steps.begin, m.ServerTask(server_id=server_id))
-        await run(self._steps.ensure_folders, m.ServerTask(server_id=server_id))
-
-    async def check(self, server_id: str) -> m.ServerCondition:
-        return await run(self._checks.check, m.ServerTask(server_id=server_id))
-
-    async def remove(self, server_id: str, *, forget: bool = False) -> m.ServerRemoval:
-        return await run(self._removal.remove, m.RemoveServer(server_id=server_id, forget=forget))
-
-    async def steps(self, server_id: str) -> dict[ServerStepName, ServerStep]:
-        return {ServerStepName(step.name): step for step in await self.store.servers.steps(server_id)}
-
-    async def statuses(self, server_id: str) -> list[str]:
-        return [step.status for step in (await self.steps(server_id)).values()]
-
-    async def failed(self, server_id: str) -> ServerStep:
-        (failed,) = [
-            step
-            for step in (await self.steps(server_id)).values()
-            if step.status not in (StepStatus.PENDING, StepStatus.SUCCEEDED, StepStatus.SKIPPED)
-        ]
-        return failed
-
-
-async def run(activity: Callable[..., Awaitable[Any]], argument: m.Message) -> Any:
-    return await ActivityEnvironment().run(activity, argument)
-
-
-@pytest.fixture
-async def provisioner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provisioner]:
-    monkeypatch.setattr(remote_servers, "SshPool", lambda: SshPool(QUICK))
-    database = Database(f"sqlite:///{tmp_path / 'seaway.db'}")
-    await database.migrate()
-    store = Store(database, KeyRing([SecretStr(Fernet.generate_key().decode())]))
-    _, team = await store.access.create_user(
-        email="owner@example.test", password=SecretStr("a long enough password"), team_name="Team"
-    )
-    servers = SeawayServers(store, Settings(data_dir=tmp_path, instance=INSTANCE))
-    yield Provisioner(store, servers, team.id)
-    await servers.close()
-    await database.close()
 
 
 @pytest.fixture
@@ -153,14 +52,6 @@ async def bare_server(servers: SshServers) -> AsyncIterator[SshServer]:
     made = await asyncio.to_thread(lambda: servers.add(docker=False))
     yield made
     await asyncio.to_thread(made.remove)
-
-
-def stop_engine(machine: SshServer) -> None:
-    # What starts again must not put its containers among those of the outer engine.
-    configuration = json.dumps({"cgroup-parent": f"/seaway-test/{machine.name}"})
-    machine.run("sh", "-c", f"mkdir -p /etc/docker && echo '{configuration}' > /etc/docker/daemon.json")
-    machine.run("sh", "-c", "pkill -TERM -x dockerd; while pgrep -x dockerd >/dev/null; do sleep 0.1; done")
-    machine.run("rm", "-f", "/var/run/docker.sock")
 
 
 async def test_a_server_that_only_builds_gets_no_proxy_until_it_runs_applications(
@@ -449,54 +340,6 @@ async def test_an_engine_that_is_too_old_is_named(provisioner: Provisioner, tmp_
         "The server has Docker 19.03.15; Seaway needs 20.10 or newer. Upgrade it."
     )
     assert (await provisioner.store.servers.get(row.id)).engine_version == "19.03.15"
-
-
-async def test_a_server_that_never_answers_again_is_kept_until_somebody_asks_to_forget_it(
-    provisioner: Provisioner, server: SshServer
-) -> None:
-    server_id = await provisioner.add(server, port=refusing_port(), data_folder=f"/var/lib/seaway/{INSTANCE}")
-    kept = await provisioner.remove(server_id)
-    assert kept.is_kept
-    row = await provisioner.store.servers.get(server_id)
-    assert (row.status, row.status_message) == (ServerStatus.UNREACHABLE, kept.message)
-    assert "connection refused" in kept.message
-    assert "ask to forget it" in kept.message
-    assert not (await provisioner.remove(server_id, forget=True)).is_kept
-    with pytest.raises(NotFound):
-        await provisioner.store.servers.get(server_id)
-
-
-async def test_a_machine_that_is_known_by_another_host_key_too_keeps_its_folder(
-    provisioner: Provisioner, server: SshServer
-) -> None:
-    first = await provisioner.add(server)
-    _, others = await provisioner.store.access.create_user(
-        email="other@example.test", password=SecretStr("a long enough password"), team_name="Others"
-    )
-    provisioner.team_id = others.id
-    second = await provisioner.add(server)
-    for one in (first, second):
-        await provisioner.make_folders(one)
-    folder = (await provisioner.store.servers.get(first)).data_folder
-    assert (await provisioner.store.servers.get(second)).data_folder == folder
-    assert sorted(server.run("ls", f"{folder}/servers")[1].split()) == sorted([first, second])
-    # As if the first one had been pinned by the machine's RSA key.
-    await provisioner.store.servers.set(first, host_key="ssh-rsa AAAA")
-    assert (await provisioner.remove(second)).kept_by == ()
-    assert server.run("ls", f"{folder}/servers")[0] == 0
-    await provisioner.store.servers.set(first, host_key=server.host_key)
-    assert (await provisioner.remove(first)).kept_by == ()
-    assert server.run("test", "-e", folder)[0] == 1
-
-
-async def test_a_jump_host_is_not_removed(provisioner: Provisioner, server: SshServer) -> None:
-    gate = await provisioner.add(server)
-    behind = await provisioner.add(server, jump_server_id=gate)
-    kept = await provisioner.remove(gate)
-    assert kept.kept_by == ((await provisioner.store.servers.get(behind)).name,)
-    assert (await provisioner.store.servers.get(gate)).status == ServerStatus.NOT_USABLE
-    await provisioner.remove(behind)
-    assert (await provisioner.remove(gate)).kept_by == ()
 
 
 @pytest.mark.drill

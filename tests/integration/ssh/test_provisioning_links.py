@@ -35,7 +35,7 @@ from store.tables import PrivateKey, Server
 from tests.harness.ssh_servers import SshServer, SshServers
 from tests.harness.waiting import eventually
 from tests.integration.ssh.conftest import QUICK
-from tests.integration.ssh.test_provisioning import stop_engine
+from tests.integration.ssh.provisioner import stop_engine
 from workflows.names import server_workflow_id
 from workflows.server import STEPS, ServerWorkflow
 

@@ -43,9 +43,8 @@ from seaway.shared_logs import SharedLogs
 from store.columns import now
 from store.tables import Application, Deployment
 from tests.harness.ssh_servers import TINY, SshServer, SshServers
-from tests.integration.ssh.test_provisioning import Provisioner, provisioner, run
+from tests.integration.ssh.provisioner import Provisioner, run
 
-__all__ = ["provisioner"]
 # A machine with an engine of its own takes longer to start than the quick suite has for all of this.
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
 
